@@ -1,0 +1,87 @@
+"""The command `tunesmith`: its table of commands, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+import tunesmith
+from tunesmith.cli import failures
+from tunesmith.cli.chat import chat
+from tunesmith.cli.doctor import doctor
+from tunesmith.cli.evaluate import evaluate
+from tunesmith.cli.recipe import recipe
+from tunesmith.cli.rows import show_rows
+from tunesmith.cli.train import train
+
+
+@dataclass
+class Asked:
+    """What stands before the name of a command."""
+
+    debug: bool = False
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+data = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at a data file.")
+
+for command in (train, chat, evaluate):
+    app.command()(command)
+app.add_typer(data, name="data")
+data.command("show")(show_rows)
+app.command()(recipe)
+app.command()(doctor)
+
+
+def main() -> None:
+    """The entry point of the command; never returns."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit code. Every failure becomes a sentence."""
+    asked = Asked()
+    try:
+        with warnings.catch_warnings():
+            # Remarks of libraries to programmers; ours reach the user through a watcher.
+            warnings.simplefilter("ignore")
+            app(list(arguments), prog_name="tunesmith", obj=asked)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
+    except Exception as error:
+        return failures.report(error, asked.debug)
+    return 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tunesmith {tunesmith.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _begin(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")
+    ] = False,
+) -> None:
+    """Specialise a pre-trained model on your examples, with the proof that it worked.
+
+    To begin: tunesmith train --data FILE
+    """
+    if isinstance(context.obj, Asked):
+        context.obj.debug = debug
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

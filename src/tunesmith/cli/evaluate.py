@@ -1,0 +1,57 @@
+"""`tunesmith evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunesmith.cli.text import tell
+
+_MARKS = {True: ("pass", "green"), False: ("fail", "red"), None: ("–", None)}
+_QUESTIONS = {
+    "learned": "Did it learn?",
+    "kept": "Did it keep what it knew?",
+    "memorised": "Did it merely memorise?",
+    "worth": "Was it worth it?",
+    "parity": "Is it what you will serve?",
+}
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Examples that the run has not seen.", show_default=False
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
+    ] = False,
+) -> None:
+    """Judge the tuned model of a run against its base on another file.
+
+    The answer has the form of the run's verdict. Nothing is written.
+    """
+    from tunesmith.cli.console import progress
+
+    with progress(plain=as_json) as watcher:
+        watcher.stage("start", f"the run folder is {run}")
+        from tunesmith.runs.evaluate import evaluate as evaluate_run
+        from tunesmith.runs.open import open_run
+
+        verdict = evaluate_run(open_run(run), data, watcher)
+    if as_json:
+        typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
+        return
+    colour = "green" if verdict["decision"] == "ship" else "yellow"
+    typer.echo()
+    tell(verdict["sentence"], fg=colour, bold=True)
+    typer.echo()
+    for key, question in _QUESTIONS.items():
+        word, colour_of_mark = _MARKS[verdict[key]["pass"]]
+        summary = verdict[key]["detail"].get("summary") or "not measured"
+        tell(f"{typer.style(f'{word:<4}', fg=colour_of_mark)}  {question} {summary}", hang=6)

@@ -1,0 +1,80 @@
+"""The batch: segments laid end to end, and sites where something is predicted.
+
+Shape legend, used by every name in the code:
+
+    T   tokens in the batch, all segments laid end to end, no padding
+    S   sites: positions whose hidden state predicts something
+    D   hidden size of the model
+    V   vocabulary size
+    N   tokens of one example
+
+Arrays are numpy when the data room makes them and torch once the engine has put them on the
+device; the fields and shapes are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tunesmith.core.records import Origin
+
+Array = Any
+ROOT = -1
+
+
+class Segment(NamedTuple):
+    """Tokens `start` to `end` (exclusive) of the batch.
+
+    A segment attends to itself causally and to all of its ancestors. `parent` is the index of
+    another segment, earlier in the list, or ROOT.
+    """
+
+    start: int
+    end: int
+    parent: int = ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One micro-batch.
+
+    | field        | shape | meaning                                                            |
+    |--------------|-------|--------------------------------------------------------------------|
+    | tokens_T     | T     | token ids, int64                                                   |
+    | positions_T  | T     | position inside the segment's own path from its root, int64        |
+    | segments     | list  | see Segment                                                        |
+    | sites_S      | S     | indices into T whose hidden state predicts something, int64        |
+    | targets_S    | S     | what it predicts (token id or label), int64                        |
+    | weights_S    | S     | how much it counts, float32                                        |
+    | owner_S      | S     | which sequence it belongs to, int64, an index into `origins`       |
+    | origins      | list  | file and line of each sequence                                     |
+    """
+
+    tokens_T: Array
+    positions_T: Array
+    segments: tuple[Segment, ...]
+    sites_S: Array
+    targets_S: Array
+    weights_S: Array
+    owner_S: Array
+    origins: tuple[Origin, ...]
+
+    @property
+    def tokens(self) -> int:
+        """T."""
+        return len(self.tokens_T)
+
+
+@dataclass(frozen=True, slots=True)
+class LossSum:
+    """A loss not yet divided: `sum` over sites (a scalar tensor with a graph) and the true `count`.
+
+    The step adds sums over micro-batches and divides once. `extras` are sums too, reported as
+    means over `count`.
+    """
+
+    sum: Array
+    count: float
+    extras: Mapping[str, float] = field(default_factory=dict)

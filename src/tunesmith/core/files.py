@@ -1,0 +1,141 @@
+"""Files that are either whole or not there: atomic writes, JSON lines, hashes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import StorageError
+
+_TEMPORARY = ".partial-"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write `path` into a finished sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(storage_sentence(path, error)) from error
+
+
+def storage_sentence(path: Path, error: OSError) -> str:
+    """What went wrong when writing `path`, and what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full: {path} could not be written. What was saved before is whole. "
+            "Free some space, then run the same command with --resume."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{path} cannot be written ({error.strerror}). Choose a folder you may write to with --out."
+    return f"{path} could not be written ({error.strerror or error})."
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part."""
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
+    with storage_errors(path):
+        try:
+            with open(temporary, "w", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented, with a final newline. NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, values: Iterable[Any]) -> None:
+    """Write JSON lines atomically."""
+    lines = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values)
+    write_text(path, "".join(lines))
+
+
+def append_jsonl(path: Path, value: Any) -> None:
+    """Add one line to a JSON-lines file in a single write."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    with storage_errors(path), open(path, "a", encoding="utf-8") as handle:
+        handle.write(line)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_jsonl(path: Path) -> list[Any]:
+    """Read JSON lines; a last line cut short by a kill is left out."""
+    values = []
+    with open(path, encoding="utf-8") as handle:
+        for line in handle:
+            if not line.endswith("\n"):
+                break
+            values.append(json.loads(line))
+    return values
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder that appears under its name only once everything in it is on disk.
+
+    Yields a temporary folder beside `path`; on success it is synced and renamed, on any error it
+    is removed. An older folder of that name is replaced.
+    """
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
+    with storage_errors(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync_file(file)
+            if path.exists():
+                shutil.rmtree(path)
+            os.rename(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a kill left half-written directly in `folder`."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    with open(path, "rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""The protocols by which the five rooms of floor 3 meet. None imports another; `runs/` joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tunesmith.core.batch import Array, Batch, LossSum
+from tunesmith.core.records import Prompt, Score, StepReport, Tokens, Validation
+
+
+class SiteModel(Protocol):
+    """What an objective asks of a model."""
+
+    def hidden_at_sites(self, batch: Batch) -> Array:
+        """The last hidden states at `batch.sites_S`, shape (S, D)."""
+        ...
+
+    def head(self, hidden_SD: Array) -> Array:
+        """Logits over the vocabulary, shape (S, V)."""
+        ...
+
+
+class Objective(Protocol):
+    """A loss over a batch. One file each in `objectives/`."""
+
+    def loss(self, model: SiteModel, batch: Batch) -> LossSum:
+        """The undivided loss of one micro-batch."""
+        ...
+
+
+class Batches(Protocol):
+    """Training data as a pure function of (epoch, index), so that any step can be made again."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one pass over the data."""
+        ...
+
+    def step(self, epoch: int, index: int) -> Sequence[Batch]:
+        """The micro-batches of one optimiser step, as numpy arrays."""
+        ...
+
+
+class Scorer(Protocol):
+    """Scores examples with a model, without changing it."""
+
+    def score(self, examples: Sequence[Tokens]) -> list[Score]:
+        """One Score an example, in order."""
+        ...
+
+
+class Sampler(Protocol):
+    """Lets a model answer prompts."""
+
+    def answer(
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[str]:
+        """One answer a prompt, in order, without the end token. Temperature 0 is greedy."""
+        ...
+
+
+class Watcher(Protocol):
+    """Is told what happens during a run: the progress bar, the plain lines, a test."""
+
+    def stage(self, name: str, detail: str = "") -> None:
+        """A new part of the run begins."""
+        ...
+
+    def training(self, total_steps: int, done_steps: int) -> None:
+        """The loop begins, `done_steps` of it already behind (more than 0 on resume)."""
+        ...
+
+    def step(self, report: StepReport) -> None:
+        """An optimiser step was made."""
+        ...
+
+    def validated(self, validation: Validation) -> None:
+        """The held-out loss was measured."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Something the user should read."""
+        ...
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("stage", "training", "step", "validated", "note"):
+            return lambda *args, **kwargs: None
+        raise AttributeError(name)

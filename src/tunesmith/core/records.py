@@ -1,0 +1,172 @@
+"""The records that walk downstairs: Row → Example → Tokens, and what is said about them.
+
+All are frozen and know no library. One training example keeps its `Origin` from the file it came
+from to the error message or the report that speaks of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row came from: a file and its line (1 is the first), or an index for JSON arrays."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object as it stood in a file, not yet understood."""
+
+    origin: Origin
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation; every assistant turn is learned."""
+
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A text and how it goes on; only the completion is learned."""
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A document; every token is learned."""
+
+    text: str
+
+
+Content = Chat | Completion | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row, understood."""
+
+    origin: Origin
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One example as the model will see it.
+
+    `ids_N` are token ids (int32); `weights_N[i]` is how much predicting `ids_N[i]` counts
+    (float32; 0 is context only). `learned_bytes` is the length in UTF-8 bytes of the text that the
+    weighted tokens spell, the denominator of bits per byte. `part` numbers the pieces of a
+    document longer than the context.
+    """
+
+    origin: Origin
+    ids_N: np.ndarray
+    weights_N: np.ndarray
+    learned_bytes: int
+    part: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids_N)
+
+    @property
+    def sites(self) -> int:
+        """How many tokens are predicted with a weight above zero (the first never is)."""
+        return int((self.weights_N[1:] > 0).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a check has to say about one row, or about the whole data set (origin None).
+
+    `severity` "drop" takes the row out of the run, "warn" keeps it. `reason` is a short stable key
+    counted in the ledger; `message` is the sentence shown to the user.
+    """
+
+    reason: str
+    message: str
+    severity: Literal["drop", "warn"]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A held-out example as a question: everything up to the answer, and the answer wanted.
+
+    `ids_N` is the generation prompt as the trained model was shown it (int32).
+    """
+
+    origin: Origin
+    messages: tuple[Message, ...]
+    ids_N: np.ndarray
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Negative log likelihood of one example's learned tokens under a model.
+
+    `nll` is a weighted sum in nats, `count` the sum of weights, `bytes` the UTF-8 length of the
+    learned text.
+    """
+
+    origin: Origin
+    nll: float
+    count: float
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """One optimiser step, as written to `metrics.jsonl`.
+
+    `loss` is nats per supervised token over the whole step, `grad_norm` is before clipping,
+    `tokens` counts every token computed, `supervised_tokens` the sum of loss weights,
+    `seconds` is wall time of the step.
+    """
+
+    step: int
+    epoch: float
+    loss: float
+    grad_norm: float
+    lr: float
+    tokens: int
+    supervised_tokens: float
+    seconds: float
+    extras: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The held-out loss (nats per supervised token) after `step` optimiser steps."""
+
+    step: int
+    epoch: float
+    loss: float
+    best: bool

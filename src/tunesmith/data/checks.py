@@ -1,0 +1,114 @@
+"""What must not reach training, found on the tokens themselves: one small function a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.core.records import Example, Finding, Origin, Tokens
+from tunesmith.data.split import content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the checks compare with: the context in tokens, the ids that end an answer, and the
+    start token (None if the tokenizer has none)."""
+
+    context: int
+    stop_ids: Collection[int]
+    start: int | None
+
+
+def too_long(parts: Sequence[Tokens], limits: Limits) -> str | None:
+    """A sequence longer than the context. It is never cut: its answer would be lost in silence."""
+    longest = max((len(part) for part in parts), default=0)
+    if longest <= limits.context:
+        return None
+    return (
+        f"This example has {longest} tokens and the context is {limits.context}. Shorten it, raise "
+        "data.context if the base allows more, or leave it out."
+    )
+
+
+def nothing_to_learn(parts: Sequence[Tokens], limits: Limits) -> str | None:
+    """No position at which anything is predicted."""
+    if any(part.sites for part in parts):
+        return None
+    return "No token of this example would be learned. Give it an answer."
+
+
+def untrained_end(parts: Sequence[Tokens], limits: Limits) -> str | None:
+    """A learned stretch without an end token in it: the model would not learn to stop.
+
+    The pieces of one document are read as one stretch; only its end has an end token.
+    """
+    stops = np.fromiter(limits.stop_ids, dtype=np.int32)
+    for stretch in _stretches(parts):
+        if not any(np.isin(run_N, stops).any() for run_N in stretch):
+            return (
+                "No end token is learned after an answer of this example, so the model would not "
+                "learn to stop. Use a template that writes one: data.template."
+            )
+    return None
+
+
+def doubled_start(parts: Sequence[Tokens], limits: Limits) -> str | None:
+    """Two start tokens in a row at the beginning."""
+    start = limits.start
+    if start is None or not any((part.ids_N[:2] == start).sum() == 2 for part in parts):
+        return None
+    return (
+        "The example begins with two start tokens, which the model has never seen. Take the start "
+        "token out of the text, or out of the chat template."
+    )
+
+
+CHECKS: dict[str, Callable[[Sequence[Tokens], Limits], str | None]] = {
+    "too_long": too_long,
+    "nothing_to_learn": nothing_to_learn,
+    "untrained_end": untrained_end,
+    "doubled_start": doubled_start,
+}
+
+
+def check(origin: Origin, parts: Sequence[Tokens], limits: Limits) -> Finding | None:
+    """The first check of the table that has something to say about one rendered example."""
+    for reason, function in CHECKS.items():
+        message = function(parts, limits)
+        if message is not None:
+            return Finding(reason, message, "drop", origin)
+    return None
+
+
+def in_both_splits(
+    training: Sequence[Example], validation: Sequence[Example]
+) -> list[Finding | None]:
+    """For each training row, a finding if its content also stands in the validation file."""
+    held = {content_hash(each.content): each.origin for each in reversed(validation)}
+    return [_twin(each, held.get(content_hash(each.content))) for each in training]
+
+
+def _twin(example: Example, other: Origin | None) -> Finding | None:
+    if other is None:
+        return None
+    message = (
+        f"The same example stands in the validation file at {other}: what was trained on cannot "
+        "test the model. Remove one of the two."
+    )
+    return Finding("in_both_splits", message, "drop", example.origin)
+
+
+def _stretches(parts: Sequence[Tokens]) -> list[list[np.ndarray]]:
+    """The ids of each maximal run of learned tokens; a piece that goes on another joins its run."""
+    stretches: list[list[np.ndarray]] = []
+    for part in parts:
+        learned_N = part.weights_N > 0
+        borders = np.flatnonzero(np.diff(learned_N, prepend=False, append=False))
+        runs = [part.ids_N[a:b] for a, b in zip(borders[::2], borders[1::2], strict=True)]
+        if part.part > 0 and stretches and learned_N[1:].all():
+            stretches[-1] += runs
+        else:
+            stretches += [[run_N] for run_N in runs]
+    return stretches

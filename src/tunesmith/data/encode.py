@@ -1,0 +1,94 @@
+"""The tokenizer as this room uses it: never a special token that was not asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tunesmith.core.errors import DataError
+
+_ANCHORS = ("\n", "a", ".")
+
+
+def adds_start(tokenizer: Any) -> bool:
+    """Whether the tokenizer puts its start token before a plain text of its own accord."""
+    ids = tokenizer("a", verbose=False)["input_ids"]
+    bare = tokenizer("a", add_special_tokens=False, verbose=False)["input_ids"]
+    return (
+        tokenizer.bos_token_id is not None
+        and ids[:1] == [tokenizer.bos_token_id]
+        and bare[:1] != ids[:1]
+    )
+
+
+class Encoder:
+    """Text to token ids, for whole texts and for the continuation of one.
+
+    `start` is the start token id if the tokenizer adds one to plain text, else None; `specials`
+    are the ids of all special tokens.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.start: int | None = tokenizer.bos_token_id if adds_start(tokenizer) else None
+        added = tokenizer.added_tokens_decoder
+        flagged = {int(i) for i, token in added.items() if token.special}
+        self.specials = frozenset(flagged | set(tokenizer.all_special_ids))
+        names = sorted(tokenizer.convert_ids_to_tokens(list(self.specials)), key=len, reverse=True)
+        self._special_text = re.compile("|".join(map(re.escape, names)) or r"(?!)")
+        self._prepends = self._ids("\na")[len(self._ids("\n")) :] != self._ids("a")
+
+    @property
+    def end(self) -> int:
+        """The end-of-sequence token id.
+
+        Raises:
+            DataError: the tokenizer has none.
+        """
+        if self.tokenizer.eos_token_id is None:
+            raise DataError(
+                "The base's tokenizer has no end-of-sequence token, so a text could never end. "
+                "Set eos_token in its tokenizer_config.json, or train chats with a template."
+            )
+        return int(self.tokenizer.eos_token_id)
+
+    def encodings(self, texts: Sequence[str], *, offsets: bool = False) -> list[Any]:
+        """One `tokenizers.Encoding` a text, without added special tokens.
+
+        This is what the tokenizer's own call makes, without the Python lists it makes of it. With
+        `offsets` the encodings know where in the text each token stands.
+        """
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        encode = backend.encode_batch if offsets else backend.encode_batch_fast
+        return list(encode(list(texts), add_special_tokens=False))
+
+    def whole(self, text: str) -> np.ndarray:
+        """Ids of a text that begins a sequence (int32)."""
+        return np.array(self._ids(text), dtype=np.int32)
+
+    def continuation(self, text: str) -> np.ndarray:
+        """Ids of a text that goes on after other tokens (int32).
+
+        Tokenizers of the SentencePiece family put a space before every text they are given; behind
+        other tokens that space would be one the text does not have.
+        """
+        if not self._prepends:
+            return self.whole(text)
+        for anchor in _ANCHORS:
+            alone, joined = self._ids(anchor), self._ids(anchor + text)
+            if joined[: len(alone)] == alone:
+                return np.array(joined[len(alone) :], dtype=np.int32)
+        return self.whole(text)
+
+    def byte_length(self, text: str) -> int:
+        """UTF-8 bytes of a text, the names of special tokens in it not counted."""
+        return len(self._special_text.sub("", text).encode())
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids

@@ -1,0 +1,264 @@
+"""Examples to tokens: what the model sees, and which tokens of it are learned.
+
+Training and serving must give the same token ids. An answer is therefore trained behind exactly
+the ids its generation prompt has, and its learned tokens end with the template's end token.
+
+`learned_bytes` is the UTF-8 length of the learned text as it was rendered, special tokens not
+counted: for an answer everything between the generation prompt and the end token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.records import (
+    Chat,
+    Completion,
+    Content,
+    Example,
+    Finding,
+    Message,
+    Origin,
+    Prompt,
+    Text,
+    Tokens,
+)
+from tunesmith.data.documents import pieces
+from tunesmith.data.encode import Encoder
+from tunesmith.data.turns import ChatTemplate, Conversation, Refused
+
+_CHUNK_ROWS = 256
+_CHUNK_CHARACTERS = 1_000_000
+"""Rows tokenised at once. Whole books would otherwise take gigabytes while they are encoded."""
+
+Kind = Literal["sft", "text"]
+CompletionAs = Literal["chat", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Texts to tokenise for one example, and what makes tokens of their encodings."""
+
+    texts: tuple[str, ...]
+    finish: Callable[[Sequence[Any]], list[Tokens]]
+
+
+class Renderer:
+    """Renders examples with one tokenizer and one chat template.
+
+    Args:
+        tokenizer: a transformers fast tokenizer.
+        template: the jinja chat template, see `template.choose`.
+        completion_as: "chat" renders prompt and completion as a user and an assistant turn,
+            "plain" lays them end to end without a template.
+
+    Raises:
+        DataError: the template cannot render one question and one answer.
+    """
+
+    def __init__(self, tokenizer: Any, template: str, completion_as: CompletionAs = "chat") -> None:
+        self.encoder = Encoder(tokenizer)
+        self._chat = ChatTemplate(self.encoder, template)
+        self._plain = completion_as == "plain"
+
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids that end an answer: the tokenizer's end token and the template's."""
+        ids = (self.encoder.tokenizer.eos_token_id, self._chat.ending.stop)
+        return tuple(sorted({int(token) for token in ids if token is not None}))
+
+    def render(
+        self, examples: Sequence[Example], kind: Kind, context: int
+    ) -> Iterator[list[Tokens] | Finding]:
+        """What each example becomes, in order: its tokens, or why it cannot be trained.
+
+        Under "sft" only answers are learned (a Text wholly); under "text" everything is, and what
+        is longer than `context` tokens is cut into pieces. Answers are never cut: a list may hold
+        Tokens longer than the context, which `checks.too_long` finds. A chat has one Tokens per
+        answer when its answers cannot stand in one sequence with the ids they are served with.
+        """
+        for chunk in _chunks(examples):
+            yield from self._render_chunk(chunk, kind, context)
+
+    def prompt(self, example: Example) -> Prompt | None:
+        """The last answer as a question, with the ids training puts before it; None for a Text.
+
+        Raises:
+            Refused: the example is one that `render` answers with a Finding.
+        """
+        content = example.content
+        if isinstance(content, Text):
+            return None
+        if isinstance(content, Completion) and self._plain:
+            asked = (Message("user", content.prompt),)
+            return Prompt(example.origin, asked, self._opening(content.prompt), content.completion)
+        messages = _messages(content)
+        turn = self._chat.conversation(messages).turns[-1]
+        ids_N = self.encoder.whole(turn.prompt)
+        return Prompt(example.origin, messages[:-1], ids_N, messages[-1].content)
+
+    def ask(self, messages: Sequence[Message]) -> np.ndarray:
+        """The ids that ask for the answer to `messages` (int32): training's own prefix.
+
+        Raises:
+            DataError: the template refuses the conversation.
+        """
+        if self._plain and len(messages) == 1:
+            return self._opening(messages[0].content)
+        try:
+            return self.encoder.whole(self._chat.text(messages, prompt=True))
+        except Refused as refused:
+            raise DataError(str(refused)) from None
+
+    def _render_chunk(
+        self, chunk: Sequence[Example], kind: Kind, context: int
+    ) -> Iterator[list[Tokens] | Finding]:
+        jobs = [self._job(example, kind, context) for example in chunk]
+        texts = [text for job in jobs if isinstance(job, _Job) for text in job.texts]
+        # Where tokens stand in the text matters only for pieces, whose bytes are counted.
+        pieces_too = kind == "text" or any(isinstance(each.content, Text) for each in chunk)
+        encodings = iter(self.encoder.encodings(texts, offsets=pieces_too))
+        for job, example in zip(jobs, chunk, strict=True):
+            if isinstance(job, Finding):
+                yield job
+                continue
+            try:
+                yield job.finish(list(islice(encodings, len(job.texts))))
+            except Refused as refused:
+                yield _finding(refused, example.origin)
+
+    def _job(self, example: Example, kind: Kind, context: int) -> _Job | Finding:
+        content, origin = example.content, example.origin
+        try:
+            if isinstance(content, Text):
+                return self._document(origin, content.text, context, delimit=True)
+            if isinstance(content, Completion) and self._plain:
+                if kind == "text":
+                    joined = content.prompt + content.completion
+                    return self._document(origin, joined, context, delimit=True)
+                return _Job((), lambda _: [self._completion(origin, content)])
+            if kind == "text":
+                whole = self._chat.text(_messages(content))
+                return self._document(origin, whole, context, delimit=False)
+            return self._answers(origin, self._chat.conversation(_messages(content)))
+        except Refused as refused:
+            return _finding(refused, origin)
+
+    def _document(self, origin: Origin, text: str, context: int, *, delimit: bool) -> _Job:
+        return _Job(
+            (text,),
+            lambda encodings: pieces(
+                self.encoder, origin, text, encodings[0], context, delimit=delimit
+            ),
+        )
+
+    def _opening(self, prompt: str) -> np.ndarray:
+        ids_N = self.encoder.whole(prompt)
+        return ids_N if self.encoder.start is None else np.insert(ids_N, 0, self.encoder.start)
+
+    def _completion(self, origin: Origin, content: Completion) -> Tokens:
+        opening_N = self._opening(content.prompt)
+        answer_N = np.append(
+            self.encoder.continuation(content.completion), np.int32(self.encoder.end)
+        )
+        return _tokens(
+            origin,
+            np.concatenate([opening_N, answer_N]),
+            [(len(opening_N), len(opening_N) + len(answer_N))],
+            self.encoder.byte_length(content.completion),
+        )
+
+    def _answers(self, origin: Origin, conversation: Conversation) -> _Job:
+        turns = conversation.turns
+        earlier = tuple(turn.answered for turn in turns[:-1])
+        texts = (conversation.whole, *(turn.prompt for turn in turns), *earlier)
+
+        def finish(encodings: Sequence[Any]) -> list[Tokens]:
+            ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+            whole_N, prompts = ids[0], ids[1 : 1 + len(turns)]
+            answered = [*ids[1 + len(turns) :], whole_N]
+            return self._lay_out(origin, conversation, whole_N, prompts, answered)
+
+        return _Job(texts, finish)
+
+    def _lay_out(
+        self,
+        origin: Origin,
+        conversation: Conversation,
+        whole_N: np.ndarray,
+        prompts: Sequence[np.ndarray],
+        answered: Sequence[np.ndarray],
+    ) -> list[Tokens]:
+        """One sequence if every prompt and answer is a token prefix of it, else one an answer."""
+        kept = [self._up_to_stop(ids_N) for ids_N in answered]
+        lengths = [self.encoder.byte_length(turn.learned) for turn in conversation.turns]
+        if all(_is_prefix(ids_N, whole_N) for ids_N in (*prompts, *kept)):
+            spans = [(len(p), len(k)) for p, k in zip(prompts, kept, strict=True)]
+            return [_tokens(origin, whole_N, spans, sum(lengths))]
+        parts = []
+        for part, (turn, prompt_N) in enumerate(zip(conversation.turns, prompts, strict=True)):
+            answer_N = self._up_to_stop(
+                self.encoder.continuation(turn.answered[len(turn.prompt) :])
+            )
+            ids_N = np.concatenate([prompt_N, answer_N])
+            span = (len(prompt_N), len(ids_N))
+            parts.append(_tokens(origin, ids_N, [span], lengths[part], part))
+        return parts
+
+    def _up_to_stop(self, ids_N: np.ndarray) -> np.ndarray:
+        """The ids up to and with the end token, without what the template writes behind it."""
+        kept_N = ids_N[: len(ids_N) - self._chat.ending.tokens]
+        if not len(kept_N) or int(kept_N[-1]) not in self.stop_ids():
+            raise Refused(
+                "no_end",
+                "The chat template does not end an answer of this conversation with its end "
+                "token, so the model would not learn to stop. Put {{ eos_token }} behind every "
+                "assistant content in the template, and give it with data.template.",
+            )
+        return kept_N
+
+
+def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
+    chunk: list[Example] = []
+    characters = 0
+    for example in examples:
+        chunk.append(example)
+        characters += len(example.content.text) if isinstance(example.content, Text) else 0
+        if len(chunk) == _CHUNK_ROWS or characters >= _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _messages(content: Content) -> tuple[Message, ...]:
+    if isinstance(content, Chat):
+        return content.messages
+    assert isinstance(content, Completion)
+    return Message("user", content.prompt), Message("assistant", content.completion)
+
+
+def _is_prefix(short_N: np.ndarray, long_N: np.ndarray) -> bool:
+    return np.array_equal(short_N, long_N[: len(short_N)])
+
+
+def _tokens(
+    origin: Origin,
+    ids_N: np.ndarray,
+    spans: Sequence[tuple[int, int]],
+    learned_bytes: int,
+    part: int = 0,
+) -> Tokens:
+    weights_N = np.zeros(len(ids_N), dtype=np.float32)
+    for start, end in spans:
+        weights_N[start:end] = 1
+    return Tokens(origin, ids_N, weights_N, learned_bytes, part)
+
+
+def _finding(refused: Refused, origin: Origin) -> Finding:
+    return Finding(refused.reason, str(refused), "drop", origin)

@@ -1,0 +1,185 @@
+"""What is measured: one `Side` before training, one after, and how the training went.
+
+The side of the base is written to disk before training begins, so that a resumed run does not
+measure it again; hence both ways to JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tunesmith.core.errors import NonFiniteLoss
+from tunesmith.core.ports import Sampler, Scorer
+from tunesmith.core.records import Message, Origin, Prompt, Score, Tokens, Validation
+from tunesmith.evaluate.metrics import Properties, exact_match
+
+Checker = Callable[[Prompt, str], Properties]
+
+# Summing in another order moves a float32 loss by about 1e-6; weights rounded to bfloat16, a lost
+# adapter matrix or another template move it by 1e-2 and more. The line is drawn between the two.
+PARITY_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One prompt, the answer wanted, the answer one side gave, and what was found in it."""
+
+    origin: Origin
+    messages: tuple[Message, ...]
+    reference: str
+    answer: str
+    exact: bool
+    properties: Mapping[str, bool | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What was measured of one model: held-out rows, a sample of trained rows, probes, answers."""
+
+    held_out: tuple[Score, ...] = ()
+    train: tuple[Score, ...] = ()
+    probes: tuple[Score, ...] = ()
+    answers: tuple[Answered, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json`; `from_json` is the way back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Side:
+        """The side that `to_json` wrote."""
+        return cls(
+            held_out=_scores(value["held_out"]),
+            train=_scores(value["train"]),
+            probes=_scores(value["probes"]),
+            answers=tuple(_answered(answer) for answer in value["answers"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the training went. Steps are optimiser steps.
+
+    `kept_step` is the step whose weights are in the artefact, `last_step` the last one made,
+    `planned_epochs` what was asked for.
+    """
+
+    validations: tuple[Validation, ...] = ()
+    kept_step: int = 0
+    last_step: int = 0
+    planned_steps: int = 0
+    planned_epochs: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The saved artefact, opened afresh, against the model in memory.
+
+    `max_difference` is the largest absolute difference of a row's loss (nats per token) over `rows`
+    rows; `same_prefixes` of `prefixes` prompts have the token ids in serving that they had in
+    training.
+    """
+
+    max_difference: float
+    rows: int
+    same_prefixes: int
+    prefixes: int
+    tolerance: float = PARITY_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that the verdict and the report are made from. A side is None when not measured."""
+
+    base: Side | None = None
+    tuned: Side | None = None
+    course: Course = field(default_factory=Course)
+    parity: Parity | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json`; `from_json` is the way back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Measured:
+        """What `to_json` wrote."""
+        course = dict(value["course"])
+        course["validations"] = tuple(Validation(**v) for v in course["validations"])
+        return cls(
+            base=Side.from_json(value["base"]) if value["base"] else None,
+            tuned=Side.from_json(value["tuned"]) if value["tuned"] else None,
+            course=Course(**course),
+            parity=Parity(**value["parity"]) if value["parity"] else None,
+        )
+
+
+def measure(
+    scorer: Scorer,
+    sampler: Sampler,
+    held_out: Sequence[Tokens],
+    train_sample: Sequence[Tokens],
+    probes: Sequence[Tokens],
+    prompts: Sequence[Prompt],
+    check: Checker | None = None,
+    max_new_tokens: int = 256,
+) -> Side:
+    """Score three sets of rows and let the model answer the prompts greedily.
+
+    Raises NonFiniteLoss, naming the rows, when a loss is not a number, and DataError when the
+    user's check fails on an answer.
+    """
+    return Side(
+        held_out=_score(scorer, held_out),
+        train=_score(scorer, train_sample),
+        probes=_score(scorer, probes),
+        answers=_answer(sampler, prompts, check, max_new_tokens),
+    )
+
+
+def parity(
+    in_memory: Sequence[Score], reopened: Sequence[Score], same_prefixes: int, prefixes: int
+) -> Parity:
+    """Compare two scorings of the same rows, given in the same order."""
+    pairs = zip(in_memory, reopened, strict=True)
+    differences = [abs(a.nll / a.count - b.nll / b.count) for a, b in pairs if a.count > 0]
+    return Parity(max(differences, default=0.0), len(differences), same_prefixes, prefixes)
+
+
+def _score(scorer: Scorer, examples: Sequence[Tokens]) -> tuple[Score, ...]:
+    scores = tuple(scorer.score(examples)) if examples else ()
+    broken = [str(score.origin) for score in scores if not math.isfinite(score.nll)]
+    if broken:
+        raise NonFiniteLoss(
+            f"The loss is not a finite number for {len(broken)} of {len(scores)} rows, first "
+            f"{', '.join(broken[:5])}. Try --set model.dtype=float32, or look at these rows."
+        )
+    return scores
+
+
+def _answer(
+    sampler: Sampler, prompts: Sequence[Prompt], check: Checker | None, max_new_tokens: int
+) -> tuple[Answered, ...]:
+    answers = sampler.answer(prompts, max_new_tokens) if prompts else []
+    return tuple(
+        Answered(
+            origin=prompt.origin,
+            messages=prompt.messages,
+            reference=prompt.answer,
+            answer=answer,
+            exact=exact_match(prompt.answer, answer),
+            properties=check(prompt, answer) if check else {},
+        )
+        for prompt, answer in zip(prompts, answers, strict=True)
+    )
+
+
+def _scores(values: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
+    return tuple(Score(**{**value, "origin": Origin(**value["origin"])}) for value in values)
+
+
+def _answered(value: Mapping[str, Any]) -> Answered:
+    messages = tuple(Message(**message) for message in value["messages"])
+    return Answered(**{**value, "origin": Origin(**value["origin"]), "messages": messages})

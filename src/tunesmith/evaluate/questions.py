@@ -1,0 +1,257 @@
+"""The five questions of the verdict, each a function from what was measured to a judgement.
+
+Each rule stands in the docstring of its function; each threshold is a constant with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunesmith.core.records import Score
+from tunesmith.core.seeds import derive
+from tunesmith.evaluate.bootstrap import (
+    Interval,
+    PairedRows,
+    difference_of_changes,
+    paired_change,
+)
+from tunesmith.evaluate.measure import Measured, Side
+from tunesmith.evaluate.pairing import (
+    NATS_PER_TOKEN,
+    PairedProperty,
+    pair_answers,
+    pair_exact,
+    pair_files,
+    pair_properties,
+    pair_scores,
+    unit_of,
+)
+from tunesmith.evaluate.wording import (
+    course_sentence,
+    kept_summary,
+    learned_summary,
+    memorised_summary,
+    percent,
+    plural,
+    property_clause,
+    served_summary,
+)
+
+# A percentile interval from fewer rows is far too narrow (at 5 rows a stated 95 % covers about 80).
+MINIMUM_ROWS = 8
+
+# Loss falls with the size N of a model as N^-0.076 (Kaplan et al. 2020, equation 1.1), so a loss
+# 10 % higher is that of a base 3.5 times smaller: a price that nobody should pay without knowing.
+KEPT_LIMIT = 0.10
+
+# "Merely memorised" is taken at its word: more than half of what was gained on trained rows is not
+# gained on rows never seen.
+MEMORISED_LIMIT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The answer to one question. `passed` is None when it was not measured.
+
+    `detail["summary"]` is a clause for a sentence; the rest of `detail` are the numbers behind it.
+    """
+
+    passed: bool | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str | None = None
+    n: int = 0
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of `verdict.json`."""
+        return {
+            "pass": self.passed,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "n": self.n,
+            "detail": self.detail,
+        }
+
+
+def learned(measured: Measured, seed: int = 0) -> Judgement:
+    """Did it learn? Held-out loss, base minus tuned.
+
+    Passes when the whole interval is above zero, and no true-or-false property of the user's check
+    became rarer with its whole interval below zero.
+    """
+    base, tuned = _sides(measured)
+    if not base.held_out:
+        return _unmeasured("the task was not measured on held-out rows")
+    unit = unit_of(base.held_out)
+    rows = pair_scores(base.held_out, tuned.held_out, unit)
+    change = paired_change(rows, derive(seed, "bootstrap", "learned"))
+    gain = Interval(-change.value, -change.high, -change.low, change.n)
+    answers = _answers(base, tuned, seed)
+    worse = [p["name"] for p in answers["properties"] if _fell(p)]
+    detail = {
+        "summary": learned_summary(rows, gain, unit, worse),
+        "base": rows.base,
+        "tuned": rows.tuned,
+        "nats_per_token": _nats_per_token(base.held_out, tuned.held_out),
+        **answers,
+        "worse": worse,
+        "rule": "passes when the whole interval is above zero and no checked property got worse",
+    }
+    return _judged(gain.low > 0 and not worse, gain, unit, detail)
+
+
+def _nats_per_token(base: Sequence[Score], tuned: Sequence[Score]) -> dict[str, float]:
+    rows = pair_scores(base, tuned, NATS_PER_TOKEN)
+    return {"base": rows.base, "tuned": rows.tuned}
+
+
+def _answers(base: Side, tuned: Side, seed: int) -> dict[str, Any]:
+    pairs = pair_answers(base.answers, tuned.answers)
+    exact = _property(pair_exact(pairs), seed) if pairs else None
+    return {
+        "exact_match": exact,
+        "properties": [_property(found, seed) for found in pair_properties(pairs)],
+    }
+
+
+def _property(found: PairedProperty, seed: int) -> dict[str, Any]:
+    change = paired_change(found.rows, derive(seed, "bootstrap", "property", found.name))
+    return {
+        "name": found.name,
+        "kind": "rate" if found.rate else "mean",
+        "base": found.rows.base,
+        "tuned": found.rows.tuned,
+        "change": change.value,
+        "low": change.low,
+        "high": change.high,
+        "n": change.n,
+        "summary": property_clause(found.name, found.rows.base, found.rows.tuned, found.rate),
+    }
+
+
+def _fell(found: dict[str, Any]) -> bool:
+    # Only a rate has a known direction; whether a larger number is better, the check does not say.
+    return bool(found["kind"] == "rate" and found["n"] >= MINIMUM_ROWS and found["high"] < 0)
+
+
+def kept(measured: Measured, seed: int = 0) -> Judgement:
+    """Did it keep what it knew? Loss on general text, tuned minus base.
+
+    Each file of probes is judged by itself; the worst one is reported. Passes when the whole
+    interval stays within KEPT_LIMIT of the base's loss.
+    """
+    base, tuned = _sides(measured)
+    if not base.probes:
+        return _unmeasured("general text was not measured")
+    unit = unit_of(base.probes)
+    files: dict[str, tuple[Interval, float, PairedRows]] = {}
+    for path, rows in pair_files(base.probes, tuned.probes, unit).items():
+        change = paired_change(rows, derive(seed, "bootstrap", "kept", path))
+        files[path] = (change, KEPT_LIMIT * rows.base, rows)
+    drift, limit, rows = max(files.values(), key=_closeness)
+    detail = {
+        "summary": kept_summary(drift, limit, unit),
+        "base": rows.base,
+        "tuned": rows.tuned,
+        "limit": limit,
+        "files": {
+            path: {"change": c.value, "low": c.low, "high": c.high, "limit": line, "n": c.n}
+            for path, (c, line, _) in files.items()
+        },
+        "rule": (
+            f"passes when the whole interval is at most {percent(KEPT_LIMIT)} of the base's loss"
+        ),
+    }
+    return _judged(drift.high <= limit, drift, unit, detail)
+
+
+def _closeness(file: tuple[Interval, float, PairedRows]) -> tuple[bool, float]:
+    drift, limit, _ = file
+    return drift.n >= MINIMUM_ROWS, drift.high - limit
+
+
+def memorised(measured: Measured, seed: int = 0) -> Judgement:
+    """Did it merely memorise? How much further the tuned model is from unseen rows than the base.
+
+    The gap is held-out loss minus loss on trained rows; the value is tuned gap minus base gap,
+    which takes away that one set may be harder than the other. Passes when the whole interval is
+    at most MEMORISED_LIMIT of the gain on trained rows.
+    """
+    base, tuned = _sides(measured)
+    if not base.held_out or not base.train:
+        return _unmeasured("memorising was not measured on held-out and trained rows")
+    unit = unit_of(base.held_out, base.train)
+    held = pair_scores(base.held_out, tuned.held_out, unit)
+    train = pair_scores(base.train, tuned.train, unit)
+    gap = difference_of_changes(held, train, derive(seed, "bootstrap", "memorised"))
+    gain = max(0.0, train.base - train.tuned)
+    limit = MEMORISED_LIMIT * gain
+    detail = {
+        "summary": memorised_summary(gap, gain, limit, unit),
+        "held_out": {"base": held.base, "tuned": held.tuned, "n": len(held)},
+        "train": {"base": train.base, "tuned": train.tuned, "n": len(train)},
+        "gain_on_trained_rows": gain,
+        "limit": limit,
+        "course": course_sentence(measured.course),
+        "rule": (
+            f"passes when the whole interval is at most {percent(MEMORISED_LIMIT)} of the gain "
+            "on trained rows"
+        ),
+    }
+    # Without a gain on trained rows there is nothing that could have been memorised.
+    return _judged(gain == 0 or gap.high <= limit, gap, unit, detail)
+
+
+def worth() -> Judgement:
+    """Was it worth it? Not measured in this version, and the verdict says so."""
+    return _unmeasured(
+        "not measured in this version: it will compare the tuned model with the same base given a "
+        "written prompt, examples in the prompt, and retrieval, on the same rows, with the tokens "
+        "that each costs per request"
+    )
+
+
+def served(measured: Measured) -> Judgement:
+    """Is it what you will serve? The artefact opened afresh against the model in memory.
+
+    Passes when no row's loss differs by more than the tolerance and every prompt has the token ids
+    in serving that it had in training.
+    """
+    found = measured.parity
+    if found is None:
+        return _unmeasured("the saved model was not compared with the trained one")
+    equal = found.same_prefixes == found.prefixes
+    detail = {
+        "summary": served_summary(found),
+        "tolerance": found.tolerance,
+        "same_prefixes": found.same_prefixes,
+        "prefixes": found.prefixes,
+        "rule": f"passes up to {found.tolerance:g} nats per token, with every prompt the same",
+    }
+    passed = found.max_difference <= found.tolerance and equal
+    return Judgement(passed, found.max_difference, unit=NATS_PER_TOKEN, n=found.rows, detail=detail)
+
+
+def _sides(measured: Measured) -> tuple[Side, Side]:
+    if measured.base is None or measured.tuned is None:
+        return Side(), Side()
+    return measured.base, measured.tuned
+
+
+def _judged(passed: bool, found: Interval, unit: str, detail: dict[str, Any]) -> Judgement:
+    if found.n < MINIMUM_ROWS:
+        detail["too_few"] = f"{plural(found.n, 'row')} measured, at least {MINIMUM_ROWS} needed"
+    enough = found.n >= MINIMUM_ROWS
+    return Judgement(
+        passed if enough else None, found.value, found.low, found.high, unit, found.n, detail
+    )
+
+
+def _unmeasured(why: str) -> Judgement:
+    return Judgement(detail={"summary": why})

@@ -1,0 +1,124 @@
+"""The report: one self-contained HTML page, its text from the verdict and its charts inline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tunesmith.evaluate.bootstrap import RESAMPLES
+from tunesmith.evaluate.charts import Series, line_chart, thinned
+from tunesmith.evaluate.measure import Answered, Measured
+from tunesmith.evaluate.pairing import pair_answers
+from tunesmith.evaluate.wording import number, percent, plural
+
+_SAMPLES = 6
+_FAILURES = 6
+
+QUESTIONS = {
+    "learned": ("Did it learn?", "Gain on rows never trained on"),
+    "kept": ("Did it keep what it knew?", "Extra cost of general text"),
+    "memorised": ("Did it merely memorise?", "Gain that stays on trained rows"),
+    "worth": ("Was it worth it?", "Against prompting and retrieval"),
+    "parity": ("Is it what you will serve?", "Saved model against trained model"),
+}
+
+Pair = tuple[Answered, Answered]
+
+
+def render(
+    verdict: Mapping[str, Any],
+    measured: Measured,
+    metrics: Sequence[Mapping[str, Any]],
+    ledger: Mapping[str, Any],
+    recipe_text: str,
+    environment: Mapping[str, Any],
+) -> str:
+    """The whole page as HTML.
+
+    `verdict` has the keys of `verdict.json`; `metrics` are the lines of `metrics.jsonl`; `ledger`
+    has rows_in, trained, held_out and dropped by reason; `recipe_text` is shown as it is. All text
+    is escaped.
+    """
+    pairs = _pairs(measured)
+    steps = [line for line in metrics if "loss" in line and "lr" in line]
+    template = _template_environment().get_template("report.html.j2")
+    return template.render(
+        verdict=verdict,
+        questions=[(key, *words, verdict[key]) for key, words in QUESTIONS.items()],
+        loss_chart=_loss_chart(steps, measured),
+        rate_chart=_rate_chart(steps),
+        training=_training(steps),
+        course=verdict["memorised"]["detail"].get("course"),
+        samples=pairs[:_SAMPLES],
+        failures=[pair for pair in pairs[_SAMPLES:] if failed(pair[1])][:_FAILURES],
+        prompts=len(pairs),
+        ledger=ledger,
+        dropped=sorted(ledger.get("dropped", {}).items()),
+        resamples=RESAMPLES,
+        recipe_text=recipe_text,
+        environment=list(flat(environment)),
+    )
+
+
+def failed(answered: Answered) -> list[str]:
+    """The names of the true-or-false properties that this answer does not have."""
+    return [name for name, value in answered.properties.items() if value is False]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as (dotted name, text), in their own order."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def _template_environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tunesmith.evaluate"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, sentence=_sentence, failed=failed)
+    environment.globals.update(plural=plural)
+    return environment
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:].rstrip('.')}."
+
+
+def _pairs(measured: Measured) -> list[Pair]:
+    if measured.base is None or measured.tuned is None:
+        return []
+    return pair_answers(measured.base.answers, measured.tuned.answers)
+
+
+def _loss_chart(steps: Sequence[Mapping[str, Any]], measured: Measured) -> str:
+    trained = thinned([(line["step"], line["loss"]) for line in steps])
+    held = [(v.step, v.loss) for v in measured.course.validations]
+    series = [Series(trained, "train"), Series(held, "held", dots=True)]
+    return line_chart(series, 560, 250, "Loss on trained and held-out rows at each step")
+
+
+def _rate_chart(steps: Sequence[Mapping[str, Any]]) -> str:
+    rates = thinned([(line["step"], line["lr"]) for line in steps])
+    return line_chart([Series(rates, "rate")], 360, 250, "Learning rate at each step")
+
+
+def _training(steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The figures above the curve: steps, time, tokens and speed, as text."""
+    seconds = sum(line.get("seconds", 0.0) for line in steps)
+    tokens = sum(line.get("tokens", 0) for line in steps)
+    minutes, rest = divmod(round(seconds), 60)
+    return {
+        "Optimiser steps": f"{len(steps):,}",
+        "Training time": f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s",
+        "Tokens computed": f"{tokens:,}",
+        "Tokens per second": f"{tokens / seconds:,.0f}" if seconds else "unknown",
+    }

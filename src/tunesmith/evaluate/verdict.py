@@ -1,0 +1,96 @@
+"""The judgement: ship or hold, in one sentence that carries the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunesmith.evaluate.measure import Measured
+from tunesmith.evaluate.questions import Judgement, kept, learned, memorised, served, worth
+from tunesmith.evaluate.wording import percent
+
+_NAMED_PROPERTIES = 3
+
+Decision = Literal["ship", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is written to `verdict.json`."""
+
+    decision: Decision
+    sentence: str
+    learned: Judgement
+    kept: Judgement
+    memorised: Judgement
+    worth: Judgement
+    parity: Judgement
+
+    @property
+    def questions(self) -> tuple[Judgement, ...]:
+        """The five, in the order of the report."""
+        return self.learned, self.kept, self.memorised, self.worth, self.parity
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys that scripts rely on."""
+        return {
+            "decision": self.decision,
+            "sentence": self.sentence,
+            "learned": self.learned.to_json(),
+            "kept": self.kept.to_json(),
+            "memorised": self.memorised.to_json(),
+            "worth": self.worth.to_json(),
+            "parity": self.parity.to_json(),
+        }
+
+
+def judge(measured: Measured, seed: int = 0) -> Verdict:
+    """Answer the five questions. Ship when it learned and no measured question fails.
+
+    `seed` draws the bootstrap. Raises DataError when the two sides were measured on other rows.
+    """
+    answers = (
+        learned(measured, seed),
+        kept(measured, seed),
+        memorised(measured, seed),
+        worth(),
+        served(measured),
+    )
+    failed = any(answer.passed is False for answer in answers)
+    decision: Decision = "ship" if answers[0].passed and not failed else "hold"
+    return Verdict(decision, _sentence(decision, answers), *answers)
+
+
+def _sentence(decision: Decision, answers: Sequence[Judgement]) -> str:
+    task, general = answers[0], answers[1]
+    if all(answer.value is None for answer in answers):
+        return (
+            "Hold: nothing was measured, so nothing shows that the tuned model is better than its "
+            "base; run again with --set evaluate.level=standard."
+        )
+    failing = [_clause(answer) for answer in answers if answer.passed is False]
+    usual = [_clause(task), _properties(task)]
+    if general.value is not None:
+        usual.append(_clause(general))
+    clauses = [*failing, *(clause for clause in usual if clause and clause not in failing)]
+    return f"{decision.capitalize()}: {'; '.join(clauses)}."
+
+
+def _clause(answer: Judgement) -> str:
+    summary = str(answer.detail["summary"])
+    too_few = answer.detail.get("too_few")
+    return f"{summary}, too few rows to judge ({too_few})" if too_few else summary
+
+
+def _properties(task: Judgement) -> str:
+    """The properties by name, or their average when there are many."""
+    rates = [found for found in task.detail.get("properties", []) if found["kind"] == "rate"]
+    if len(rates) <= _NAMED_PROPERTIES:
+        return ", ".join(found["summary"] for found in rates)
+    base = sum(found["base"] for found in rates) / len(rates)
+    tuned = sum(found["tuned"] for found in rates) / len(rates)
+    return (
+        f"the {len(rates)} checked properties went from {percent(base)} to {percent(tuned)} "
+        "on average"
+    )

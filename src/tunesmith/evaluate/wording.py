@@ -1,0 +1,115 @@
+"""How numbers are written, and the clauses that carry them into the verdict's sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunesmith.core.records import Validation
+from tunesmith.evaluate.bootstrap import Interval, PairedRows
+from tunesmith.evaluate.measure import Course, Parity
+
+
+def number(value: float) -> str:
+    """Two decimals; fewer for large or whole values, two significant digits for small ones."""
+    if value == round(value) and abs(value) < 1e6:
+        return str(int(value))
+    if abs(value) < 0.01:
+        return f"{value:.2g}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def percent(value: float) -> str:
+    """A share of 0 to 1. Never rounds up to 100 % or down to 0 %: one failure in 500 is told."""
+    hundreds = 100 * value
+    if 0 < hundreds < 1 or 99 < hundreds < 100:
+        return f"{hundreds:.1f} %"
+    return f"{hundreds:.0f} %"
+
+
+def measurement(found: Interval) -> str:
+    """`1.33, 95 % interval 1.25 to 1.41`."""
+    return f"{number(found.value)}, 95 % interval {number(found.low)} to {number(found.high)}"
+
+
+def plural(count: int, thing: str) -> str:
+    """`1 row`, `2 rows`, `2,000 rows`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def property_clause(name: str, base: float, tuned: float, rate: bool) -> str:
+    """`greeting went from 0 % to 98 %`."""
+    show = percent if rate else number
+    return f"{name} went from {show(base)} to {show(tuned)}"
+
+
+def learned_summary(rows: PairedRows, gain: Interval, unit: str, worse: Sequence[str]) -> str:
+    """The held-out loss of both sides and the difference."""
+    word = "improvement" if gain.value >= 0 else "change"
+    doubt = "" if gain.low > 0 else ", which is not clearly better"
+    lost = f"; {', '.join(worse)} got worse" if worse else ""
+    return (
+        f"on {plural(gain.n, 'held-out row')} the tuned model needs {number(rows.tuned)} {unit} "
+        f"where the base needed {number(rows.base)} ({word} {measurement(gain)}){doubt}{lost}"
+    )
+
+
+def kept_summary(drift: Interval, limit: float, unit: str) -> str:
+    """What general text costs now, and how that stands to the limit."""
+    more = "more" if drift.value > 0 else "less"
+    cost = f"general text costs {number(abs(drift.value))} {unit} {more}"
+    if drift.high <= limit:
+        return f"{cost} (limit {number(limit)})" if drift.value > 0 else cost
+    where = "above" if drift.low > limit else "not surely within"
+    interval = f"95 % interval {number(drift.low)} to {number(drift.high)}"
+    return f"{cost} ({interval}), {where} the limit of {number(limit)}"
+
+
+def memorised_summary(gap: Interval, gain: float, limit: float, unit: str) -> str:
+    """How much of what was gained on trained rows is also gained on unseen ones."""
+    if gain == 0:
+        return "nothing was gained on the trained rows, so nothing was memorised"
+    if gap.value <= 0:
+        return f"rows never seen gained as much as trained rows ({number(gain)} {unit})"
+    share = percent(max(0.0, 1 - gap.value / gain))
+    judged = "" if gap.high <= limit else f", above the limit of {number(limit)}"
+    return (
+        f"{share} of the gain on trained rows carries over to rows never seen ({number(gap.value)} "
+        f"of {number(gain)} {unit} does not, 95 % interval {number(gap.low)} to "
+        f"{number(gap.high)}{judged})"
+    )
+
+
+def course_sentence(course: Course) -> str:
+    """When held-out loss was best during training, and which weights were kept."""
+    if not course.validations:
+        return "Held-out loss was not measured during training; the last weights were kept."
+    best = min(course.validations, key=lambda v: v.loss)
+    last = course.validations[-1]
+    kept_weights = f"the weights of step {course.kept_step} were kept"
+    if course.last_step < course.planned_steps and last.loss > best.loss:
+        end = f"{number(last.epoch)} of {number(course.planned_epochs)}"
+        return f"Stopped at epoch {end}: {_rise(best, last)}; {kept_weights}."
+    if last.loss > best.loss:
+        return f"After step {best.step} {_rise(best, last)}; {kept_weights}."
+    return (
+        f"Held-out loss was lowest at the last measurement (step {last.step}, "
+        f"{number(last.loss)} nats per token); {kept_weights}."
+    )
+
+
+def _rise(best: Validation, last: Validation) -> str:
+    return f"held-out loss rose from {number(best.loss)} to {number(last.loss)} nats per token"
+
+
+def served_summary(found: Parity) -> str:
+    """How far the saved model is from the one that was trained."""
+    prompts = (
+        f"{found.same_prefixes} of {plural(found.prefixes, 'prompt')} "
+        f"{'has' if found.prefixes == 1 else 'have'} the trained token ids"
+    )
+    side = "within" if found.max_difference <= found.tolerance else "above"
+    return (
+        f"the saved model opened afresh differs from the trained one by at most "
+        f"{found.max_difference:.2g} nats per token on {plural(found.rows, 'row')} "
+        f"({side} the tolerance of {found.tolerance:g}) and {prompts}"
+    )

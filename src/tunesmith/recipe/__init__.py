@@ -1,0 +1,42 @@
+"""What was asked for: the recipe, read from YAML and `--set`, completed, and written back.
+
+    recipe = load(Path("recipe.yaml"), ["engine.epochs=2"])
+    resolved = resolve(recipe, facts)
+    text = dump(resolved)
+
+Imports no torch. Only `runs/` holds a whole recipe; each room is given its own section.
+"""
+
+from tunesmith.recipe.defaults import Facts, generated_rows
+from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.load import load
+from tunesmith.recipe.resolve import Resolved, resolve
+from tunesmith.recipe.schema import Knob, describe, json_schema
+from tunesmith.recipe.sections import (
+    DataSection,
+    EngineSection,
+    EvaluateSection,
+    ModelSection,
+    ObjectiveSection,
+    Recipe,
+)
+from tunesmith.recipe.write import dump
+
+__all__ = [
+    "AUTO",
+    "DataSection",
+    "EngineSection",
+    "EvaluateSection",
+    "Facts",
+    "Knob",
+    "ModelSection",
+    "ObjectiveSection",
+    "Recipe",
+    "Resolved",
+    "describe",
+    "dump",
+    "generated_rows",
+    "json_schema",
+    "load",
+    "resolve",
+]

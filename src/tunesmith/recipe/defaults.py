@@ -1,0 +1,260 @@
+"""What `auto` stands for: pure functions from facts to (value, reason), each naming its source.
+
+"Ours" as a source marks a rule of thumb of this project, to be judged by its benchmarks. LoRA
+Without Regret is John Schulman and Thinking Machines Lab, 2025.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+Value = TypeVar("Value")
+Choice = tuple[Value, str]
+Device = Literal["cpu", "cuda"]
+Method = Literal["full", "last_layers", "lora"]
+Level = Literal["none", "quick", "standard", "full"]
+
+LEARNING_RATES = (1e-6, 5e-3)
+STEPS_PER_EPOCH = 40
+_REGRET = "Schulman et al. 2025, LoRA Without Regret"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about model, data and machine before training.
+
+    `examples` are the rows that can be trained on before any are held out; `mean_tokens` is their
+    mean length before documents are cut to the context. `max_context` is in tokens. `device` is
+    the one `auto` means; `fast_bfloat16` says that the processor's bfloat16 products beat float32.
+    `from_scratch` and `objective` are the recipe's: `resolve` sets them.
+    """
+
+    hidden_size: int
+    layers: int
+    parameters: int
+    vocab_size: int
+    max_context: int
+    examples: int
+    mean_tokens: float
+    device: Device
+    fast_bfloat16: bool
+    has_chat_template: bool
+    from_scratch: bool = False
+    objective: Literal["sft", "text"] = "sft"
+
+    @property
+    def tokens(self) -> float:
+        """Tokens in all rows."""
+        return self.examples * self.mean_tokens
+
+
+def learning_rate(facts: Facts, method: Method) -> Choice[float]:
+    """5e-5 (2000/hidden)^0.781 for full tuning, ten times that for LoRA at any rank.
+
+    Source: LoRA Without Regret, its fit over Llama-shaped models. From random weights: 3e-3 at a
+    hidden size of 256, falling in proportion to the width, as muP finds for Adam (Yang et al. 2022,
+    Tensor Programs V). The last layers alone bear twice full tuning's rate (ours).
+    """
+    hidden = facts.hidden_size
+    full = 5e-5 * (2000 / hidden) ** 0.781
+    fit = f"5e-5 * (2000/{hidden})^0.781, {_REGRET}"
+    if facts.from_scratch:
+        rate, reason = 3e-3 * 256 / hidden, f"3e-3 * 256/{hidden}: from scratch, falls with width"
+    elif method == "lora":
+        rate, reason = 10 * full, f"LoRA: ten times full tuning's {fit}"
+    elif method == "last_layers":
+        rate, reason = 2 * full, f"twice full tuning's {fit}"
+    else:
+        rate, reason = full, f"full tuning: {fit}"
+    low, high = LEARNING_RATES
+    if not low <= rate <= high:
+        reason += f"; kept within {low:g} to {high:g}"
+    return _digits(min(max(rate, low), high), 3), reason
+
+
+def rank(facts: Facts) -> Choice[int]:
+    """16, or 8 under 200 rows. Source: ours; small data hardly needs rank."""
+    if facts.examples < 200:
+        return 8, f"{facts.examples} rows hold too little to fill more, and could be memorised"
+    return 16, f"holds far more than {facts.examples} rows teach at small cost"
+
+
+def alpha() -> Choice[int]:
+    """32. Source: LoRA Without Regret, with adapters scaled by alpha / rank."""
+    return 32, f"adapters are scaled by 32 / rank ({_REGRET})"
+
+
+def layers(facts: Facts) -> Choice[int]:
+    """A quarter of the layers. Source: Lee, Tang and Lin 2019, What Would Elsa Do?"""
+    count = max(1, facts.layers // 4)
+    return count, f"a quarter of {facts.layers} reaches most of full tuning (Lee et al. 2019)"
+
+
+def dtype(facts: Facts) -> Choice[str]:
+    """bfloat16 wherever the machine multiplies it faster. Source: ours."""
+    if facts.device == "cuda":
+        return "bfloat16", "the accelerator multiplies bfloat16 fastest"
+    if facts.fast_bfloat16:
+        return "bfloat16", "this processor multiplies bfloat16 faster than float32"
+    return "float32", "this processor has no fast bfloat16"
+
+
+def context(facts: Facts) -> Choice[int]:
+    """The model's own, up to 4096 on cuda and 2048 on cpu. Source: ours."""
+    most = 4096 if facts.device == "cuda" else 2048
+    if facts.max_context <= most:
+        return facts.max_context, "the most this model reads"
+    return most, f"enough for most data on {facts.device}; the model reads {facts.max_context}"
+
+
+def completion_as(facts: Facts) -> Choice[str]:
+    """A chat turn where the base has a chat template. Source: ours."""
+    if facts.has_chat_template:
+        return "chat", "the base has a chat template"
+    return "plain", "the base has no chat template"
+
+
+def validation_share(facts: Facts, has_file: bool) -> Choice[float]:
+    """A tenth, but 20 to 1000 rows, never above 0.3. Source: ours; 1000 rows pin a mean to 3 %."""
+    if has_file:
+        return 0.0, "a validation file is given"
+    rows = min(max(facts.examples / 10, 20), 1000)
+    share = min(0.3, rows / max(1, facts.examples))
+    return _digits(share, 3), f"about {share * facts.examples:.0f} of {facts.examples} rows"
+
+
+def sequences(facts: Facts, held_out: float, context: int) -> tuple[int, float]:
+    """Sequences trained in an epoch, and their mean tokens: documents are cut to the context."""
+    rows = max(1, round(facts.examples * (1 - held_out)))
+    mean = max(1.0, facts.mean_tokens)
+    parts = math.ceil(mean / context) if facts.objective == "text" else 1
+    return rows * parts, mean / parts
+
+
+def epochs(facts: Facts) -> Choice[int]:
+    """6 passes under 300 rows, 1 from 20,000; documents count per 500 tokens. Source: ours."""
+    if facts.from_scratch:
+        return 1, "from scratch, fresh text teaches more than repeated text"
+    rows, unit = facts.examples, "rows"
+    if facts.objective == "text":
+        rows, unit = max(rows, int(facts.tokens // 500)), "passages of 500 tokens"
+    for below, passes in ((300, 6), (1000, 4), (5000, 3), (20000, 2)):
+        if rows < below:
+            return passes, f"fewer than {below} {unit} ({rows})"
+    return 1, f"{rows} {unit} are enough in one pass"
+
+
+def epochs_for(max_steps: int, steps_per_epoch: int) -> Choice[int]:
+    """As many passes as `max_steps` takes."""
+    return math.ceil(max_steps / steps_per_epoch), f"as many as {max_steps} steps take"
+
+
+def batch_size(facts: Facts, count: int, mean: float) -> Choice[int]:
+    """About 40 steps an epoch for `count` sequences of `mean` tokens, within bounds.
+
+    Small data wants small batches, and LoRA bears large ones worse (LoRA Without Regret). Examples:
+    4 to 64, and about 16k tokens. Text and training from scratch: 8k to 16k tokens. Source: ours.
+    """
+    if facts.objective == "text" or facts.from_scratch:
+        tokens = min(max(count * mean / STEPS_PER_EPOCH, 8192), 16384)
+        size = max(1, int(tokens // mean))
+        return size, f"about {size * mean:.0f} tokens a step"
+    wanted = min(max(count // STEPS_PER_EPOCH, 4), 64)
+    size = 2 ** int(math.log2(wanted))
+    most = max(1, int(16384 // mean))
+    if most < size:
+        return most, f"about 16k tokens a step at {mean:.0f} tokens a row"
+    return size, f"{math.ceil(count / size)} steps an epoch from {count} rows"
+
+
+def tokens_per_micro_batch(facts: Facts, context: int) -> Choice[int]:
+    """8192 on cpu (2048 for wide models), 32768 on cuda, at least the context. Source: ours."""
+    wide = facts.hidden_size >= 2048
+    budget = 32768 if facts.device == "cuda" else 2048 if wide else 8192
+    if context > budget:
+        return context, "one example of full context"
+    return budget, f"fits in memory on {facts.device} at hidden size {facts.hidden_size}"
+
+
+def optimizer() -> Choice[str]:
+    """AdamW. Source: Loshchilov and Hutter 2019; what the learning rates above are fitted for."""
+    return "adamw", "the learning rates chosen by auto are fitted for it"
+
+
+def schedule() -> Choice[str]:
+    """Cosine. Source: Loshchilov and Hutter 2017, SGDR."""
+    return "cosine", "ends at a small rate, where the weights settle (Loshchilov and Hutter 2017)"
+
+
+def warmup(facts: Facts, steps: int) -> Choice[float]:
+    """0.05 of `steps`, 0.02 from scratch, at least 3 steps, at most a half. Source: ours."""
+    share = 0.02 if facts.from_scratch else 0.05
+    if share * steps >= 3:
+        return share, f"{share * steps:.0f} of {steps} steps"
+    # Rounded upwards, so that the share is not a hair under three steps.
+    return min(0.5, math.ceil(3000 / steps) / 1000), f"three of {steps} steps, at most half"
+
+
+def weight_decay(facts: Facts, method: Method) -> Choice[float]:
+    """0.1 from scratch (as GPT-3, Brown et al. 2020), 0 for LoRA, else 0.01 (AdamW's usual)."""
+    if facts.from_scratch:
+        return 0.1, "usual for pre-training (Brown et al. 2020)"
+    if method == "lora":
+        return 0.0, "the rank already limits adapters"
+    return 0.01, "usual for AdamW"
+
+
+def checkpoint_every(steps: int) -> Choice[int]:
+    """About ten a run, 5 to 500 steps apart. Source: ours."""
+    return min(max(steps // 10, 5), 500), f"about a tenth of {steps} steps, from 5 to 500"
+
+
+def validate_every(steps_per_epoch: int, steps: int) -> Choice[int]:
+    """About four an epoch, 5 to 500 steps apart, at least one a run. Source: ours."""
+    every = min(max(steps_per_epoch // 4, 5), 500, steps)
+    return every, f"about four times an epoch of {steps_per_epoch} steps, from 5 to 500"
+
+
+def patience(facts: Facts) -> Choice[int]:
+    """4 validations, about one epoch; off from scratch. Source: ours."""
+    if facts.from_scratch:
+        return 0, "from scratch, the loss keeps falling to the end of the schedule"
+    return 4, "about one epoch without a better held-out loss"
+
+
+def evaluated_rows(level: Level) -> Choice[int]:
+    """64, 256 or all held-out rows. Source: ours; an interval halves with four times the rows."""
+    if level == "full":
+        return 1_000_000, "evaluate.level full: every held-out row"
+    if level == "standard":
+        return 256, "evaluate.level standard"
+    return 64, f"evaluate.level {level}"
+
+
+def generated_rows(level: Level, rows: int) -> int:
+    """For how many of `rows` scored rows answers are generated: it costs far more than scoring."""
+    most = {"none": 0, "quick": 16, "standard": 48, "full": rows}
+    return min(rows, most[level])
+
+
+def max_new_tokens(facts: Facts, level: Level, context: int) -> Choice[int]:
+    """Twice the mean row, at least 32; at most 128 (quick), 512 (full), 256, and half the context.
+
+    The mean row counts prompt and answer, so answers longer than twice that are rare. Source: ours.
+    """
+    most = {"quick": 128, "full": 512}.get(level, 256)
+    if most > context // 2:
+        most, limit = context // 2, f"half the context of {context}"
+    else:
+        limit = f"the most at evaluate.level {level}"
+    wanted = max(32, math.ceil(2 * facts.mean_tokens))
+    if wanted >= most:
+        return most, limit
+    return wanted, f"twice the mean row of {facts.mean_tokens:.0f} tokens, 32 at least"
+
+
+def _digits(value: float, digits: int) -> float:
+    """`value` to so many significant digits."""
+    return float(f"{value:.{digits}g}")

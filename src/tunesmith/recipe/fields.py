@@ -1,0 +1,72 @@
+"""The types a field of the recipe may have, with their bounds and the words for them.
+
+Types are strict: true is not 1, and "3" is not 3.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+AUTO: Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a type is called in help and errors, where its Python name says too little."""
+
+    options: tuple[str, ...]
+    is_path: bool = False
+
+
+def _path_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _listed(value: Any) -> Any:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(_path_text(item) for item in items)
+
+
+Auto = Literal["auto"]
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+FilePath = Annotated[
+    str,
+    BeforeValidator(_path_text, json_schema_input_type=str),
+    Field(min_length=1),
+    Words(("the path of a file",), is_path=True),
+]
+FilePaths = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    Field(min_length=1),
+    Words(("a path", "a list of paths"), is_path=True),
+]
+BaseModelName = Annotated[
+    str,
+    BeforeValidator(_path_text, json_schema_input_type=str),
+    Field(min_length=1),
+    Words(("the name or the folder of a model",)),
+]
+
+
+def knob(default: Any, unit: str | None = None) -> Any:
+    """A field with its default and its unit (None where it has none: names, paths, switches)."""
+    return Field(default, json_schema_extra=None if unit is None else {"unit": unit})
+
+
+class Section(BaseModel):
+    """What every section shares: frozen, strict, unknown keys refused, fields described."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
+    )

@@ -1,0 +1,112 @@
+"""Replace every `auto` by a value and keep the reason for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from tunesmith.recipe import defaults
+from tunesmith.recipe.defaults import Choice, Facts
+from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.sections import Recipe
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A recipe without `auto`, and why each `auto` became what it is, by dotted key.
+
+    One `auto` stays: `data.template`, where it names the template of the base's own tokenizer.
+    """
+
+    recipe: Recipe
+    reasons: Mapping[str, str]
+
+
+def resolve(recipe: Recipe, facts: Facts) -> Resolved:
+    """Choose what the recipe leaves open; what it says is kept, and choices follow from it."""
+    facts = replace(facts, from_scratch=recipe.model.from_scratch, objective=recipe.objective.kind)
+    choices = _Choices(recipe)
+    device = choices.pick("model.device", (facts.device, "the fastest device of this machine"))
+    facts = replace(facts, device=device)
+    _resolve_model(choices, facts, recipe)
+    context, held_out = _resolve_data(choices, facts, recipe)
+    _resolve_engine(choices, facts, recipe, defaults.sequences(facts, held_out, context))
+    level = recipe.evaluate.level
+    choices.pick("evaluate.rows", defaults.evaluated_rows(level))
+    choices.pick("evaluate.max_new_tokens", defaults.max_new_tokens(facts, level, context))
+    return choices.resolved()
+
+
+def _resolve_model(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
+    method = recipe.model.method
+    for key, owner, choice in (
+        ("model.rank", "lora", defaults.rank(facts)),
+        ("model.alpha", "lora", defaults.alpha()),
+        ("model.layers", "last_layers", defaults.layers(facts)),
+    ):
+        value, reason = choice
+        choices.pick(key, (value, reason if method == owner else f"not used by method {method}"))
+    choices.pick("model.dtype", defaults.dtype(facts))
+
+
+def _resolve_data(choices: _Choices, facts: Facts, recipe: Recipe) -> tuple[int, float]:
+    """Returns the context and the share of rows held out."""
+    has_file = recipe.data.validation is not None
+    choices.pick("data.template", (AUTO, "the template of the base's own tokenizer"))
+    choices.pick("data.completion_as", defaults.completion_as(facts))
+    share = choices.pick("data.validation_share", defaults.validation_share(facts, has_file))
+    return choices.pick("data.context", defaults.context(facts)), share
+
+
+def _resolve_engine(
+    choices: _Choices, facts: Facts, recipe: Recipe, sequences: tuple[int, float]
+) -> None:
+    count, mean = sequences
+    method, max_steps = recipe.model.method, recipe.engine.max_steps
+    batch = choices.pick("engine.batch_size", defaults.batch_size(facts, count, mean))
+    per_epoch = math.ceil(count / batch)
+    passes = defaults.epochs_for(max_steps, per_epoch) if max_steps else defaults.epochs(facts)
+    steps = choices.pick("engine.epochs", passes) * per_epoch
+    steps = min(steps, max_steps or steps)
+    context = choices.value("data.context")
+    for key, choice in (
+        ("optimizer", defaults.optimizer()),
+        ("learning_rate", defaults.learning_rate(facts, method)),
+        ("tokens_per_micro_batch", defaults.tokens_per_micro_batch(facts, context)),
+        ("schedule", defaults.schedule()),
+        ("warmup", defaults.warmup(facts, steps)),
+        ("weight_decay", defaults.weight_decay(facts, method)),
+        ("checkpoint_every", defaults.checkpoint_every(steps)),
+        ("validate_every", defaults.validate_every(per_epoch, steps)),
+        ("patience", defaults.patience(facts)),
+    ):
+        choices.pick(f"engine.{key}", choice)
+
+
+class _Choices:
+    """The values of a recipe while its `auto` ones are being chosen."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._values: dict[str, dict[str, Any]] = recipe.model_dump()
+        self._reasons: dict[str, str] = {}
+
+    def value(self, key: str) -> Any:
+        """The present value of a dotted key."""
+        section, _, field = key.partition(".")
+        return self._values[section][field]
+
+    def pick(self, key: str, choice: Choice[Value]) -> Value:
+        """The value asked for, or the one of `choice` where `auto` was."""
+        section, _, field = key.partition(".")
+        if self._values[section][field] == AUTO:
+            self._values[section][field], self._reasons[key] = choice
+        chosen: Value = self._values[section][field]
+        return chosen
+
+    def resolved(self) -> Resolved:
+        """The recipe, validated again: a chosen value obeys the same bounds as a given one."""
+        return Resolved(Recipe.model_validate(self._values), dict(self._reasons))

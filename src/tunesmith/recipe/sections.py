@@ -1,0 +1,239 @@
+"""The recipe: what was asked for, one frozen section per room.
+
+Each field has one home, one type with bounds, a unit, and the reason for it right under it. The
+JSON schema made from these classes is what the command line's help, the documentation and forms
+are built from. `auto` is a value to be chosen by `resolve` once model, data and machine are known.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from tunesmith.core.errors import RecipeError
+from tunesmith.recipe.fields import (
+    AUTO,
+    Auto,
+    BaseModelName,
+    Count,
+    FilePath,
+    FilePaths,
+    Index,
+    NotNegative,
+    Positive,
+    Rate,
+    Section,
+    Share,
+    knob,
+)
+
+
+class ModelSection(Section):
+    """The base model, and which of its weights are trained."""
+
+    base: BaseModelName = knob("anvil")
+    """The model to start from: a model folder, or `anvil`, the small one inside the package."""
+
+    method: Literal["full", "last_layers", "lora"] = knob("lora")
+    """What is trained: every weight, the last `layers` layers, or LoRA adapters beside frozen
+    weights, which cost the least memory and change the base the least."""
+
+    rank: Auto | Count = knob(AUTO, "dimensions")
+    """LoRA only: the rank of each adapter. More holds more, and memorises more of small data."""
+
+    alpha: Auto | Count = knob(AUTO, "scale numerator")
+    """LoRA only: adapters are scaled by alpha / rank, so that the best learning rate hardly
+    depends on the rank."""
+
+    dropout: Share = knob(0.0, "share of adapter inputs")
+    """LoRA only: the share of adapter inputs zeroed while training. Early stopping usually guards
+    better against memorising, so it is off."""
+
+    layers: Auto | Count = knob(AUTO, "layers")
+    """last_layers only: how many layers, counted from the top, are trained."""
+
+    dtype: Auto | Literal["float32", "bfloat16"] = knob(AUTO)
+    """The number format of matrix products. Trained weights keep float32 precision either way."""
+
+    device: Auto | Literal["cpu", "cuda"] = knob(AUTO)
+    """Where the model runs. `auto` takes the accelerator if there is one."""
+
+    from_scratch: bool = knob(False)
+    """Start from random weights of the base's shape: pre-training. Needs method full."""
+
+
+class DataSection(Section):
+    """The examples, and how they become tokens."""
+
+    train: FilePaths | None = knob(None)
+    """The files of examples to learn, JSON lines or JSON. Training cannot start without."""
+
+    validation: FilePath | None = knob(None)
+    """A file of held-out examples. Without it a share of the training rows is held out."""
+
+    validation_share: Auto | Share = knob(AUTO, "share of rows")
+    """How many of the training rows are held out, where no validation file is given."""
+
+    template: Auto | FilePath = knob(AUTO)
+    """A jinja file that renders conversations. `auto` is the template of the base's tokenizer."""
+
+    completion_as: Auto | Literal["chat", "plain"] = knob(AUTO)
+    """How prompt/completion rows are shown: as one turn of a chat, or as plain text going on."""
+
+    context: Auto | Annotated[int, Field(ge=2)] = knob(AUTO, "tokens")
+    """The longest example. A longer one is never cut in silence: it is a bad row."""
+
+    bad_rows: Literal["refuse", "drop"] = knob("refuse")
+    """What happens to a row that cannot be trained: it stops the run, named by file and line, or
+    it is left out and counted in the ledger."""
+
+    shuffle: bool = knob(True)
+    """Draw a new order of the examples each epoch. Off keeps the order of the files, for data
+    whose order is a curriculum."""
+
+    def require_train(self) -> tuple[str, ...]:
+        """The training files.
+
+        Raises:
+            RecipeError: none are named.
+        """
+        if self.train is None:
+            raise RecipeError(
+                "No training data is named. Give a file with --data FILE, or set data.train in "
+                "the recipe."
+            )
+        return self.train
+
+
+class ObjectiveSection(Section):
+    """What is learned from an example."""
+
+    kind: Literal["sft", "text"] = knob("sft")
+    """sft learns the answers of conversations and completions; text learns every token."""
+
+
+class EngineSection(Section):
+    """The training loop: how long, how fast, how often it looks and saves."""
+
+    epochs: Auto | Count = knob(AUTO, "passes over the data")
+    """How often each example is seen. Small data needs more passes to be learned at all."""
+
+    max_steps: Count | None = knob(None, "optimiser steps")
+    """Ends the run early. With epochs auto, the data is passed as often as these steps need."""
+
+    optimizer: Auto | Literal["adamw", "muon"] = knob(AUTO)
+    """The update rule. Muon learns more from each token when pre-training hidden matrices."""
+
+    learning_rate: Auto | Rate = knob(AUTO, "per optimiser step")
+    """The peak of the schedule. The value that matters most; LoRA's is about ten times that of
+    full tuning."""
+
+    batch_size: Auto | Count = knob(AUTO, "examples per optimiser step")
+    """Small data wants small batches: more updates from the same passes."""
+
+    tokens_per_micro_batch: Auto | Count = knob(AUTO, "tokens")
+    """How much is computed at once. It bounds memory and never changes the result."""
+
+    schedule: Auto | Literal["constant", "linear", "cosine", "trapezoid"] = knob(AUTO)
+    """How the learning rate falls after the warm-up."""
+
+    warmup: Auto | Share = knob(AUTO, "share of all steps")
+    """How long the learning rate rises to its peak, while Adam's averages settle."""
+
+    weight_decay: Auto | NotNegative = knob(AUTO, "per step and unit of learning rate")
+    """Pulls trained weights towards zero (decoupled, as in AdamW)."""
+
+    clip: Positive = knob(1.0, "gradient norm")
+    """A gradient longer than this is shortened to it, so that no single batch breaks the run."""
+
+    checkpoint_every: Auto | Count = knob(AUTO, "optimiser steps")
+    """A kill loses at most this many steps."""
+
+    keep_checkpoints: Count = knob(2, "checkpoints")
+    """How many are kept. Two, so that one damaged on disk leaves the one before."""
+
+    validate_every: Auto | Count = knob(AUTO, "optimiser steps")
+    """How often the held-out loss is measured."""
+
+    patience: Auto | Index = knob(AUTO, "validations")
+    """Stop after this many validations without a better held-out loss. 0 never stops early."""
+
+    keep_best: bool = knob(True)
+    """Keep the weights of the best held-out loss, not the last ones."""
+
+    seed: Index = knob(0, "seed")
+    """Every random draw of the run derives from it."""
+
+    compile: bool = knob(False)
+    """Compile the model with torch.compile: faster steps for a slow start."""
+
+
+class EvaluateSection(Section):
+    """How the tuned model is judged against its base."""
+
+    level: Literal["none", "quick", "standard", "full"] = knob("standard")
+    """How much is measured after training: nothing, a glance, enough for a verdict, or all."""
+
+    check: FilePath | None = knob(None)
+    """Your own Python file that scores an answer. It is executed: name only files you trust."""
+
+    probes: FilePath | None = knob(None)
+    """Your own examples of what the model must not forget."""
+
+    max_new_tokens: Auto | Count = knob(AUTO, "tokens")
+    """The longest answer generated."""
+
+    rows: Auto | Count = knob(AUTO, "held-out rows")
+    """At most this many held-out rows are scored. Answers are generated for fewer."""
+
+
+class Recipe(Section):
+    """A whole run, as asked for. Only `runs/` holds it; each room is given its own section."""
+
+    model: ModelSection = Field(default_factory=ModelSection)
+    data: DataSection = Field(default_factory=DataSection)
+    objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
+    engine: EngineSection = Field(default_factory=EngineSection)
+    evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
+
+    @model_validator(mode="after")
+    def _without_contradiction(self) -> Recipe:
+        for key, sentence in _contradictions(self):
+            raise PydanticCustomError(
+                "contradiction", "{sentence}", {"key": key, "sentence": sentence}
+            )
+        return self
+
+
+def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
+    """Values that are each allowed and cannot hold together, as (key, finished sentence)."""
+    model, data = recipe.model, recipe.data
+    found = []
+    if model.from_scratch and model.method != "full":
+        found.append(
+            (
+                "model.from_scratch",
+                f"model.from_scratch trains every weight, and model.method is {model.method}. "
+                "Set model.method=full, or leave model.from_scratch out.",
+            )
+        )
+    if model.dropout > 0 and model.method != "lora":
+        found.append(
+            (
+                "model.dropout",
+                f"model.dropout={model.dropout} acts on LoRA adapters, and model.method is "
+                f"{model.method}. Set model.dropout=0, or model.method=lora.",
+            )
+        )
+    if data.validation is not None and data.validation_share not in (AUTO, 0.0):
+        found.append(
+            (
+                "data.validation_share",
+                f"data.validation names a held-out file, and data.validation_share="
+                f"{data.validation_share} would hold out training rows too. "
+                "Set data.validation_share=auto, or leave data.validation out.",
+            )
+        )
+    return found

@@ -1,0 +1,92 @@
+"""Measuring a model before and after, and what is written of it: measured, verdict, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
+from tunesmith.core.records import Prompt
+from tunesmith.data import Renderer
+from tunesmith.evaluate.measure import Checker, Measured, Parity, Side, measure, parity
+from tunesmith.evaluate.metrics import load_check
+from tunesmith.evaluate.report import render
+from tunesmith.evaluate.verdict import Verdict, judge
+from tunesmith.models.methods import Tuned
+from tunesmith.models.open import Base
+from tunesmith.recipe import generated_rows
+from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.open import Opened, open_artefact
+from tunesmith.runs.scoring import ModelScorer
+from tunesmith.runs.setup import Setup
+
+Item = TypeVar("Item")
+
+
+def measure_side(base: Base, setup: Setup) -> Side:
+    """Score and question the model in `base` as it stands."""
+    evaluate, engine = setup.recipe.evaluate, setup.recipe.engine
+    prepared = setup.prepared
+    generated = generated_rows(evaluate.level, evaluate.rows)
+    return measure(
+        ModelScorer(base, engine.tokens_per_micro_batch),
+        Opened(base, setup.renderer).sampler,
+        prepared.held_out[: evaluate.rows],
+        spread(prepared.train, evaluate.rows),
+        setup.probes,
+        spread(prepared.prompts, generated),
+        check=check_of(evaluate.check),
+        max_new_tokens=evaluate.max_new_tokens,
+    )
+
+
+def check_of(path: str | None) -> Checker | None:
+    """The user's own check as the measuring code calls it."""
+    if path is None:
+        return None
+    return load_check(Path(path))
+
+
+def compare_artefact(setup: Setup, folder: RunFolder, tuned: Tuned, measured: Measured) -> Measured:
+    """Measure the saved artefact, opened afresh, and hold it against the model in memory."""
+    rows = setup.prepared.held_out[: setup.recipe.evaluate.rows]
+    in_memory = ModelScorer(tuned.base, setup.recipe.engine.tokens_per_micro_batch).score(rows)
+    saved = open_artefact(folder.artefact(tuned.artefact), setup.recipe)
+    side = measure_side(saved.base, setup)
+    same = sum(_same_prefix(saved.renderer, prompt) for prompt in setup.prepared.prompts)
+    certificate: Parity = parity(
+        in_memory, side.held_out, same_prefixes=same, prefixes=len(setup.prepared.prompts)
+    )
+    return replace(measured, tuned=side, parity=certificate)
+
+
+def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
+    """Write measured.json, report.html and, last, verdict.json: its presence ends the run."""
+    verdict = judge(measured, setup.recipe.engine.seed)
+    write_json(folder.measured, measured.to_json())
+    page = render(
+        verdict.to_json(),
+        measured,
+        read_jsonl(folder.metrics) if folder.metrics.exists() else [],
+        read_json(folder.ledger),
+        folder.recipe.read_text(encoding="utf-8"),
+        read_json(folder.environment),
+    )
+    write_text(folder.report, page)
+    write_json(folder.verdict, verdict.to_json())
+    return verdict
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, evenly spread over the sequence."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def _same_prefix(renderer: Renderer, prompt: Prompt) -> bool:
+    """Whether a server that opens the artefact would ask with the ids training put first."""
+    served = renderer.ask(prompt.messages)
+    return served.tolist() == prompt.ids_N.tolist()

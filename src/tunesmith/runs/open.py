@@ -1,0 +1,121 @@
+"""Opening what a run made: the folder as an object, the tuned model, and a chat with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import RunFolderError
+from tunesmith.core.files import read_json
+from tunesmith.core.records import Message, Origin, Prompt
+from tunesmith.data import Renderer
+from tunesmith.models.methods import ADAPTER, MODEL, base_of_adapter, reopen
+from tunesmith.models.open import Base, describe, open_base
+from tunesmith.models.sampling import ModelSampler
+from tunesmith.recipe import Recipe, load
+from tunesmith.runs.folder import RunFolder
+
+MAX_NEW_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A tuned model ready to answer, and the renderer that asks as training did."""
+
+    base: Base
+    renderer: Renderer
+
+    @property
+    def sampler(self) -> ModelSampler:
+        """The Sampler port over this model."""
+        described = self.base.described
+        return ModelSampler(
+            self.base.model, described.tokenizer, self.renderer.stop_ids(), described.context
+        )
+
+
+def open_artefact(folder: Path, recipe: Recipe) -> Opened:
+    """Open an adapter or a model folder from disk, with the tokenizer and template saved in it."""
+    adapter = folder.name == ADAPTER
+    source = base_of_adapter(folder) if adapter else str(folder)
+    described = describe(source, tokenizer_folder=folder)
+    base = open_base(described, recipe.model.dtype, recipe.model.device)
+    if adapter:
+        reopen(base, folder)
+    tokenizer = described.tokenizer
+    return Opened(base, Renderer(tokenizer, tokenizer.chat_template, recipe.data.completion_as))
+
+
+class Run:
+    """A finished run.
+
+    `verdict` is the content of verdict.json, `report` the path of the page, `chat` asks the tuned
+    model; the weights are opened at the first question.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.path = folder.path
+        self.recipe = load(folder.recipe)
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """The judgement: decision, sentence, and the five questions."""
+        judgement: dict[str, Any] = read_json(self.folder.verdict)
+        return judgement
+
+    @property
+    def report(self) -> Path:
+        """The self-contained page."""
+        return self.folder.report
+
+    @property
+    def artefact(self) -> Path:
+        """The folder of the adapter or of the whole tuned model.
+
+        Raises RunFolderError if the run has saved none yet.
+        """
+        for kind in (ADAPTER, MODEL):
+            if self.folder.artefact(kind).is_dir():
+                return self.folder.artefact(kind)
+        raise RunFolderError(
+            f"The run in {self.path} has no tuned model yet: its training is not finished. "
+            f"Go on with it: tunesmith train --out {self.path} --resume."
+        )
+
+    @cached_property
+    def model(self) -> Opened:
+        """The tuned model, opened from disk."""
+        return open_artefact(self.artefact, self.recipe)
+
+    def chat(
+        self,
+        said: str | Sequence[Message],
+        *,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        """The tuned model's answer to a text, or to a conversation that ends with the user.
+
+        Temperature 0 takes the likeliest token each time. Raises DataError if the conversation
+        cannot be rendered, or leaves no room for an answer.
+        """
+        messages = (Message("user", said),) if isinstance(said, str) else tuple(said)
+        ids_N = self.model.renderer.ask(messages)
+        prompt = Prompt(Origin("chat", 1), messages, ids_N, "")
+        return self.model.sampler.answer([prompt], max_new_tokens, temperature, seed)[0]
+
+
+def open_run(path: Path | str) -> Run:
+    """Open a run folder. Raises RunFolderError if `path` is not one."""
+    folder = RunFolder(path)
+    if not folder.recipe.is_file():
+        raise RunFolderError(
+            f"{path} is not a run folder: it has no recipe.yaml. A run folder is what "
+            "`tunesmith train --out` made."
+        )
+    return Run(folder)

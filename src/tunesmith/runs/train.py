@@ -1,0 +1,296 @@
+"""The act `train`: check the data, plan, measure the base, train, evaluate, judge, report."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import Interrupted, RunFolderError
+from tunesmith.core.files import read_json, remove_partial, whole_folder, write_json, write_jsonl
+from tunesmith.core.ports import Silent, Watcher
+from tunesmith.data import PackedBatches
+from tunesmith.engine.checkpoints import Checkpoints
+from tunesmith.engine.loop import Loop, Progress, Settings
+from tunesmith.engine.stopping import StopRequest, stop_on_signals
+from tunesmith.evaluate.measure import Course, Measured, Side
+from tunesmith.models.methods import METHODS, Tuned
+from tunesmith.models.open import Base, compile_layers, open_base
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.recipe import Recipe, dump, load
+from tunesmith.runs.environment import environment, peak_memory_bytes
+from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.judging import compare_artefact, judge_run, measure_side
+from tunesmith.runs.open import Run, open_run
+from tunesmith.runs.scoring import ModelScorer
+from tunesmith.runs.setup import Setup, set_up
+from tunesmith.runs.watching import MetricsWriter
+
+VALIDATION_ROWS = 256
+"""Held-out rows scored at each validation; the verdict uses more."""
+
+
+def train(
+    recipe: Recipe | None,
+    out: Path,
+    *,
+    resume: bool = False,
+    from_step: int | None = None,
+    watcher: Watcher | None = None,
+) -> Run:
+    """Make a specialised model and its verdict in the run folder `out`.
+
+    Args:
+        recipe: what is asked for; None when resuming, where the folder's own recipe rules.
+        out: the run folder, new unless resuming.
+        resume: go on with the run in `out` from its newest checkpoint.
+        from_step: with `resume`, the checkpoint of this step instead.
+        watcher: told what happens.
+
+    Raises:
+        InputError: something the user gave cannot be used; nothing was written then.
+        Interrupted: after Ctrl-C or SIGTERM, with all work saved.
+        NonFiniteLoss, StorageError: see there; the last checkpoint is whole.
+    """
+    watcher = watcher or Silent()
+    folder = RunFolder(out)
+    with stop_on_signals() as stop:
+        try:
+            setup = _take_up(folder, watcher) if resume else _begin(_named(recipe), folder, watcher)
+            if setup is not None:
+                _go(setup, folder, from_step, watcher, stop)
+        except KeyboardInterrupt:
+            raise Interrupted(_left(folder)) from None
+    return open_run(folder.path)
+
+
+def _named(recipe: Recipe | None) -> Recipe:
+    if recipe is None:
+        raise RunFolderError("A new run needs a recipe; only a resumed one brings its own.")
+    return recipe
+
+
+def _begin(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup:
+    """Check everything, then make the run folder."""
+    folder.require_new()
+    watcher.stage("data", "read, check, split")
+    setup = set_up(recipe)
+    _tell_data(setup, watcher)
+    with folder.begin() as draft:
+        draft.recipe.write_text(dump(setup.resolved), encoding="utf-8")
+        write_json(draft.environment, environment(recipe.engine.seed, setup.prepared.files))
+        write_json(draft.ledger, setup.prepared.ledger.totals())
+        write_jsonl(draft.ledger_rows, setup.prepared.ledger.lines())
+    return setup
+
+
+def _take_up(folder: RunFolder, watcher: Watcher) -> Setup | None:
+    """The setup of a run that was begun, made again; None if the run is finished.
+
+    Raises RunFolderError if a data file is no longer what it was.
+    """
+    folder.require_begun()
+    remove_partial(folder.path)
+    if folder.verdict.exists():
+        watcher.note(f"The run in {folder.path} is finished; there is nothing to resume.")
+        return None
+    watcher.stage("data", "read again for the resumed run")
+    setup = set_up(load(folder.recipe))
+    before = folder.data_hashes()
+    changed = [path for path, digest in setup.prepared.files.items() if before.get(path) != digest]
+    if changed:
+        raise RunFolderError(
+            f"{', '.join(changed)} changed since the run in {folder.path} began, so going on would "
+            "mix two data sets. Restore the file, or start a new run with another --out."
+        )
+    return setup
+
+
+def _go(
+    setup: Setup, folder: RunFolder, from_step: int | None, watcher: Watcher, stop: StopRequest
+) -> None:
+    """Everything that needs the weights."""
+    recipe = setup.recipe
+    watcher.stage("base", f"open {recipe.model.base}")
+    base = open_base(
+        setup.described,
+        recipe.model.dtype,
+        recipe.model.device,
+        from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
+    )
+    base_side = _base_side(base, setup, folder, watcher)
+    tuned = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed)
+    batches = _batches(setup)
+    settings = _settings(recipe, batches)
+    _require_room(folder, tuned)
+    write_json(folder.plan, _plan(setup, base, tuned, batches, settings))
+    progress = _train(setup, folder, tuned, batches, settings, from_step, watcher, stop)
+    watcher.stage("save", f"the {tuned.artefact}")
+    with whole_folder(folder.artefact(tuned.artefact)) as target:
+        tuned.save(target)
+    measured = Measured(base=base_side, course=_course(progress, settings, batches))
+    if recipe.evaluate.level != "none":
+        watcher.stage("evaluate", "the tuned model, opened afresh")
+        measured = compare_artefact(setup, folder, tuned, measured)
+    judge_run(setup, folder, measured)
+
+
+def _base_side(base: Base, setup: Setup, folder: RunFolder, watcher: Watcher) -> Side | None:
+    """The base's measurements, made once and kept for a resumed run."""
+    if setup.recipe.evaluate.level == "none":
+        return None
+    if folder.base_side.exists():
+        return Side.from_json(read_json(folder.base_side))
+    watcher.stage("measure", "the base on held-out rows and general probes")
+    side = measure_side(base, setup)
+    write_json(folder.base_side, side.to_json())
+    return side
+
+
+def _train(
+    setup: Setup,
+    folder: RunFolder,
+    tuned: Tuned,
+    batches: PackedBatches,
+    settings: Settings,
+    from_step: int | None,
+    watcher: Watcher,
+    stop: StopRequest,
+) -> Progress:
+    recipe = setup.recipe
+    checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
+    metrics = MetricsWriter(folder.metrics, watcher)
+    if recipe.engine.compile:
+        compile_layers(tuned.base.model)
+    held_out = setup.prepared.held_out[:VALIDATION_ROWS]
+    scorer = ModelScorer(tuned.base, recipe.engine.tokens_per_micro_batch)
+    loop = Loop(
+        tuned.module,
+        tuned.base.forward,
+        OBJECTIVES[recipe.objective.kind](),
+        batches,
+        settings,
+        validate=(lambda: scorer.mean_loss(held_out)) if held_out else None,
+        checkpoints=checkpoints,
+        watcher=metrics,
+    )
+    if checkpoints.steps():
+        checkpoint = checkpoints.load(from_step)
+        loop.resume(checkpoint)
+        folder.forget_metrics_after(checkpoint.step)
+    else:
+        folder.forget_metrics_after(0)
+    watcher.stage("train", _described(tuned, recipe))
+    with stop.between_steps():
+        progress = loop.run(stop)
+    _note_cost(folder, metrics)
+    return progress
+
+
+def _batches(setup: Setup) -> PackedBatches:
+    engine = setup.recipe.engine
+    return PackedBatches(
+        setup.prepared.train,
+        batch_size=engine.batch_size,
+        tokens_per_micro_batch=engine.tokens_per_micro_batch,
+        seed=engine.seed,
+        shuffle=setup.recipe.data.shuffle,
+    )
+
+
+def _settings(recipe: Recipe, batches: PackedBatches) -> Settings:
+    engine = recipe.engine
+    steps = engine.epochs * batches.steps_per_epoch
+    return Settings(
+        total_steps=min(steps, engine.max_steps or steps),
+        optimizer=engine.optimizer,
+        learning_rate=engine.learning_rate,
+        schedule=engine.schedule,
+        warmup=engine.warmup,
+        weight_decay=engine.weight_decay,
+        clip=engine.clip,
+        seed=engine.seed,
+        checkpoint_every=engine.checkpoint_every,
+        validate_every=engine.validate_every,
+        patience=engine.patience,
+        keep_best=engine.keep_best,
+    )
+
+
+def _plan(
+    setup: Setup, base: Base, tuned: Tuned, batches: PackedBatches, settings: Settings
+) -> dict[str, Any]:
+    """What the run will do; what it took is added afterwards under `measured`."""
+    train = setup.prepared.train
+    return {
+        "parameters": sum(weight.numel() for weight in base.model.parameters()),
+        "trained_parameters": tuned.trainable,
+        "forward": base.forward.name,
+        "steps_per_epoch": batches.steps_per_epoch,
+        "steps": settings.total_steps,
+        "tokens_per_epoch": sum(map(len, train)),
+        "supervised_tokens_per_epoch": sum(example.sites for example in train),
+    }
+
+
+def _note_cost(folder: RunFolder, metrics: MetricsWriter) -> None:
+    """Add to the plan what this process measured; a run that only resumed to its end adds none."""
+    if metrics.seconds > 0:
+        measured = {
+            "seconds": metrics.seconds,
+            "tokens_per_second": metrics.tokens / metrics.seconds,
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+        write_json(folder.plan, {**read_json(folder.plan), "measured": measured})
+
+
+def _require_room(folder: RunFolder, tuned: Tuned) -> None:
+    """Raises RunFolderError if the disk cannot hold two checkpoints and the result.
+
+    A checkpoint holds, in float32, each trained weight, its best value, and two moments.
+    """
+    whole = sum(weight.numel() * weight.element_size() for weight in tuned.module.parameters())
+    result = whole if tuned.artefact == "model" else tuned.trainable * 4
+    folder.require_room(3 * 16 * tuned.trainable + result)
+
+
+def _course(progress: Progress, settings: Settings, batches: PackedBatches) -> Course:
+    return Course(
+        validations=tuple(progress.validations),
+        kept_step=progress.best_step
+        if settings.keep_best and progress.best_step
+        else progress.step,
+        last_step=progress.step,
+        planned_steps=settings.total_steps,
+        planned_epochs=settings.total_steps / batches.steps_per_epoch,
+    )
+
+
+def _tell_data(setup: Setup, watcher: Watcher) -> None:
+    totals = setup.prepared.ledger.totals()
+    dropped = sum(totals["dropped"].values())
+    watcher.note(
+        f"{totals['rows_in']} rows in: {totals['trained']} to train on, {totals['held_out']} held "
+        f"out, {dropped} dropped; {totals['supervised_tokens']} supervised tokens."
+    )
+    for finding in setup.prepared.findings:
+        if finding.severity == "warn":
+            watcher.note(finding.message)
+
+
+def _described(tuned: Tuned, recipe: Recipe) -> str:
+    whole = sum(weight.numel() for weight in tuned.module.parameters())
+    share = tuned.trainable / whole
+    digits = max(0, 1 - math.floor(math.log10(100 * share)))
+    return (
+        f"{recipe.model.method} in {recipe.model.dtype}: {tuned.trainable:,} of {whole:,} weights "
+        f"({share:.{digits}%})"
+    )
+
+
+def _left(folder: RunFolder) -> str:
+    if not folder.recipe.exists():
+        return "Stopped before anything was written."
+    steps = Checkpoints(folder.checkpoints, 1).steps()
+    kept = f"The checkpoint of step {steps[-1]} is saved" if steps else "No step was lost"
+    return f"Stopped. {kept}: run the same command with --resume to go on."

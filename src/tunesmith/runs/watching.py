@@ -1,0 +1,43 @@
+"""Watchers that runs need: one that writes metrics.jsonl, one that tells several others."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from tunesmith.core.files import append_jsonl
+from tunesmith.core.ports import Watcher
+from tunesmith.core.records import StepReport, Validation
+
+
+class MetricsWriter:
+    """Passes everything on to `watcher`, and writes steps and validations to a file first."""
+
+    def __init__(self, path: Path, watcher: Watcher) -> None:
+        self._path = path
+        self._watcher = watcher
+        self.stage = watcher.stage
+        self.training = watcher.training
+        self.note = watcher.note
+        self.tokens = 0
+        self.seconds = 0.0
+
+    def step(self, report: StepReport) -> None:
+        """Write the step's line."""
+        values = asdict(report)
+        extras = values.pop("extras")
+        append_jsonl(self._path, {**values, **extras})
+        self.tokens += report.tokens
+        self.seconds += report.seconds
+        self._watcher.step(report)
+
+    def validated(self, validation: Validation) -> None:
+        """Write the validation's line."""
+        line = {
+            "step": validation.step,
+            "epoch": validation.epoch,
+            "held_out_loss": validation.loss,
+            "best": validation.best,
+        }
+        append_jsonl(self._path, line)
+        self._watcher.validated(validation)

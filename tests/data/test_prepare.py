@@ -1,0 +1,172 @@
+"""From files to tokens, with every row accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tunesmith.core.errors import DataError
+from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.render import Renderer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The part of the recipe's data section that this room reads."""
+
+    train: tuple[str, ...]
+    validation: str | None = None
+    bad_rows: Literal["refuse", "drop"] = "refuse"
+
+
+@pytest.fixture
+def renderer(plain: Any, chatml: str) -> Renderer:
+    """Completions and chats in ChatML."""
+    return Renderer(plain, chatml)
+
+
+GOOD = [{"prompt": f"Where is order {n}?", "completion": f"It is at {n}."} for n in range(40)]
+BAD = [
+    {"prompt": "a", "completion": " "},
+    {"question": "a"},
+    {"prompt": "a", "completion": "word " * 300},
+    {"prompt": "a", "completion": ""},
+]
+
+
+def _prepare(renderer: Renderer, settings: Settings, kind: Any = "sft", share: float = 0.2) -> Any:
+    return prepare(settings, kind, renderer, context=64, share=lambda _: share)
+
+
+def _adds_up(prepared: Prepared) -> dict[str, Any]:
+    totals = prepared.ledger.totals()
+    dropped = sum(totals["dropped"].values())
+    assert totals["rows_in"] == totals["trained"] + totals["held_out"] + dropped
+    assert totals["rows_in"] == len(prepared.ledger.lines())
+    assert totals["supervised_tokens"] == sum(tokens.sites for tokens in prepared.train)
+    return totals
+
+
+def test_good_rows_are_split_and_counted(renderer: Renderer, write: Callable[..., str]) -> None:
+    path = write(GOOD)
+    prepared = _prepare(renderer, Settings((path,)))
+    totals = _adds_up(prepared)
+    assert totals["rows_in"] == 40
+    assert totals["dropped"] == {}
+    assert len(prepared.train) == len(prepared.train_examples) == totals["trained"] > 0
+    assert len(prepared.held_out) == len(prepared.prompts) == totals["held_out"] > 0
+    origins = {tokens.origin for tokens in prepared.train}
+    assert not origins & {tokens.origin for tokens in prepared.held_out}
+    assert prepared.files == {path: sha256(Path(path).read_bytes()).hexdigest()}
+
+
+def test_bad_rows_refuse_the_run(renderer: Renderer, write: Callable[..., str]) -> None:
+    path = write([*GOOD[:2], *BAD, *BAD])
+    with pytest.raises(DataError) as caught:
+        _prepare(renderer, Settings((path,)))
+    message = str(caught.value)
+    assert message.startswith(f'{path}:3: "completion" is empty')
+    assert "8 of 10 rows cannot be used (empty_answer 4, wrong_keys 2, too_long 2)" in message
+    assert f"{path}:3, {path}:4, {path}:5, {path}:6, {path}:7, …." in message
+    assert "--set data.bad_rows=drop" in message
+
+
+def test_bad_rows_can_be_dropped_and_are_counted(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    prepared = _prepare(renderer, Settings((write([*BAD, *GOOD]),), bad_rows="drop"))
+    totals = _adds_up(prepared)
+    assert totals["dropped"] == {"empty_answer": 2, "too_long": 1, "wrong_keys": 1}
+    assert [line["reason"] for line in prepared.ledger.lines()[:5]] == [
+        "empty_answer",
+        "wrong_keys",
+        "too_long",
+        "empty_answer",
+        None,
+    ]
+    assert [f.reason for f in prepared.findings if f.severity == "drop"] == [
+        "empty_answer",
+        "wrong_keys",
+        "too_long",
+        "empty_answer",
+    ]
+
+
+@pytest.mark.parametrize("bad_rows", ["refuse", "drop"])
+def test_nothing_left_is_always_an_error(
+    renderer: Renderer, write: Callable[..., str], bad_rows: Any
+) -> None:
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: "):
+        _prepare(renderer, Settings((write(BAD),), bad_rows=bad_rows))
+
+
+def test_a_given_validation_file_is_held_out_whole(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    train, held = write(GOOD[:10]), write(GOOD[10:13], "held.jsonl")
+    prepared = _prepare(renderer, Settings((train,), held))
+    totals = _adds_up(prepared)
+    assert (totals["rows_in"], totals["trained"], totals["held_out"]) == (13, 10, 3)
+    assert {tokens.origin.path for tokens in prepared.held_out} == {held}
+    assert set(prepared.files) == {train, held}
+
+
+def test_a_row_on_both_sides_is_refused_or_dropped(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    train, held = write(GOOD[:10]), write(GOOD[9:12], "held.jsonl")
+    with pytest.raises(DataError, match=r"rows\.jsonl:10: The same example .*held\.jsonl:1"):
+        _prepare(renderer, Settings((train,), held))
+    totals = _adds_up(_prepare(renderer, Settings((train,), held, "drop")))
+    assert totals["dropped"] == {"in_both_splits": 1}
+    assert (totals["trained"], totals["held_out"]) == (9, 3)
+
+
+def test_a_validation_file_with_no_usable_row_is_an_error(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    held = write(BAD, "held.jsonl")
+    with pytest.raises(DataError, match=r"No row of the validation file .*held\.jsonl is left"):
+        _prepare(renderer, Settings((write(GOOD),), held, "drop"))
+
+
+def test_equal_rows_on_one_line_each_get_their_own_entry(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"text": "a b"}, {"text": "a b"}, {"text": ""}, {"text": "c d"}]')
+    prepared = _prepare(renderer, Settings((str(path),), bad_rows="drop"), share=0.5)
+    assert _adds_up(prepared)["dropped"] == {"empty_text": 1}
+
+
+def test_the_text_objective_cuts_and_asks_nothing(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    rows = [{"text": f"row {n} " + "word " * 300} for n in range(4)]
+    prepared = _prepare(renderer, Settings((write(rows),)), "text")
+    totals = _adds_up(prepared)
+    assert totals["trained"] + totals["held_out"] == 4
+    assert len(prepared.train) > totals["trained"]
+    assert prepared.prompts == []
+
+
+def test_a_doubled_start_is_named_by_line(
+    starting: Any, chatml: str, write: Callable[..., str]
+) -> None:
+    renderer = Renderer(starting, chatml)
+    path = write([{"text": "fine"}, {"text": "<s>Once"}])
+    with pytest.raises(DataError, match=r"rows\.jsonl:2: The example begins with two start tokens"):
+        _prepare(renderer, Settings((path,)))
+
+
+def test_a_template_that_writes_the_start_twice_is_found(
+    starting: Any, chatml: str, write: Callable[..., str]
+) -> None:
+    renderer = Renderer(starting, "{{ bos_token + bos_token }}" + chatml)
+    with pytest.raises(DataError, match="two start tokens"):
+        _prepare(renderer, Settings((write(GOOD),)))

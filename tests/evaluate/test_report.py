@@ -1,0 +1,186 @@
+"""The report is one file, shows what was measured, and runs nothing that stands in the data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from tunesmith.core.records import Message
+from tunesmith.evaluate.charts import Series, line_chart, thinned
+from tunesmith.evaluate.measure import Measured, Parity
+from tunesmith.evaluate.report import failed, flat, render
+from tunesmith.evaluate.verdict import judge
+
+Make = Callable[..., Any]
+HOSTILE = "<script>alert(1)</script>\"'&"
+LEDGER = {"rows_in": 1042, "trained": 1000, "held_out": 40, "dropped": {"too_long": 2}}
+VOID = {"meta", "br", "line", "circle", "polyline"}
+
+
+class Tags(HTMLParser):
+    """Collects tags and attributes, and finds tags that are not closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def metrics(steps: int = 30) -> list[dict[str, Any]]:
+    return [
+        {"step": i, "loss": 4 / i, "lr": 1e-3 * i, "tokens": 100, "seconds": 0.5}
+        for i in range(1, steps + 1)
+    ]
+
+
+def page_of(measured: Measured, **changes: Any) -> str:
+    inputs: dict[str, Any] = {
+        "verdict": judge(measured).to_json(),
+        "measured": measured,
+        "metrics": metrics(),
+        "ledger": LEDGER,
+        "recipe_text": "model:\n  base: anvil  # auto: none was named\n",
+        "environment": {"versions": {"python": "3.11"}, "seed": 0},
+    }
+    return render(**{**inputs, **changes})
+
+
+@pytest.fixture
+def full(measured: Make, answers: Make, course: Make) -> Measured:
+    found = measured(course=course([1.4, 1.3, 1.5], 20, 100), parity=Parity(1e-7, 40, 40, 40))
+    base = answers({"greeting": [False] * 40, "words": [80.0] * 40})
+    tuned = answers({"greeting": [True] * 39 + [False], "words": [40.0] * 40})
+    return replace(
+        found, base=replace(found.base, answers=base), tuned=replace(found.tuned, answers=tuned)
+    )
+
+
+def test_the_page_is_whole_and_loads_nothing(full: Measured) -> None:
+    page = page_of(full)
+    tags = Tags(page)
+    assert tags.open == []
+    assert not tags.names & {"script", "link", "img", "iframe", "object", "form"}
+    assert not [name for name, _ in tags.attributes if name in {"src", "href", "srcset"}]
+    assert not re.search(r"https?:|@import|url\(", page)
+
+
+def test_the_page_says_what_was_measured(full: Measured) -> None:
+    page = page_of(full)
+    verdict = judge(full)
+    assert verdict.sentence in page
+    assert "Ready to ship" in page
+    assert verdict.memorised.detail["course"] in page
+    for text in ("greeting", "98 %", "+98 points", "Answer 3.", "Yes.", "1,042", "too_long"):
+        assert text in page
+    assert "# auto: none was named" in page
+    assert "versions.python" in page
+    assert page.count("<svg") == 2
+    assert page.count('class="held" cx=') == 3
+
+
+def test_a_hold_is_told_apart(measured: Make) -> None:
+    page = page_of(measured(held_out=(2.0, 2.1)))
+    assert 'class="decision hold"' in page
+    assert "On hold" in page
+    assert 'class="mark no">fails' in page
+
+
+def test_what_stands_in_the_data_is_escaped(full: Measured) -> None:
+    def hostile(answer: Any) -> Any:
+        return replace(
+            answer,
+            messages=(Message("user", HOSTILE),),
+            reference=HOSTILE,
+            answer=HOSTILE,
+            properties={HOSTILE: False},
+        )
+
+    assert full.base is not None
+    assert full.tuned is not None
+    found = replace(
+        full,
+        base=replace(full.base, answers=tuple(hostile(a) for a in full.base.answers)),
+        tuned=replace(full.tuned, answers=tuple(hostile(a) for a in full.tuned.answers)),
+    )
+    page = page_of(
+        found,
+        recipe_text=HOSTILE,
+        ledger={**LEDGER, "dropped": {HOSTILE: 2}},
+        environment={HOSTILE: HOSTILE},
+    )
+    assert "script" not in Tags(page).names
+    assert HOSTILE not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_first_samples_are_not_chosen_and_failures_are_added(full: Measured) -> None:
+    page = page_of(full)
+    assert [f"rows.jsonl:{line}<" in page for line in (1, 6, 7, 40)] == [True, True, False, True]
+    assert "Where it still fails" in page
+
+
+def test_failed_properties_are_the_false_ones(answers: Make) -> None:
+    answer = answers({"a": [True] * 40, "b": [False] * 40, "c": [0.0] * 40})[0]
+    assert failed(answer) == ["b"]
+
+
+def test_nothing_measured_still_makes_a_page() -> None:
+    page = page_of(Measured(), metrics=[])
+    assert "nothing was measured" in page
+    assert "<svg" not in page
+    assert Tags(page).open == []
+
+
+def test_the_same_numbers_give_the_same_page(full: Measured) -> None:
+    assert page_of(full) == page_of(full)
+
+
+def test_lines_that_are_not_steps_are_left_out_of_the_curve(measured: Make) -> None:
+    lines = [*metrics(2), {"step": 2, "event": "validation", "loss": 99.0}]
+    assert "<dd>2</dd>" in page_of(measured(), metrics=lines)
+
+
+def test_a_long_curve_keeps_its_mean() -> None:
+    points = [(float(i), float(i % 7)) for i in range(1000)]
+    thin = thinned(points, 100)
+    assert len(thin) == 100
+    assert sum(y for _, y in thin) / 100 == pytest.approx(sum(y for _, y in points) / 1000)
+    assert thinned([]) == []
+
+
+@pytest.mark.parametrize("largest", [0.0, 3e-5, 0.7, 1.0, 4.2, 12345.0])
+def test_every_point_lies_inside_the_chart(largest: float) -> None:
+    svg = line_chart([Series([(1, 0.0), (50, largest)], "train", dots=True)], 400, 200, "x")
+    across = [float(x) for x in re.findall(r'cx="([\d.]+)"', svg)]
+    down = [float(y) for y in re.findall(r'cy="([\d.]+)"', svg)]
+    assert all(0 <= x <= 400 for x in across)
+    assert all(0 <= y <= 200 for y in down)
+    assert 3 <= svg.count('class="grid"') <= 7 or largest == 0.0
+
+
+def test_nested_values_are_flattened() -> None:
+    assert list(flat({"a": {"b": 1, "c": {"d": None}}, "e": [1]})) == [
+        ("a.b", "1"),
+        ("a.c.d", "None"),
+        ("e", "[1]"),
+    ]

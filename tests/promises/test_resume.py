@@ -1,0 +1,186 @@
+"""Promise 2: resumed ≡ unbroken, bitwise, after kill −9 at any moment; promise 6: same seed, same
+weights."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.support import recipe
+
+from tunesmith.core.errors import CheckpointError, Interrupted, RunFolderError
+from tunesmith.core.ports import Silent
+from tunesmith.core.records import StepReport
+from tunesmith.recipe import Recipe
+from tunesmith.runs.train import train
+
+KILLS = 10
+
+# A server that has imported everything and computed nothing: each life starts in milliseconds.
+_LIVES = multiprocessing.get_context("forkserver")
+_LIVES.set_forkserver_preload(["tunesmith.runs.train"])
+
+
+def _live(asked: Recipe, out: Path) -> None:
+    torch.set_num_threads(1)
+    resume = (out / "recipe.yaml").exists()
+    train(None if resume else asked, out, resume=resume)
+
+
+def _start(asked: Recipe, out: Path) -> BaseProcess:
+    life = _LIVES.Process(target=_live, args=(asked, out))
+    life.start()
+    return life
+
+
+def _unbroken(asked: Recipe, out: Path) -> float:
+    started = time.monotonic()
+    life = _start(asked, out)
+    life.join(120)
+    assert life.exitcode == 0
+    return time.monotonic() - started
+
+
+def _weights(out: Path, artefact: str) -> dict[str, torch.Tensor]:
+    (file,) = (out / artefact).glob("*.safetensors")
+    return load_file(file)
+
+
+def _steps(out: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def _assert_equal_runs(left: Path, right: Path, artefact: str) -> None:
+    ours, theirs = _weights(left, artefact), _weights(right, artefact)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert _steps(left) == _steps(right)
+    assert (left / "verdict.json").read_text() == (right / "verdict.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype", "artefact"), [("lora", "bfloat16", "adapter"), ("full", "float32", "model")]
+)
+def test_ten_kills_change_no_bit(
+    tiny_base: Path, colours: Path, tmp_path: Path, method: str, dtype: str, artefact: str
+) -> None:
+    """Killed ten times at random moments, a run ends with the weights of one never touched.
+
+    Micro-batches of one example each put many of the moments inside an accumulation, and four
+    epochs of 14 steps with a checkpoint every second step put them inside epochs.
+    """
+    asked = recipe(
+        tiny_base,
+        colours,
+        model__method=method,
+        model__dtype=dtype,
+        engine__max_steps=56,
+        engine__tokens_per_micro_batch=1,
+    )
+    _start(asked, tmp_path / "imports").join(120)
+    duration = _unbroken(asked, tmp_path / "unbroken")
+    draw, kills, ended = random.Random(), 0, 0
+    out = tmp_path / "killed-0"
+    while kills < KILLS:
+        life = _start(asked, out)
+        life.join(draw.uniform(0.0, 0.5 * duration))
+        if life.exitcode is None:
+            assert life.pid is not None
+            os.kill(life.pid, signal.SIGKILL)
+            kills += 1
+        life.join(30)
+        if (out / "verdict.json").exists():
+            _assert_equal_runs(out, tmp_path / "unbroken", artefact)
+            ended += 1
+            out = tmp_path / f"killed-{ended}"
+    life = _start(asked, out)
+    life.join(120)
+    assert life.exitcode == 0
+    assert not list(out.glob(".partial-*"))
+    _assert_equal_runs(out, tmp_path / "unbroken", artefact)
+
+
+@pytest.mark.parametrize("method", ["lora", "last_layers"])
+def test_one_seed_gives_one_result(
+    tiny_base: Path, colours: Path, tmp_path: Path, method: str
+) -> None:
+    asked = recipe(tiny_base, colours, model__method=method)
+    runs = [train(asked, tmp_path / name) for name in ("first", "second")]
+    _assert_equal_runs(runs[0].path, runs[1].path, runs[0].artefact.name)
+    other = train(recipe(tiny_base, colours, model__method=method, engine__seed=1), tmp_path / "o")
+    ours, theirs = (_weights(run.path, run.artefact.name) for run in (runs[0], other))
+    assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class _Raise(Silent):
+    """Sends this process a signal after a step."""
+
+    def __init__(self, number: int, step: int) -> None:
+        self._number, self._step = number, step
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self._step:
+            os.kill(os.getpid(), self._number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_leaves(
+    tiny_base: Path, colours: Path, tmp_path: Path, number: int
+) -> None:
+    """Asked to stop after step 3, where no checkpoint is due, a run saves step 3 and says so."""
+    asked = recipe(tiny_base, colours)
+    train(asked, tmp_path / "unbroken")
+    out = tmp_path / "stopped"
+    with pytest.raises(Interrupted, match=r"after step 3 of 8.*--resume"):
+        train(asked, out, watcher=_Raise(number, 3))
+    assert (out / "checkpoints" / "step-00000003").is_dir()
+    train(None, out, resume=True)
+    _assert_equal_runs(out, tmp_path / "unbroken", "adapter")
+
+
+def _stopped(tiny_base: Path, colours: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "stopped"
+    with pytest.raises(Interrupted):
+        train(recipe(tiny_base, colours), out, watcher=_Raise(signal.SIGINT, 5))
+    return out
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(
+    tiny_base: Path, colours: Path, tmp_path: Path
+) -> None:
+    out = _stopped(tiny_base, colours, tmp_path)
+    file = out / "checkpoints" / "step-00000005" / "weights.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match=r"weights.safetensors.*hash.*--from-step 4"):
+        train(None, out, resume=True)
+    train(recipe(tiny_base, colours), tmp_path / "unbroken")
+    train(None, out, resume=True, from_step=4)
+    _assert_equal_runs(out, tmp_path / "unbroken", "adapter")
+
+
+def test_data_that_changed_is_not_mixed_in(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
+    out = _stopped(tiny_base, colours, tmp_path)
+    lines = colours.read_text().splitlines(keepends=True)
+    colours.write_text("".join([*lines, lines[0].replace("Box 0", "Box 999")]))
+    with pytest.raises(RunFolderError, match=r"colours.jsonl changed since"):
+        train(None, out, resume=True)
+
+
+def test_a_finished_run_is_left_as_it_is(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
+    run = train(recipe(tiny_base, colours), tmp_path / "done")
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+    train(None, run.path, resume=True)
+    assert before == {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p.is_file()}

@@ -1,0 +1,109 @@
+"""What several rooms' tests build: recipes, loops and examples on a small base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tunesmith.core.ports import Silent
+from tunesmith.core.records import Origin, Tokens
+from tunesmith.data.loader import PackedBatches
+from tunesmith.engine.checkpoints import Checkpoints
+from tunesmith.engine.loop import Loop, Settings
+from tunesmith.models.methods import METHODS, Tuned
+from tunesmith.models.open import Base, describe, open_base
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.recipe import ModelSection, Recipe, load
+
+SETTINGS = Settings(
+    total_steps=6,
+    optimizer="adamw",
+    learning_rate=1e-2,
+    schedule="cosine",
+    warmup=0.2,
+    weight_decay=0.01,
+    clip=1.0,
+    seed=3,
+    checkpoint_every=100,
+    validate_every=100,
+    patience=0,
+    keep_best=False,
+)
+
+
+def recipe(base: Path, data: Path, **fields: Any) -> Recipe:
+    """A short, quick recipe; `fields` by name with two underscores for the dot."""
+    settings = {
+        "model.base": str(base),
+        "model.dtype": "float32",
+        "data.train": str(data),
+        "engine.max_steps": 8,
+        "engine.batch_size": 4,
+        "engine.validate_every": 4,
+        "engine.checkpoint_every": 2,
+        "evaluate.level": "quick",
+        "evaluate.rows": 12,
+        "evaluate.max_new_tokens": 8,
+    }
+    return load(None, (), settings | {key.replace("__", "."): fields[key] for key in fields})
+
+
+def model_section(**fields: Any) -> ModelSection:
+    """A resolved model section."""
+    values = {"rank": 4, "alpha": 8, "layers": 1, "dtype": "float32", "device": "cpu"}
+    return ModelSection(**(values | fields))
+
+
+def opened(folder: Path, method: str = "full", dtype: str = "float32", **fields: Any) -> Tuned:
+    """A base on the CPU, prepared for `method`."""
+    base: Base = open_base(describe(str(folder)), dtype, "cpu")
+    return METHODS[method](base, model_section(method=method, **fields), 0)
+
+
+def examples(count: int, vocabulary: int = 300, seed: int = 0) -> list[Tokens]:
+    """Random examples of 5 to 30 tokens whose second half is learned, with uneven weights."""
+    draw = np.random.default_rng(seed)
+    made = []
+    for n in range(count):
+        length = int(draw.integers(5, 31))
+        weights = np.zeros(length, dtype=np.float32)
+        weights[length // 2 :] = draw.choice([0.5, 1.0, 2.0], length - length // 2)
+        ids = draw.integers(0, vocabulary, length).astype(np.int32)
+        made.append(Tokens(Origin("made.jsonl", n + 1), ids, weights, length))
+    return made
+
+
+def loop_over(
+    tuned: Tuned,
+    rows: Sequence[Tokens],
+    folder: Path,
+    settings: Settings = SETTINGS,
+    *,
+    batch_size: int = 8,
+    budget: int = 10_000,
+    **ports: Any,
+) -> Loop:
+    """A loop over packed examples; `ports` replaces validate, watcher or objective."""
+    batches = PackedBatches(
+        rows, batch_size=batch_size, tokens_per_micro_batch=budget, seed=settings.seed
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return Loop(
+        tuned.module,
+        tuned.base.forward,
+        ports.get("objective") or OBJECTIVES["sft"](),
+        batches,
+        settings,
+        validate=ports.get("validate"),
+        checkpoints=Checkpoints(folder, 2),
+        watcher=ports.get("watcher") or Silent(),
+    )
+
+
+def weights_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of all trainable weights."""
+    return {n: w.detach().clone() for n, w in module.named_parameters() if w.requires_grad}
