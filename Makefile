@@ -1,6 +1,6 @@
 # make demo   train the bundled example and open its verdict; sets itself up first
 # make test   every test;   make lint   style, types and import contracts
-# make clean  remove what these made, except runs/
+# make clean  remove what these made, except runs/ and build/
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +45,6 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@touch $@
 
 clean:
-	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
-	@echo "Removed $(VENV) and caches; runs/ is kept."
+	@echo "Removed $(VENV) and caches; runs/ and build/ are kept."

@@ -19,6 +19,9 @@ from tunesmith.cli.pace import Pace
 from tunesmith.cli.text import duration
 from tunesmith.core.records import StepReport, Validation
 
+_REFRESH = 4
+"""Redraws a second: enough to look alive, few enough to leave the processor to training."""
+
 
 def progress(plain: bool = False) -> Screen | Lines:
     """A watcher on stderr that suits it; `plain` asks for lines even on a terminal."""
@@ -110,7 +113,9 @@ class Screen:
         """The stage before is finished, this one begins."""
         self._finish(well=True)
         self._stage = (name, detail, time.monotonic())
-        self._status = self._console.status(Text(f"{name:<8}  {detail}"))
+        self._status = self._console.status(
+            Text(f"{name:<8}  {detail}"), refresh_per_second=_REFRESH
+        )
         self._status.start()
 
     def training(self, total_steps: int, done_steps: int) -> None:
@@ -122,6 +127,7 @@ class Screen:
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             console=self._console,
             transient=True,
+            refresh_per_second=_REFRESH,
         )
         self._bar.add_task(f"{done_steps}/{total_steps}", total=total_steps, completed=done_steps)
         self._bar.start()

@@ -1,0 +1,70 @@
+"""The front doors over a real run, of a base so small that it takes a second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tunesmith
+from tunesmith.cli.app import run
+from tunesmith.core.errors import RecipeError, RunFolderError
+from tunesmith.runs import doctor
+
+TINY = {"engine.max_steps": 2, "evaluate.level": "none"}
+
+
+def test_train_open_and_chat_from_python(
+    tiny_base: Path, rows: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(rows.parent)
+    with tunesmith.progress() as watcher:
+        made = tunesmith.train(base=tiny_base, data=rows, set=TINY, watcher=watcher)
+    assert made.path == Path("runs/tickets-1")
+    assert made.verdict["decision"] == "hold"
+    assert made.report.is_file()
+    assert "train: 2/2  loss " in capsys.readouterr().err
+    again = tunesmith.open_run(made.path)
+    answer = again.chat("Where is parcel 3?", max_new_tokens=4)
+    assert (
+        run(["chat", str(made.path), "--once", "Where is parcel 3?", "--max-new-tokens", "4"]) == 0
+    )
+    assert capsys.readouterr().out == f"{answer}\n"
+    with pytest.raises(RunFolderError, match="exists already and holds a finished run"):
+        tunesmith.train(base=tiny_base, data=rows, out=made.path)
+
+
+def test_data_show_of_a_real_base(
+    tiny_base: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["data", "show", str(rows), "--base", str(tiny_base), "--rows", "1"]) == 0
+    assert f"{rows}:1  " in (shown := capsys.readouterr().out)
+    assert "At door 0.</s>⟧" in shown
+
+
+def test_settings_win_over_arguments_and_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("engine: {epochs: 1, seed: 5}\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"engine.epochs: .*-2"):
+        tunesmith.train(recipe=recipe, data="a.jsonl", set={"engine.epochs": -2})
+    with pytest.raises(RecipeError, match="No training data is named"):
+        tunesmith.train(recipe=recipe)
+
+
+def test_doctor_makes_a_whole_run(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "ANVIL", str(tiny_base))
+    checks = {check.name: check for check in doctor.doctor()}
+    assert all(check.ok is not False for check in checks.values()), checks
+    assert checks["complete run"].sentence.startswith("2 steps on ")
+    assert json.dumps([check._asdict() for check in checks.values()])
+
+
+def test_doctor_tells_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "ANVIL", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    last = doctor.doctor()[-1]
+    assert (last.name, last.ok) == ("complete run", False)
+    assert "could not be opened" in last.sentence

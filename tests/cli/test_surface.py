@@ -1,0 +1,116 @@
+"""Names that scripts rely on, and that the front doors answer at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import tunesmith
+from tunesmith.cli.app import app, run
+from tunesmith.recipe import Recipe, load
+
+SURFACE = {
+    "tunesmith": ["--debug", "--help", "--version"],
+    "tunesmith train": [
+        "RECIPE",
+        "--base",
+        "--data",
+        "--from-step",
+        "--gate",
+        "--help",
+        "--json",
+        "--out",
+        "--resume",
+        "--set",
+        "--validation",
+    ],
+    "tunesmith chat": ["RUN", "--help", "--max-new-tokens", "--once", "--temperature"],
+    "tunesmith evaluate": ["RUN", "--data", "--help", "--json"],
+    "tunesmith data": ["--help"],
+    "tunesmith data show": ["FILE", "--base", "--help", "--kind", "--rows", "--template"],
+    "tunesmith recipe": ["--help", "--schema"],
+    "tunesmith doctor": ["--help", "--json"],
+}
+HEAVY = ("torch", "transformers", "peft", "pydantic", "numpy", "rich.progress")
+
+
+def test_the_commands_and_their_flags_are_these() -> None:
+    command: Any = typer.main.get_command(app)
+    assert _surface("tunesmith", command) == SURFACE
+
+
+def _surface(name: str, command: Any) -> dict[str, list[str]]:
+    context = command.context_class(command, info_name=name)
+    names = [
+        param.opts[0] if param.param_type_name == "option" else param.metavar
+        for param in command.get_params(context)
+    ]
+    found = {name: sorted(names, key=lambda text: (text.startswith("--"), text))}
+    for child, under in getattr(command, "commands", {}).items():
+        found |= _surface(f"{name} {child}", under)
+    return found
+
+
+def test_every_help_answers_without_heavy_imports() -> None:
+    commands = [name.split()[1:] for name in SURFACE]
+    script = f"""
+import sys
+from tunesmith.cli.app import run
+codes = [run([*words, "--help"]) for words in {commands}] + [run([]), run(["--version"])]
+print([name for name in {HEAVY} if name in sys.modules], set(codes))
+"""
+    assert _python(script).splitlines()[-1] == "[] {0}"
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    loaded = _python("import sys, tunesmith; print([*sys.modules])")
+    assert not [name for name in (*HEAVY, "typer", "rich", "yaml") if f"'{name}'" in loaded]
+
+
+def test_python_m_is_the_command() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "tunesmith", "--version"], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == f"tunesmith {tunesmith.__version__}\n"
+
+
+def test_the_version_is_that_of_the_project_file() -> None:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    stated = re.search(r'^version = "(.+)"$', project.read_text(encoding="utf-8"), re.MULTILINE)
+    assert stated is None or stated.group(1) == tunesmith.__version__
+
+
+def test_public_names_of_the_package() -> None:
+    assert tunesmith.__all__ == ["__version__", "open_run", "progress", "train"]
+    assert all(hasattr(tunesmith, name) for name in tunesmith.__all__)
+
+
+def test_recipe_prints_a_recipe_of_defaults(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["recipe"]) == 0
+    printed = capsys.readouterr().out
+    path = tmp_path / "recipe.yaml"
+    path.write_text(printed, encoding="utf-8")
+    assert load(path) == Recipe()
+    assert "# Allowed: auto or a whole number of at least 1 (passes over the data)." in printed
+    assert all(len(line) <= 100 for line in printed.splitlines())
+
+
+def test_recipe_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recipe", "--schema"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["properties"]) == set(Recipe.model_fields)
+
+
+def _python(script: str) -> str:
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return answer.stdout
