@@ -1,4 +1,4 @@
-# make demo   train the bundled example and open its verdict; sets itself up first
+# make demo   train the bundled example and print its verdict; sets itself up first
 # make test   every test;   make lint   style, types and import contracts
 # make clean  remove what these made, except runs/ and build/
 

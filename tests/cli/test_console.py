@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 import pytest
@@ -98,8 +99,9 @@ def test_screen_leaves_a_line_a_stage_with_its_notes(
 def test_screen_marks_the_stage_that_failed() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=80, force_terminal=True, color_system=None)
-    with pytest.raises(ValueError, match="no"), Screen(console) as screen:
-        screen.stage("base", "open it")
+    screen = Screen(console)
+    screen.stage("base", "open it")
+    with pytest.raises(ValueError, match="no"), screen:
         raise ValueError("no")
     assert "✗ base      open it" in _without_controls(stream.getvalue())
 
@@ -138,6 +140,4 @@ def test_wrapping_never_breaks_a_place() -> None:
 
 
 def _without_controls(text: str) -> str:
-    import re
-
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,13 +44,23 @@ def test_data_show_of_a_real_base(
     assert "At door 0.</s>⟧" in shown
 
 
-def test_settings_win_over_arguments_and_recipe(tmp_path: Path) -> None:
-    recipe = tmp_path / "r.yaml"
-    recipe.write_text("engine: {epochs: 1, seed: 5}\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"engine.epochs: .*-2"):
-        tunesmith.train(recipe=recipe, data="a.jsonl", set={"engine.epochs": -2})
-    with pytest.raises(RecipeError, match="No training data is named"):
-        tunesmith.train(recipe=recipe)
+def test_settings_win_over_arguments_and_those_over_the_recipe(training: Any) -> None:
+    recipe = Path("r.yaml")
+    recipe.write_text(
+        "engine: {epochs: 1, seed: 5}\nmodel: {base: a/b, rank: 3}\n", encoding="utf-8"
+    )
+    settings = {"engine.epochs": 2, "model.base": "e/f"}
+    tunesmith.train(recipe="r.yaml", base="c/d", data=["x.jsonl"], out="o", set=settings)
+    asked = training.recipe
+    assert (asked.engine.epochs, asked.engine.seed, asked.model.rank) == (2, 5, 3)
+    assert (asked.model.base, training.out) == ("e/f", Path("o"))
+    tunesmith.train(recipe=recipe, base="c/d", data="x.jsonl")
+    assert (training.recipe.model.base, training.out) == ("c/d", Path("runs/x-1"))
+
+
+def test_a_wrong_setting_from_python_is_the_same_sentence() -> None:
+    with pytest.raises(RecipeError, match=r"engine\.epochs must be .* received -2"):
+        tunesmith.train(data="a.jsonl", set={"engine.epochs": -2})
 
 
 def test_doctor_makes_a_whole_run(
