@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.support import SETTINGS, examples, loop_over, opened, weights_of
 from torch.nn.functional import cross_entropy
 
+from tests.support import SETTINGS, examples, loop_over, opened, weights_of
 from tunesmith.core.records import Tokens
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
@@ -31,9 +31,11 @@ def _gradients(
         loss = CrossEntropy().loss(forward or tuned.base.forward, on_device(pack(group), CPU))
         loss.sum.backward()
         total, count = total + float(loss.sum.detach()), count + loss.count
-    return total, count, {
-        n: w.grad.clone() for n, w in tuned.module.named_parameters() if w.grad is not None
-    }
+    return (
+        total,
+        count,
+        {n: w.grad.clone() for n, w in tuned.module.named_parameters() if w.grad is not None},
+    )
 
 
 def _assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:

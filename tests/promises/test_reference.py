@@ -1,6 +1,6 @@
 """Promise 4: our SFT losses, gradients and trajectory are those of TRL's SFTTrainer.
 
-Same rows, order, model and optimiser settings, in float32; TRL renders, masks and batches by itself.
+Same rows, order, model and optimiser settings, in float32; TRL renders, masks and batches itself.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.conftest import TEMPLATE, colour_rows
-from tests.support import SETTINGS, model_section
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
+from tests.conftest import TEMPLATE, colour_rows
+from tests.support import SETTINGS, model_section
 from tunesmith.core.ports import Silent
 from tunesmith.core.records import StepReport
 from tunesmith.data import PackedBatches, Renderer

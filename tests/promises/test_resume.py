@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.support import recipe
 
+from tests.support import recipe
 from tunesmith.core.errors import CheckpointError, Interrupted, RunFolderError
 from tunesmith.core.ports import Silent
 from tunesmith.core.records import StepReport
@@ -142,7 +142,7 @@ def test_a_signal_saves_and_leaves(
     asked = recipe(tiny_base, colours)
     train(asked, tmp_path / "unbroken")
     out = tmp_path / "stopped"
-    with pytest.raises(Interrupted, match=r"after step 3 of 8.*--resume"):
+    with pytest.raises(Interrupted, match=r"after step 3 of 8.*resume the run"):
         train(asked, out, watcher=_Raise(number, 3))
     assert (out / "checkpoints" / "step-00000003").is_dir()
     train(None, out, resume=True)

@@ -116,8 +116,7 @@ def prose_runs(text: str) -> Iterator[tuple[str, list[str]]]:
     """
     run: list[str] = []
     heading, skipping = "", False
-    for block in normalise(text).split("\n\n"):
-        block = block.strip()
+    for block in map(str.strip, normalise(text).split("\n\n")):
         if not block:
             continue
         if block.startswith("#"):

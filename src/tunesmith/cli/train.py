@@ -12,7 +12,7 @@ import typer
 from tunesmith.cli import failures
 from tunesmith.cli.asked import free_folder, recipe_from
 from tunesmith.cli.text import tell
-from tunesmith.core.errors import GateHeld, InputError, Interrupted
+from tunesmith.core.errors import GateHeld, InputError, Interrupted, StorageError
 
 if TYPE_CHECKING:
     from tunesmith.recipe import Recipe
@@ -78,7 +78,7 @@ def train(
         folder = out if out is not None else free_folder(asked)
     try:
         run = _run(asked, folder, from_step, as_json)
-    except Interrupted as stopped:
+    except (Interrupted, StorageError) as stopped:
         code = failures.report(stopped, debug=False)
         if (folder / "recipe.yaml").exists():
             typer.echo(f"go on     {_resuming(str(folder))}", err=True)

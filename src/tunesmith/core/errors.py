@@ -1,17 +1,17 @@
 """Every error a user can meet, drawn as a tree.
 
-    TunesmithError                 exit code 1   our failure, or the machine's
-    ├── NonFiniteLoss              1             a loss became NaN or infinite; names the rows of that batch
-    ├── StorageError               1             the disk refused: full, read-only, gone
-    ├── Interrupted                130           Ctrl-C or SIGTERM, after a clean save
-    ├── GateHeld                   3             the verdict says hold where a gate was asked for
-    └── InputError                 2             what the user gave cannot be used
-        ├── RecipeError            2             an unknown key, a wrong type, values that contradict each other
-        ├── DataError              2             a data file or one of its rows; carries the origin
-        ├── ModelError             2             the base is not a model folder, or a part of it is missing
-        ├── RunFolderError         2             the output folder exists, is not a run, or cannot be written
-        ├── CheckpointError        2             a checkpoint failed its hash; names the one before it
-        └── Unsupported            2             a combination that cannot work; says which one would
+    TunesmithError              exit 1   our failure, or the machine's
+    ├── NonFiniteLoss           1        a loss became NaN or infinite; names the rows of that batch
+    ├── StorageError            1        the disk refused: full, read-only, gone
+    ├── Interrupted             130      Ctrl-C or SIGTERM, after a clean save
+    ├── GateHeld                3        the verdict says hold where a gate was asked for
+    └── InputError              2        what the user gave cannot be used
+        ├── RecipeError         2        an unknown key, a wrong type, a contradiction of values
+        ├── DataError           2        a data file or one of its rows; carries the origin
+        ├── ModelError          2        the base is no model folder, or a part of it is missing
+        ├── RunFolderError      2        the output folder exists, is no run, or cannot be written
+        ├── CheckpointError     2        a checkpoint failed its hash; names the one before it
+        └── Unsupported         2        a combination that cannot work; says which one would
 
 A message is a finished sentence: what was wrong, what was received, where, and what to do.
 """

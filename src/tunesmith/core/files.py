@@ -31,10 +31,13 @@ def storage_sentence(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"The disk is full: {path} could not be written. What was saved before is whole. "
-            "Free some space, then run the same command with --resume."
+            "Free some space, then resume the run."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{path} cannot be written ({error.strerror}). Choose a folder you may write to with --out."
+        return (
+            f"{path} cannot be written ({error.strerror}). Choose a folder you may write to with "
+            "--out."
+        )
     return f"{path} could not be written ({error.strerror or error})."
 
 

@@ -1,4 +1,4 @@
-"""The protocols by which the five rooms of floor 3 meet. None imports another; `runs/` joins them."""
+"""The protocols by which the rooms of floor 3 meet. None imports another; `runs/` joins them."""
 
 from __future__ import annotations
 

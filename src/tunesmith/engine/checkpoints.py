@@ -97,8 +97,7 @@ class Checkpoints:
     def _refusal(self, step: int, reason: str) -> str:
         earlier = [known for known in self.steps() if known < step]
         offer = (
-            f"The one before it is of step {earlier[-1]}: run the same command with "
-            f"--resume --from-step {earlier[-1]}."
+            f"The one before it is of step {earlier[-1]}: resume with --from-step {earlier[-1]}."
             if earlier
             else "There is none before it: start again in a new folder."
         )

@@ -146,8 +146,7 @@ class Loop:
             if stop and not ended:
                 raise Interrupted(
                     f"Stopped by {stop.signal} after step {progress.step} of "
-                    f"{settings.total_steps}. All work is saved: run the same command with "
-                    "--resume to go on."
+                    f"{settings.total_steps}. All work is saved; resume the run to go on."
                 )
         if self._best:
             self._masters.load(self._best)
@@ -201,7 +200,7 @@ class Loop:
         return total, count
 
     def _measure(self, loss: float) -> None:
-        """Note a held-out loss; keep the weights if it is the best; stop if it has long not been."""
+        """Note a held-out loss; keep the weights if it is the best; stop if none was for long."""
         progress, settings = self._progress, self._settings
         best = loss < progress.best_loss
         epoch = progress.step / self._batches.steps_per_epoch
@@ -229,7 +228,7 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch with torch tensors on `device`."""
     arrays = ("tokens_T", "positions_T", "sites_S", "targets_S", "weights_S", "owner_S")
     tensors = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in arrays}
-    return replace(batch, **tensors)
+    return replace(batch, **tensors)  # type: ignore[arg-type]  # arrays only
 
 
 def _non_finite(what: str, value: float, step: int, batches: Sequence[Batch]) -> str:

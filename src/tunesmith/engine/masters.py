@@ -2,7 +2,7 @@
 
 A bfloat16 weight has 8 bits of precision: an update smaller than 1/256 of the weight is lost. The
 model computes with its bfloat16 weights; gradients are added up, and updates made, in float32 here,
-and the result is copied back after each step (mixed precision as in Micikevicius et al. 2018, §3.1).
+and the result is copied back after each step (mixed precision, Micikevicius et al. 2018, §3.1).
 For a float32 model a weight is its own master and nothing is copied.
 """
 

@@ -101,7 +101,7 @@ def _run(path: Path, source: str) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[_MODULE] = module  # dataclasses look their own module up there
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102, the user named it
+        exec(compile(source, str(path), "exec"), module.__dict__)  # the user named it
     except Exception as error:
         raise RecipeError(
             f"evaluate.check names {_place(path, error)}, which raised {_said(error)} when it was "

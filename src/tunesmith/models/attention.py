@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -67,14 +67,16 @@ def segment_attention(
     pieces = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
     outputs = [
         scaled_dot_product_attention(
-            *qkv,
+            q,
+            k,
+            v,
             attn_mask=_window_mask(length, sliding_window, query.device),
             dropout_p=dropout,
             scale=scaling,
             is_causal=sliding_window is None or length <= sliding_window,
             enable_gqa=query.shape[1] != key.shape[1],
         )
-        for length, qkv in zip(lengths, pieces, strict=True)
+        for length, (q, k, v) in zip(lengths, pieces, strict=True)
     ]
     return torch.cat(outputs, dim=2).transpose(1, 2), None
 

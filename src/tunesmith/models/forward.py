@@ -1,4 +1,4 @@
-"""From a Batch to hidden states at its sites: the packed path, and the padded path for other models.
+"""From a Batch to hidden states at its sites: the packed path, and padded paths for other models.
 
 Both compute the same numbers; `choose_forward` takes the packed path only for a model that has just
 shown, on a small probe, that it reaches our attention function and that its head is a plain
@@ -45,7 +45,7 @@ class PackedForward:
 
 
 class PaddedForward:
-    """One row a segment, padded on the right: for models that do not call our attention function."""
+    """One row a segment, padded on the right: for models that do not call our attention."""
 
     name = "padded"
 

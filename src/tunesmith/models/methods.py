@@ -27,7 +27,7 @@ class MethodSettings(Protocol):
     @property
     def rank(self) -> int: ...
     @property
-    def alpha(self) -> float: ...
+    def alpha(self) -> int: ...
     @property
     def dropout(self) -> float: ...
     @property
@@ -47,7 +47,7 @@ class Tuned:
 
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer; plain transformers (and PEFT) open the folder."""
-        self.module.save_pretrained(folder, safe_serialization=True)
+        self.module.save_pretrained(str(folder), safe_serialization=True)
         self.base.described.tokenizer.save_pretrained(folder)
 
     @property
@@ -67,7 +67,7 @@ def last_layers(base: Base, settings: MethodSettings, seed: int) -> Tuned:
     layers = decoder_layers(base.model)
     if settings.layers > len(layers):
         raise Unsupported(
-            f"model.layers is {settings.layers}, but {base.described.name} has {len(layers)} layers. "
+            f"model.layers is {settings.layers}, but {base.described.name} has {len(layers)}. "
             "Ask for fewer, or use model.method full."
         )
     base.model.requires_grad_(False)
@@ -103,7 +103,7 @@ METHODS: dict[str, Callable[[Base, MethodSettings, int], Tuned]] = {
 def base_of_adapter(folder: Path) -> str:
     """The base an adapter folder names. Raises ModelError if it cannot be read."""
     try:
-        config = LoraConfig.from_pretrained(folder)
+        config = LoraConfig.from_pretrained(str(folder))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"The adapter in {folder} cannot be read: {error}") from error
     return str(config.base_model_name_or_path)

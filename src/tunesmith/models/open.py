@@ -100,6 +100,7 @@ def describe(name: str, tokenizer_folder: Path | None = None) -> Described:
         raise ModelError(
             f"The base {name} has no tokenizer.json (a fast tokenizer), which is needed."
         )
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
     return Described(name, location, config, tokenizer)
 
 

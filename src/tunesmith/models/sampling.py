@@ -61,7 +61,7 @@ class ModelSampler:
             ids[i, longest - len(row) :] = row
             mask[i, longest - len(row) :] = 1
         self._model.eval()
-        output = self._model.generate(
+        output = self._model.generate(  # type: ignore[operator]  # hidden by nn.Module
             input_ids=ids.to(self._model.device),
             attention_mask=mask.to(self._model.device),
             generation_config=GenerationConfig(
@@ -77,4 +77,4 @@ class ModelSampler:
 
     def _text(self, ids: list[int]) -> str:
         end = next((i for i, token in enumerate(ids) if token in self._stop_ids), len(ids))
-        return self._tokenizer.decode(ids[:end], skip_special_tokens=True)
+        return str(self._tokenizer.decode(ids[:end], skip_special_tokens=True))

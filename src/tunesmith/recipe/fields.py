@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -31,7 +31,11 @@ def _listed(value: Any) -> Any:
     return tuple(_path_text(item) for item in items)
 
 
-Auto = Literal["auto"]
+if TYPE_CHECKING:
+    # A resolved recipe holds no `auto`, which its types cannot say.
+    Auto: TypeAlias = Any
+else:
+    Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

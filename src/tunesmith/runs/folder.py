@@ -1,4 +1,4 @@
-"""The run folder: the one thing acts hand to each other. Who writes what stands in each property."""
+"""The run folder: the one thing acts hand to each other. Each property says what it holds."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ All that a user can get wrong is found here: files, rows, the base, keys that co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -60,7 +60,13 @@ def set_up(recipe: Recipe) -> Setup:
             f"{described.context}. Set data.context to that or less."
         )
     renderer = Renderer(described.tokenizer, template, early.recipe.data.completion_as)
-    prepared = prepare(recipe.data, recipe.objective.kind, renderer, context, share)
+    prepared = prepare(
+        recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
+        recipe.objective.kind,
+        renderer,
+        context,
+        share,
+    )
     # Saved with the result, so that serving renders as training did.
     described.tokenizer.chat_template = template
     return Setup(
@@ -110,7 +116,7 @@ def probe_tokens(recipe: Recipe, renderer: Renderer, context: int) -> list[Token
 
 def _early(recipe: Recipe, bare: Facts, rows: int) -> Resolved:
     """The choices that do not depend on the length of the rows."""
-    return resolve(recipe, Facts(**{**_as_dict(bare), "examples": rows}))
+    return resolve(recipe, replace(bare, examples=rows))
 
 
 def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: str) -> Resolved:
@@ -118,7 +124,7 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
     everything = [*prepared.train, *prepared.held_out]
     rows = len({(t.origin.path, t.origin.line) for t in everything})
     mean = sum(map(len, everything)) / rows
-    facts = Facts(**{**_as_dict(bare), "examples": rows, "mean_tokens": mean})
+    facts = replace(bare, examples=rows, mean_tokens=mean)
     resolved = resolve(recipe, facts)
     reasons = dict(resolved.reasons)
     if "data.template" in reasons:
@@ -145,10 +151,6 @@ def _facts(described: Described) -> Facts:
         fast_bfloat16=fast_bfloat16(),
         has_chat_template=bool(described.tokenizer.chat_template),
     )
-
-
-def _as_dict(facts: Facts) -> dict[str, object]:
-    return {name: getattr(facts, name) for name in facts.__dataclass_fields__}
 
 
 def _check_device(recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tunesmith.core.records import Finding, Origin
 from tunesmith.data import Renderer, choose, show
 from tunesmith.data.formats import detect
+from tunesmith.data.render import CompletionAs
 from tunesmith.data.sources import read
 from tunesmith.models.open import describe
 
@@ -32,7 +33,7 @@ def show_data(
     """
     described = describe(base)
     tokenizer = described.tokenizer
-    completion_as = "chat" if tokenizer.chat_template else "plain"
+    completion_as: CompletionAs = "chat" if tokenizer.chat_template else "plain"
     renderer = Renderer(tokenizer, choose(tokenizer, template)[0], completion_as)
     shown: list[Shown] = []
     for row in detect(read([str(file)])[:limit]).rows:

@@ -293,4 +293,4 @@ def _left(folder: RunFolder) -> str:
         return "Stopped before anything was written."
     steps = Checkpoints(folder.checkpoints, 1).steps()
     kept = f"The checkpoint of step {steps[-1]} is saved" if steps else "No step was lost"
-    return f"Stopped. {kept}: run the same command with --resume to go on."
+    return f"Stopped. {kept}; resume the run to go on."
