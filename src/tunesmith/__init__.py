@@ -53,7 +53,7 @@ def train(
         InputError: something given cannot be used; the sentence says what, where, and what to do.
         TunesmithError: see `tunesmith.core.errors` for the others.
     """
-    from tunesmith.cli.asked import free_folder, recipe_from
+    from tunesmith.runs.asked import free_folder, recipe_from
     from tunesmith.runs.train import train as train_run
 
     asked = recipe_from(

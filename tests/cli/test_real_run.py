@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 import tunesmith
 from tunesmith.cli.app import run
-from tunesmith.core.errors import RecipeError, RunFolderError
+from tunesmith.core.errors import DataError, RecipeError, RunFolderError
 from tunesmith.runs import doctor
 
 TINY = {"engine.max_steps": 2, "evaluate.level": "none"}
@@ -42,6 +44,54 @@ def test_data_show_of_a_real_base(
     assert run(["data", "show", str(rows), "--base", str(tiny_base), "--rows", "1"]) == 0
     assert f"{rows}:1  " in (shown := capsys.readouterr().out)
     assert "At door 0.</s>⟧" in shown
+
+
+def test_data_show_complains_of_what_train_refuses(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rows.json"
+    bad = [{"prompt": "Where?", "completion": text} for text in ("far " * 400, "At </s> door 2.")]
+    file.write_text(json.dumps([*bad, {"prompt": "Where?", "completion": "Here."}]))
+    with pytest.raises(DataError) as refused:
+        tunesmith.train(base=tiny_base, data=file, out=tmp_path / "run", set=TINY)
+    assert run(["data", "show", str(file), "--base", str(tiny_base)]) == 0
+    shown = capsys.readouterr().out
+    for item, part in (
+        (1, "has 1607 tokens and the context is 1024"),
+        (2, '"completion" holds </s>'),
+    ):
+        assert f"{file}:1 item {item}  " in shown
+        assert part in shown
+    assert f"{file}:1 item 3  " in shown
+    assert "Here.</s>⟧" in shown
+    assert "2 of 3 rows cannot be used (too_long 1, special_token_in_text 1)" in str(refused.value)
+
+
+def test_data_show_has_the_context_that_train_would_choose(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "long")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"prompt": "Where?", "completion": "far " * 1500}) + "\n")
+    with pytest.raises(DataError) as refused:
+        tunesmith.train(base=base, data=file, out=tmp_path / "run", set=TINY)
+    assert run(["data", "show", str(file), "--base", str(base)]) == 0
+    complaint = re.search(r"has 6007 tokens and the context is \d+", capsys.readouterr().out)
+    assert complaint
+    assert complaint[0] in str(refused.value)
+
+
+def test_data_show_renders_a_mixed_file_by_chat(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    file = tmp_path / "rows.jsonl"
+    rows = ({"prompt": "Where?", "completion": "Here."}, {"messages": turns})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(["data", "show", str(file), "--base", str(tiny_base), "--rows", "1"]) == 0
+    assert "User: Where?" in capsys.readouterr().out
 
 
 def test_settings_win_over_arguments_and_those_over_the_recipe(training: Any) -> None:

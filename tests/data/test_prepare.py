@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,8 +12,10 @@ from typing import Any, Literal
 import pytest
 
 from tunesmith.core.errors import DataError
+from tunesmith.core.records import Completion
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.render import Renderer
+from tunesmith.data.split import content_hash
 
 
 @dataclass(frozen=True)
@@ -155,13 +158,82 @@ def test_the_text_objective_cuts_and_asks_nothing(
     assert prepared.prompts == []
 
 
-def test_a_doubled_start_is_named_by_line(
-    starting: Any, chatml: str, write: Callable[..., str]
+def test_a_one_line_array_is_prepared_as_its_rows_are_line_by_line(
+    renderer: Renderer, write: Callable[..., str], tmp_path: Path
 ) -> None:
-    renderer = Renderer(starting, chatml)
-    path = write([{"text": "fine"}, {"text": "<s>Once"}])
-    with pytest.raises(DataError, match=r"rows\.jsonl:2: The example begins with two start tokens"):
-        _prepare(renderer, Settings((path,)))
+    array = tmp_path / "rows.json"
+    array.write_text(json.dumps(GOOD))
+    lines = _prepare(renderer, Settings((write(GOOD),)))
+    items = _prepare(renderer, Settings((str(array),)))
+    assert items.ledger.totals() == lines.ledger.totals()
+    for line, item in zip(lines.ledger.lines(), items.ledger.lines(), strict=True):
+        assert item | {"origin": ""} == line | {"origin": ""}
+    for side in ("train", "held_out"):
+        ours, theirs = getattr(items, side), getattr(lines, side)
+        assert [o.ids_N.tolist() for o in ours] == [t.ids_N.tolist() for t in theirs]
+        assert [o.origin.index for o in ours] == [t.origin.line for t in theirs]
+    assert len({tokens.origin for tokens in (*items.train, *items.held_out)}) == 40
+    assert len({line["origin"] for line in items.ledger.lines()}) == 40
+
+
+def test_one_file_is_not_read_twice(renderer: Renderer, write: Callable[..., str]) -> None:
+    path = write(GOOD)
+    for settings in (Settings((path, path)), Settings((path,), path)):
+        with pytest.raises(DataError, match="named more than once"):
+            _prepare(renderer, settings)
+
+
+def test_the_ledger_knows_rows_by_their_content(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    prepared = _prepare(renderer, Settings((write([*BAD[1:3], *GOOD]),), bad_rows="drop"))
+    unread, long, *rest = (line["content"] for line in prepared.ledger.lines())
+    assert unread is None
+    assert long == content_hash(Completion(BAD[2]["prompt"], BAD[2]["completion"]))
+    assert rest == [content_hash(Completion(row["prompt"], row["completion"])) for row in GOOD]
+
+
+def _forged(text: str) -> list[dict[str, Any]]:
+    """Each place in which a row can hold `text`."""
+    ok, bad = {"role": "user", "content": "Hello?"}, {"role": "assistant", "content": text}
+    return [
+        {"messages": [ok, bad]},
+        {"messages": [ok | {"content": text}, bad | {"content": "Hello."}]},
+        {"prompt": text, "completion": "Hello."},
+        {"prompt": "Hello?", "completion": text},
+        {"text": text},
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sft", "text"])
+@pytest.mark.parametrize("text", ["say <|im_end|> now", "<|im_start|>assistant", "<s>Once"])
+def test_a_special_token_spelled_in_a_row_takes_it_out(
+    renderer: Renderer, write: Callable[..., str], kind: str, text: str
+) -> None:
+    path = write([*GOOD[:10], *_forged(text)])
+    name = next(each for each in ("<|im_end|>", "<|im_start|>", "<s>") if each in text)
+    with pytest.raises(DataError) as caught:
+        _prepare(renderer, Settings((path,)), kind)
+    assert f"{path}:11: Message 2 (assistant) holds {name}, a special token" in str(caught.value)
+    prepared = _prepare(renderer, Settings((path,), bad_rows="drop"), kind)
+    assert _adds_up(prepared)["dropped"] == {"special_token_in_text": 5}
+    told = [f.message.split(" holds ")[0] for f in prepared.findings if f.severity == "drop"]
+    assert told[1:] == ["Message 1 (user)", '"prompt"', '"completion"', '"text"']
+
+
+def test_a_chat_and_a_plain_completion_do_not_go_together(
+    plain: Any, chatml: str, write: Callable[..., str]
+) -> None:
+    chat, document = _forged("Good morning.")[0], {"text": "A document."}
+    both = write([document, *GOOD[:10], chat])
+    with pytest.raises(DataError) as caught:
+        _prepare(Renderer(plain, chatml, "plain"), Settings((both,)))
+    assert f"{both}:12 is a chat and {both}:2 is a prompt" in str(caught.value)
+    assert "Set data.completion_as=chat" in str(caught.value)
+    assert _prepare(Renderer(plain, chatml, "chat"), Settings((both,))).train
+    for rows in ([document, *GOOD[:10]], [document, chat]):
+        path = write(rows, "one kind.jsonl")
+        assert _prepare(Renderer(plain, chatml, "plain"), Settings((path,))).train
 
 
 def test_a_template_that_writes_the_start_twice_is_found(

@@ -55,7 +55,7 @@ def test_the_hash_knows_the_content_only_and_is_the_same_in_every_process() -> N
 
 def _entries() -> list[Entry]:
     return [
-        Entry(Origin("a.jsonl", 1), "trained", None, 5),
+        Entry(Origin("a.jsonl", 1), "trained", None, 5, content_hash(Text("a"))),
         Entry(Origin("a.jsonl", 2), "dropped", "too_long"),
         Entry(Origin("a.jsonl", 3), "held_out", None, 7),
     ]
@@ -76,7 +76,9 @@ def test_totals_and_lines() -> None:
         "outcome": "dropped",
         "reason": "too_long",
         "supervised_tokens": 0,
+        "content": None,
     }
+    assert ledger.lines()[0]["content"] == content_hash(Text("a"))
 
 
 def test_a_lost_row_is_noticed() -> None:

@@ -293,6 +293,11 @@ def test_the_course_of_the_training_is_told(
     assert course_sentence(course(losses, kept_step, planned)) == sentence
 
 
+def test_weights_chosen_on_the_judged_rows_are_told(course: Make) -> None:
+    told = course_sentence(replace(course([1.4, 1.31], 20, 20), chosen_on_judged=True))
+    assert told.endswith("so the judged loss is slightly too good.")
+
+
 def test_numbers_are_written_for_reading() -> None:
     assert [number(value) for value in (3.0, 0.051, -0.25, 0.00312, 130.75)] == [
         "3",

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from multiprocessing.process import BaseProcess
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.support import recipe
 from tunesmith.core.errors import CheckpointError, Interrupted, RunFolderError
@@ -134,19 +135,40 @@ class _Raise(Silent):
             os.kill(os.getpid(), self._number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 3), (signal.SIGTERM, 8)])
 def test_a_signal_saves_and_leaves(
-    tiny_base: Path, colours: Path, tmp_path: Path, number: int
+    tiny_base: Path, colours: Path, tmp_path: Path, number: int, step: int
 ) -> None:
-    """Asked to stop after step 3, where no checkpoint is due, a run saves step 3 and says so."""
-    asked = recipe(tiny_base, colours)
+    """Asked to stop where no checkpoint is due, or in the very last step, a run saves that step."""
+    asked = recipe(tiny_base, colours, engine__checkpoint_every=5)
     train(asked, tmp_path / "unbroken")
     out = tmp_path / "stopped"
-    with pytest.raises(Interrupted, match=r"after step 3 of 8.*resume the run"):
-        train(asked, out, watcher=_Raise(number, 3))
-    assert (out / "checkpoints" / "step-00000003").is_dir()
+    with pytest.raises(Interrupted, match=rf"after step {step} of 8.*resume the run"):
+        train(asked, out, watcher=_Raise(number, step))
+    assert (out / "checkpoints" / f"step-{step:08d}").is_dir()
+    assert not (out / "verdict.json").exists()
     train(None, out, resume=True)
     _assert_equal_runs(out, tmp_path / "unbroken", "adapter")
+
+
+def test_a_finished_run_is_not_taken_back(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
+    run = train(recipe(tiny_base, colours), tmp_path / "done")
+    with pytest.raises(RunFolderError, match=r"finished.*cannot go on from step 2"):
+        train(None, run.path, resume=True, from_step=2)
+
+
+def test_a_changed_base_is_not_mixed_in(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    out = _stopped(base, colours, tmp_path)
+    weights = load_file(base / "model.safetensors")
+    save_file(
+        {name: w + 1e-3 for name, w in weights.items()},
+        base / "model.safetensors",
+        {"format": "pt"},
+    )
+    with pytest.raises(RunFolderError, match=r"model.safetensors changed since"):
+        train(None, out, resume=True)
 
 
 def _stopped(tiny_base: Path, colours: Path, tmp_path: Path) -> Path:

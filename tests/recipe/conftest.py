@@ -13,11 +13,11 @@ from tunesmith.recipe import Facts
 ANVIL = Facts(
     hidden_size=256,
     layers=8,
-    parameters=7_500_000,
-    vocab_size=4096,
     max_context=1024,
     examples=800,
     mean_tokens=140.0,
+    sequences=720,
+    mean_sequence=140.0,
     device="cpu",
     fast_bfloat16=True,
     has_chat_template=True,

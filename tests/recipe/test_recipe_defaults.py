@@ -43,9 +43,8 @@ def test_more_data_never_means_more_epochs_or_smaller_batches(facts: Make, a: in
     fewer, more = sorted((a, b))
     assert defaults.epochs(facts(examples=fewer))[0] >= defaults.epochs(facts(examples=more))[0]
     for kind in ("sft", "text"):
-        shape = facts(objective=kind)
-        small, _ = defaults.batch_size(shape, fewer, 140.0)
-        large, _ = defaults.batch_size(shape, more, 140.0)
+        small, _ = defaults.batch_size(facts(objective=kind, sequences=fewer))
+        large, _ = defaults.batch_size(facts(objective=kind, sequences=more))
         assert small <= large
 
 
@@ -54,21 +53,21 @@ def test_more_data_never_means_more_epochs_or_smaller_batches(facts: Make, a: in
 def test_a_batch_leaves_forty_steps_an_epoch_and_holds_16k_tokens(
     facts: Make, count: int, mean: float
 ) -> None:
-    size, _ = defaults.batch_size(facts(), count, mean)
+    size, _ = defaults.batch_size(facts(sequences=count, mean_sequence=mean))
     assert 1 <= size <= 64
     assert count / size >= 40
     assert size * mean <= 16384
 
 
 def test_a_batch_has_four_examples_at_least_unless_they_are_long(facts: Make) -> None:
-    assert defaults.batch_size(facts(), 10, 100.0)[0] == 4
-    assert defaults.batch_size(facts(), 10, 10_000.0)[0] == 1
+    assert defaults.batch_size(facts(sequences=10, mean_sequence=100.0))[0] == 4
+    assert defaults.batch_size(facts(sequences=10, mean_sequence=10_000.0))[0] == 1
 
 
 @quick
 @given(count=st.integers(1, 10**6), mean=st.floats(1, 1024))
 def test_a_step_of_text_holds_8k_to_16k_tokens(facts: Make, count: int, mean: float) -> None:
-    size, _ = defaults.batch_size(facts(objective="text"), count, mean)
+    size, _ = defaults.batch_size(facts(objective="text", sequences=count, mean_sequence=mean))
     assert 8192 - mean <= size * mean <= 16384
 
 
@@ -83,8 +82,6 @@ def test_a_few_long_documents_are_not_small_data(facts: Make) -> None:
     books = facts(examples=20, mean_tokens=1_000_000.0, objective="text")
     assert defaults.epochs(books)[0] == 1
     assert defaults.epochs(facts(examples=20, from_scratch=True))[0] == 1
-    assert defaults.sequences(books, 0.1, 1000) == (18 * 1000, 1000.0)
-    assert defaults.sequences(facts(examples=20), 0.1, 100) == (18, 140.0)
 
 
 @quick

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunesmith.cli import failures
-from tunesmith.cli.asked import free_folder, recipe_from
 from tunesmith.cli.text import tell
 from tunesmith.core.errors import GateHeld, InputError, Interrupted, StorageError
+from tunesmith.runs.asked import free_folder, recipe_from
 
 if TYPE_CHECKING:
     from tunesmith.recipe import Recipe

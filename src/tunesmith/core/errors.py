@@ -1,7 +1,7 @@
 """Every error a user can meet, drawn as a tree.
 
     TunesmithError              exit 1   our failure, or the machine's
-    ├── NonFiniteLoss           1        a loss became NaN or infinite; names the rows of that batch
+    ├── NonFiniteLoss           1        a loss became NaN or infinite; names rows or step
     ├── StorageError            1        the disk refused: full, read-only, gone
     ├── Interrupted             130      Ctrl-C or SIGTERM, after a clean save
     ├── GateHeld                3        the verdict says hold where a gate was asked for
@@ -26,7 +26,7 @@ class TunesmithError(Exception):
 
 
 class NonFiniteLoss(TunesmithError):
-    """Raised before the update, so that the weights are still the last good ones."""
+    """A loss or gradient became NaN or infinite; no checkpoint holds what came of it."""
 
 
 class StorageError(TunesmithError):

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,23 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's refusal to write `path` into a finished sentence."""
     try:
         yield
-    except OSError as error:
-        raise StorageError(storage_sentence(path, error)) from error
+    except Exception as error:
+        refusal = _refusal_in(error)
+        if refusal is None:
+            raise
+        raise StorageError(storage_sentence(path, refusal)) from error
+
+
+def _refusal_in(error: Exception) -> OSError | None:
+    """The operating system's refusal that `error` is, or that its text carries.
+
+    safetensors and tokenizers write from Rust and raise errors of their own, which end in
+    "(os error 28)".
+    """
+    if isinstance(error, OSError):
+        return error
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else None
 
 
 def storage_sentence(path: Path, error: OSError) -> str:
@@ -33,7 +49,7 @@ def storage_sentence(path: Path, error: OSError) -> str:
             f"The disk is full: {path} could not be written. What was saved before is whole. "
             "Free some space, then resume the run."
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return (
             f"{path} cannot be written ({error.strerror}). Choose a folder you may write to with "
             "--out."

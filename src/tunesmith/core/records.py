@@ -18,13 +18,19 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row came from: a file and its line (1 is the first), or an index for JSON arrays."""
+    """Where a row came from; no two rows of a run share one.
+
+    `line` is the line on which the row begins (1 is the first). `index` is its place in a JSON
+    array (1 is the first), for a whole array may stand on one line; None in JSON lines.
+    """
 
     path: str
     line: int
+    index: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
+        place = f"{self.path}:{self.line}"
+        return place if self.index is None else f"{place} item {self.index}"
 
 
 @dataclass(frozen=True, slots=True)

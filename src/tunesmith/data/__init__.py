@@ -1,15 +1,28 @@
 """Floor 3: rows in, batches out (sources → formats → render → checks → split → pack → loader).
 
-`prepare` does everything between the files and the tokens; `PackedBatches` lays tokens into
-batches. No torch here: arrays are numpy, and the tokenizer is passed in.
+`prepare` does everything between the files and the tokens; `examine` is what it does to single
+rows; `PackedBatches` lays tokens into batches. No torch here: arrays are numpy, and the tokenizer
+is passed in.
 """
 
 from __future__ import annotations
 
+from tunesmith.data.examine import Kept, examine
 from tunesmith.data.loader import PackedBatches
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.render import Renderer
 from tunesmith.data.show import show
+from tunesmith.data.split import content_hash
 from tunesmith.data.template import choose
 
-__all__ = ["PackedBatches", "Prepared", "Renderer", "choose", "prepare", "show"]
+__all__ = [
+    "Kept",
+    "PackedBatches",
+    "Prepared",
+    "Renderer",
+    "choose",
+    "content_hash",
+    "examine",
+    "prepare",
+    "show",
+]

@@ -12,6 +12,11 @@ from tunesmith.core.errors import DataError
 
 _ANCHORS = ("\n", "a", ".")
 
+_SHORTEST_SPELLED = 3
+"""Characters from which a special token's name is taken for one where a text spells it. Shorter
+ones are marks of ordinary text that some tokenizers declare special, such as a line end or "!" as
+padding; to refuse each row that holds one would refuse the data."""
+
 
 def adds_start(tokenizer: Any) -> bool:
     """Whether the tokenizer puts its start token before a plain text of its own accord."""
@@ -38,7 +43,8 @@ class Encoder:
         flagged = {int(i) for i, token in added.items() if token.special}
         self.specials = frozenset(flagged | set(tokenizer.all_special_ids))
         names = sorted(tokenizer.convert_ids_to_tokens(list(self.specials)), key=len, reverse=True)
-        self._special_text = re.compile("|".join(map(re.escape, names)) or r"(?!)")
+        self._special_text = _any_of(names)
+        self._spelled = _any_of([name for name in names if len(name) >= _SHORTEST_SPELLED])
         self._prepends = self._ids("\na")[len(self._ids("\n")) :] != self._ids("a")
 
     @property
@@ -89,6 +95,19 @@ class Encoder:
         """UTF-8 bytes of a text, the names of special tokens in it not counted."""
         return len(self._special_text.sub("", text).encode())
 
+    def special_in(self, text: str) -> str | None:
+        """The first special token that a text spells by name, or None.
+
+        The tokenizer would read it as the token, not as those characters.
+        """
+        found = self._spelled.search(text)
+        return None if found is None else found[0]
+
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
+
+
+def _any_of(names: Sequence[str]) -> re.Pattern[str]:
+    """Matches any of the names, the earlier first; nothing if there are none."""
+    return re.compile("|".join(map(re.escape, names)) or r"(?!)")

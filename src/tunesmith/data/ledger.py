@@ -15,12 +15,14 @@ Outcome = Literal["trained", "held_out", "dropped"]
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What became of one row. `reason` is set for dropped rows only; `supervised_tokens` is how
-    many of its tokens are predicted (0 for dropped rows)."""
+    many of its tokens are predicted (0 for dropped rows). `content` is the `split.content_hash` by
+    which the same row is known again without its file; None if the row could not be understood."""
 
     origin: Origin
     outcome: Outcome
     reason: str | None = None
     supervised_tokens: int = 0
+    content: str | None = None
 
     def line(self) -> dict[str, Any]:
         """The entry as one line of `ledger.jsonl`."""
@@ -29,6 +31,7 @@ class Entry:
             "outcome": self.outcome,
             "reason": self.reason,
             "supervised_tokens": self.supervised_tokens,
+            "content": self.content,
         }
 
 

@@ -10,13 +10,14 @@ from typing import Literal, Protocol
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import sha256
-from tunesmith.core.records import Example, Finding, Prompt, Tokens
-from tunesmith.data.checks import Limits, check, in_both_splits
+from tunesmith.core.records import Chat, Completion, Example, Finding, Prompt, Tokens
+from tunesmith.data.checks import in_both_splits
+from tunesmith.data.examine import Fate, Kept, examine
 from tunesmith.data.formats import detect
-from tunesmith.data.ledger import Entry, Ledger
+from tunesmith.data.ledger import Entry, Ledger, Outcome
 from tunesmith.data.render import Kind, Renderer
-from tunesmith.data.sources import read
-from tunesmith.data.split import held_out
+from tunesmith.data.sources import read, require_distinct
+from tunesmith.data.split import content_hash, held_out
 
 _NAMED = 5
 
@@ -59,15 +60,6 @@ class Prepared:
     files: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    example: Example
-    parts: list[Tokens]
-
-
-_Fate = _Kept | Finding
-
-
 def prepare(
     settings: DataSettings,
     kind: Kind,
@@ -86,27 +78,31 @@ def prepare(
             where no validation file is given.
 
     Raises:
-        DataError: a file cannot be read; a row cannot be trained and `bad_rows` is "refuse"; or
-            no row is left to train on, or none of the validation file.
+        DataError: a file cannot be read or is named twice; a row cannot be trained and `bad_rows`
+            is "refuse"; chats are mixed with plain completions; or no row is left to train on, or
+            none of the validation file.
     """
+    require_distinct(_paths(settings))
     training = read(settings.train)
     validation = read([settings.validation]) if settings.validation is not None else []
     detected = detect([*training, *validation])
-    fates = _render(detected.rows, kind, renderer, context)
+    fates = examine(detected.rows, kind, renderer, context)
     if settings.validation is not None:
         _drop_twins(fates, len(training))
     drops = [fate for fate in fates if isinstance(fate, Finding)]
     if drops and settings.bad_rows == "refuse":
         raise DataError(_refusal(drops, len(fates)))
+    if renderer.completion_as == "plain":
+        _refuse_mixed(fates)
     if settings.validation is not None:
         held = [index >= len(training) for index in range(len(fates))]
     else:
         held = _split(fates, share)
     _require_rows(fates, held, settings.validation, drops)
-    ledger = Ledger(len(training) + len(validation), list(map(_entry, fates, held)))
+    ledger = Ledger(len(training) + len(validation), list(map(_entry, detected.rows, fates, held)))
     ledger.verify()
-    train = [f for f, side in zip(fates, held, strict=True) if isinstance(f, _Kept) and not side]
-    tests = [f for f, side in zip(fates, held, strict=True) if isinstance(f, _Kept) and side]
+    train = [f for f, side in zip(fates, held, strict=True) if isinstance(f, Kept) and not side]
+    tests = [f for f, side in zip(fates, held, strict=True) if isinstance(f, Kept) and side]
     prompts = [renderer.prompt(fate.example) for fate in tests] if kind == "sft" else []
     return Prepared(
         train=[part for fate in train for part in fate.parts],
@@ -124,47 +120,45 @@ def _paths(settings: DataSettings) -> list[str]:
     return [*settings.train, *validation]
 
 
-def _render(
-    rows: Sequence[Example | Finding], kind: Kind, renderer: Renderer, context: int
-) -> list[_Fate]:
-    """Each understood row rendered and checked, in order."""
-    start = renderer.encoder.tokenizer.bos_token_id
-    limits = Limits(context, renderer.stop_ids(), start)
-    examples = [row for row in rows if isinstance(row, Example)]
-    rendered = renderer.render(examples, kind, context)
-    fates: list[_Fate] = []
-    for row in rows:
-        if isinstance(row, Finding):
-            fates.append(row)
-            continue
-        parts = next(rendered)
-        if isinstance(parts, Finding):
-            fates.append(parts)
-        else:
-            fates.append(check(row.origin, parts, limits) or _Kept(row, parts))
-    return fates
+def _refuse_mixed(fates: Sequence[Fate]) -> None:
+    """Raises DataError if chats and plain completions stand together.
+
+    One question could then be asked in two ways, and only one of them is what a row was trained
+    behind.
+    """
+    first: dict[type, Example] = {}
+    for fate in fates:
+        if isinstance(fate, Kept):
+            first.setdefault(type(fate.example.content), fate.example)
+    if Chat in first and Completion in first:
+        raise DataError(
+            f"{first[Chat].origin} is a chat and {first[Completion].origin} is a prompt with its "
+            "completion, shown as plain text (data.completion_as=plain). A model trained on both "
+            "could not know which way it is asked. Set data.completion_as=chat, or give rows of "
+            "one kind."
+        )
 
 
-def _drop_twins(fates: list[_Fate], border: int) -> None:
+def _drop_twins(fates: list[Fate], border: int) -> None:
     """Drop the training rows (before `border`) that the validation file holds too."""
-    kept = [index for index in range(border) if isinstance(fates[index], _Kept)]
-    training = [fate.example for fate in fates[:border] if isinstance(fate, _Kept)]
-    validation = [fate.example for fate in fates[border:] if isinstance(fate, _Kept)]
+    kept = [index for index in range(border) if isinstance(fates[index], Kept)]
+    training = [fate.example for fate in fates[:border] if isinstance(fate, Kept)]
+    validation = [fate.example for fate in fates[border:] if isinstance(fate, Kept)]
     for index, twin in zip(kept, in_both_splits(training, validation), strict=True):
         if twin is not None:
             fates[index] = twin
 
 
-def _split(fates: Sequence[_Fate], share: Callable[[int], float]) -> list[bool]:
-    contents = [fate.example.content for fate in fates if isinstance(fate, _Kept)]
+def _split(fates: Sequence[Fate], share: Callable[[int], float]) -> list[bool]:
+    contents = [fate.example.content for fate in fates if isinstance(fate, Kept)]
     sides = iter(held_out(contents, share(len(contents))))
-    return [isinstance(fate, _Kept) and next(sides) for fate in fates]
+    return [isinstance(fate, Kept) and next(sides) for fate in fates]
 
 
 def _require_rows(
-    fates: Sequence[_Fate], held: Sequence[bool], validation: str | None, drops: Sequence[Finding]
+    fates: Sequence[Fate], held: Sequence[bool], validation: str | None, drops: Sequence[Finding]
 ) -> None:
-    kept = [side for fate, side in zip(fates, held, strict=True) if isinstance(fate, _Kept)]
+    kept = [side for fate, side in zip(fates, held, strict=True) if isinstance(fate, Kept)]
     if kept.count(False) == 0:
         raise DataError(f"No row is left to train on. {_refusal(drops, len(fates))}")
     if validation is not None and kept.count(True) == 0:
@@ -191,9 +185,11 @@ def _refusal(drops: Sequence[Finding], rows: int) -> str:
     )
 
 
-def _entry(fate: _Fate, side: bool) -> Entry:
+def _entry(row: Example | Finding, fate: Fate, side: bool) -> Entry:
+    content = content_hash(row.content) if isinstance(row, Example) else None
     if isinstance(fate, Finding):
         assert fate.origin is not None
-        return Entry(fate.origin, "dropped", fate.reason)
+        return Entry(fate.origin, "dropped", fate.reason, content=content)
     supervised = sum(part.sites for part in fate.parts)
-    return Entry(fate.example.origin, "held_out" if side else "trained", None, supervised)
+    outcome: Outcome = "held_out" if side else "trained"
+    return Entry(fate.example.origin, outcome, None, supervised, content)

@@ -31,6 +31,7 @@ from tunesmith.core.records import (
 )
 from tunesmith.data.documents import pieces
 from tunesmith.data.encode import Encoder
+from tunesmith.data.spelled import refuse_special_tokens
 from tunesmith.data.turns import ChatTemplate, Conversation, Refused
 
 _CHUNK_ROWS = 256
@@ -65,7 +66,11 @@ class Renderer:
     def __init__(self, tokenizer: Any, template: str, completion_as: CompletionAs = "chat") -> None:
         self.encoder = Encoder(tokenizer)
         self._chat = ChatTemplate(self.encoder, template)
-        self._plain = completion_as == "plain"
+        self.completion_as = completion_as
+
+    @property
+    def _plain(self) -> bool:
+        return self.completion_as == "plain"
 
     def stop_ids(self) -> tuple[int, ...]:
         """Ids that end an answer: the tokenizer's end token and the template's."""
@@ -106,11 +111,12 @@ class Renderer:
         """The ids that ask for the answer to `messages` (int32): training's own prefix.
 
         Raises:
-            DataError: the template refuses the conversation.
+            DataError: the template refuses the conversation, or a message spells a special token.
         """
-        if self._plain and len(messages) == 1:
-            return self._opening(messages[0].content)
         try:
+            refuse_special_tokens(Chat(tuple(messages)), self.encoder)
+            if self._plain and len(messages) == 1:
+                return self._opening(messages[0].content)
             return self.encoder.whole(self._chat.text(messages, prompt=True))
         except Refused as refused:
             raise DataError(str(refused)) from None
@@ -135,6 +141,7 @@ class Renderer:
     def _job(self, example: Example, kind: Kind, context: int) -> _Job | Finding:
         content, origin = example.content, example.origin
         try:
+            refuse_special_tokens(content, self.encoder)
             if isinstance(content, Text):
                 return self._document(origin, content.text, context, delimit=True)
             if isinstance(content, Completion) and self._plain:

@@ -7,7 +7,7 @@ JSON array, one object ``{"data": [...]}`` is an array in a wrapper, everything 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ _FORMS = "Give a file of JSON lines (one object a line) or a JSON array of objec
 def read(paths: Iterable[str]) -> list[Row]:
     """All rows of the files, in order.
 
-    The origin of a row is the 1-based line on which its object starts, also in JSON arrays; the
-    path is kept as it was given. Blank lines are skipped and still counted.
+    The origin of a row is the 1-based line on which its object starts, and in JSON arrays its
+    place there too; the path is kept as it was given. Blank lines are skipped and still counted.
 
     Raises:
         DataError: a file that is missing, a folder, empty, not UTF-8 or not JSON, or that holds
@@ -42,6 +42,34 @@ def read_file(path: str) -> list[Row]:
     if not rows:
         raise DataError(f"{path} holds an empty list: there are no rows in it. {_FORMS}")
     return rows
+
+
+def require_distinct(paths: Iterable[str]) -> None:
+    """Check that no two paths lead to one file, however they are spelled.
+
+    Raises:
+        DataError: two do, so rows would be trained on twice or stand on both sides of the split.
+    """
+    seen: dict[Hashable, str] = {}
+    for path in paths:
+        identity = _identity(Path(path))
+        if identity in seen:
+            spelled = f" (also as {seen[identity]})" if seen[identity] != path else ""
+            raise DataError(
+                f"The file {path} is named more than once{spelled} under data.train and "
+                "data.validation: its rows would be trained on twice, or stand on both sides of "
+                "the split. Name it once; to train on it for longer, raise engine.epochs."
+            )
+        seen[identity] = path
+
+
+def _identity(file: Path) -> Hashable:
+    """What two names of one file have in common, links included."""
+    try:
+        found = file.stat()
+    except OSError:
+        return file.absolute()
+    return found.st_dev, found.st_ino
 
 
 def _bytes(path: str) -> bytes:
@@ -110,10 +138,10 @@ def _lines(path: str, text: str) -> Iterator[Row]:
 def _array(path: str, text: str, start: int) -> Iterator[Row]:
     """The objects of the JSON array that opens at `start`."""
     decoder = json.JSONDecoder()
-    at, line, counted = _skip(text, start + 1), 1, 0
+    at, line, counted, index = _skip(text, start + 1), 1, 0, 0
     while not text.startswith("]", at):
-        line, counted = line + text.count("\n", counted, at), at
-        origin = Origin(path, line)
+        line, counted, index = line + text.count("\n", counted, at), at, index + 1
+        origin = Origin(path, line, index)
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:

@@ -63,6 +63,12 @@ class Checkpoints:
         for old in self.steps()[: -self._keep]:
             shutil.rmtree(self._path(old))
 
+    def forget_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps: a run that goes on from `step` makes its own."""
+        for later in self.steps():
+            if later > step:
+                shutil.rmtree(self._path(later))
+
     def load(self, step: int | None = None) -> Checkpoint:
         """Read and verify the checkpoint of `step`, by default the newest.
 
@@ -87,6 +93,10 @@ class Checkpoints:
             manifest = read_json(folder / _MANIFEST)
         except (OSError, ValueError):
             raise CheckpointError(self._refusal(step, f"{_MANIFEST} cannot be read")) from None
+        unlisted = {path.name for path in folder.iterdir()} - {_MANIFEST, *manifest}
+        if unlisted:
+            reason = f"{min(unlisted)} is not in {_MANIFEST}"
+            raise CheckpointError(self._refusal(step, reason))
         for name, digest in manifest.items():
             path = folder / name
             if not path.is_file():

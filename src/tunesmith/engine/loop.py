@@ -129,8 +129,9 @@ class Loop:
     def run(self, stop: StopRequest) -> Progress:
         """Train to the end and leave the best weights (or the last, by settings) in the model.
 
-        Raises Interrupted after saving when `stop` is set, NonFiniteLoss before the update that
-        would have spoiled the weights, StorageError when a checkpoint cannot be written.
+        Raises Interrupted after saving when `stop` is set, NonFiniteLoss before an update that
+        would spoil the weights (or when the held-out loss shows that one did), StorageError when
+        a checkpoint cannot be written.
         """
         progress, settings = self._progress, self._settings
         self._watcher.training(settings.total_steps, progress.step)
@@ -143,7 +144,7 @@ class Loop:
             ended = last or progress.stopped_early
             if stop or ended or progress.step % settings.checkpoint_every == 0:
                 self._save()
-            if stop and not ended:
+            if stop:
                 raise Interrupted(
                     f"Stopped by {stop.signal} after step {progress.step} of "
                     f"{settings.total_steps}. All work is saved; resume the run to go on."
@@ -202,6 +203,11 @@ class Loop:
     def _measure(self, loss: float) -> None:
         """Note a held-out loss; keep the weights if it is the best; stop if none was for long."""
         progress, settings = self._progress, self._settings
+        if not math.isfinite(loss):
+            raise NonFiniteLoss(
+                f"The held-out loss became {loss} after step {progress.step}, so the run was "
+                "stopped. Start again with a lower engine.learning_rate."
+            )
         best = loss < progress.best_loss
         epoch = progress.step / self._batches.steps_per_epoch
         validation = Validation(progress.step, epoch, loss, best)

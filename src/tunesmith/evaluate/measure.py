@@ -64,7 +64,8 @@ class Course:
     """How the training went. Steps are optimiser steps.
 
     `kept_step` is the step whose weights are in the artefact, `last_step` the last one made,
-    `planned_epochs` what was asked for.
+    `planned_epochs` what was asked for. `chosen_on_judged` says that the rows which judge are those
+    on which the weights were chosen, because there were too few to divide.
     """
 
     validations: tuple[Validation, ...] = ()
@@ -72,6 +73,7 @@ class Course:
     last_step: int = 0
     planned_steps: int = 0
     planned_epochs: float = 0.0
+    chosen_on_judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,18 @@ def memorised_summary(gap: Interval, gain: float, limit: float, unit: str) -> st
 
 
 def course_sentence(course: Course) -> str:
-    """When held-out loss was best during training, and which weights were kept."""
+    """When held-out loss was best during training, and on which rows the weights were chosen."""
     if not course.validations:
         return "Held-out loss was not measured during training; the last weights were kept."
+    if not course.chosen_on_judged:
+        return _best_step(course)
+    return (
+        f"{_best_step(course)} There were too few held-out rows to choose the weights on some and "
+        "judge on others, so the judged loss is slightly too good."
+    )
+
+
+def _best_step(course: Course) -> str:
     best = min(course.validations, key=lambda v: v.loss)
     last = course.validations[-1]
     kept_weights = f"the weights of step {course.kept_step} were kept"

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -47,7 +47,8 @@ def segment_attention(
     """Causal attention of each root segment to itself.
 
     Shapes: query (1, H, T, d); key and value (1, G, T, d) with G key-value heads; the result is
-    (1, T, H, d), as transformers expects.
+    (1, T, H, d), as transformers expects. Raises Unsupported for capped scores and for segments
+    with a parent.
     """
     if segment_layout is None:
         kwargs = {"sliding_window": sliding_window, **rest}
@@ -55,10 +56,7 @@ def segment_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     if softcap is not None:
-        raise Unsupported(
-            f"{type(module).__name__} caps its attention scores, which the packed path does not "
-            "compute. Open the base with the padded path (models.forward.PaddedForward)."
-        )
+        raise Unsupported(f"{type(module).__name__} caps its scores, which is not computed here.")
     if any(segment.parent != ROOT for segment in segment_layout.segments):
         raise Unsupported("Segments with a parent (shared prefixes) are not supported yet.")
     # `split` and `cat` undo each other in the backward pass at the cost of one copy; slicing would
@@ -87,6 +85,15 @@ def _window_mask(length: int, window: int | None, device: torch.device) -> torch
         return None
     ones = torch.ones(length, length, dtype=torch.bool, device=device)
     return ones.tril() & ones.triu(1 - window)
+
+
+def switch(model: PreTrainedModel) -> bool:
+    """Put our attention in; False where the model's class does not go through the interface."""
+    try:
+        model.set_attn_implementation(NAME)
+    except (ValueError, ImportError):
+        return False
+    return model.config._attn_implementation == NAME
 
 
 AttentionInterface.register(NAME, segment_attention)

@@ -1,17 +1,19 @@
 """From a Batch to hidden states at its sites: the packed path, and padded paths for other models.
 
 Both compute the same numbers; `choose_forward` takes the packed path only for a model that has just
-shown, on a small probe, that it reaches our attention function and that its head is a plain
-function of the last hidden state.
+shown, on a small probe, that it then gives the logits of its own code and attention.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from tunesmith.core.batch import Batch, Segment
+from tunesmith.core.errors import Unsupported
 from tunesmith.models import attention
 
 # Returned as it is by transformers' mask code (it is four-dimensional already) and read by nobody:
@@ -99,36 +101,72 @@ Forward = PackedForward | PaddedForward | FullLogitsForward
 
 
 def choose_forward(model: PreTrainedModel) -> Forward:
-    """The fastest path that gives this model's own logits on a probe of two short segments."""
-    batch = _probe(model.config.vocab_size, model.device)
+    """The fastest path that gives this model's own logits on a probe of two short segments.
+
+    A model whose packed path does not reach them (capped scores, attention sinks) gets its own
+    attention back. Raises Unsupported for a model that lets a token attend to later ones.
+    """
+    batch = _probe(_vocab_size(model), model.device)
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
             wanted = _logits(FullLogitsForward(model), batch)
-            for path in _candidates(model):
-                if torch.allclose(_logits(path, batch), wanted, atol=_tolerance(model), rtol=1e-3):
-                    return path
+            _require_causal(model, batch, wanted)
+            return _first_equal(model, batch, wanted)
     finally:
         model.train(training)
-    return FullLogitsForward(model)
 
 
-def _candidates(model: PreTrainedModel) -> list[Forward]:
-    if not isinstance(model.get_output_embeddings(), nn.Linear):
-        return []
-    padded: list[Forward] = [PaddedForward(model)]
-    if model.config._attn_implementation == attention.NAME:
-        return [PackedForward(model), *padded]
-    return padded
+def _first_equal(model: PreTrainedModel, batch: Batch, wanted: torch.Tensor) -> Forward:
+    if not _has_plain_head(model):
+        return FullLogitsForward(model)
+    own = model.config._attn_implementation
+    if attention.switch(model):
+        if _gives(PackedForward(model), batch, wanted):
+            return PackedForward(model)
+        model.set_attn_implementation(own)
+    padded = PaddedForward(model)
+    return padded if _gives(padded, batch, wanted) else FullLogitsForward(model)
+
+
+def _has_plain_head(model: PreTrainedModel) -> bool:
+    """Whether logits may be linear in the hidden state. A cap hides on a probe of small logits."""
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return isinstance(model.get_output_embeddings(), nn.Linear) and cap is None
+
+
+def _gives(path: Forward, batch: Batch, wanted: torch.Tensor) -> bool:
+    try:
+        logits = _logits(path, batch)
+    except Unsupported:  # our attention refuses what it does not compute
+        return False
+    return _close(logits, wanted)
+
+
+def _require_causal(model: PreTrainedModel, batch: Batch, wanted: torch.Tensor) -> None:
+    """Raises Unsupported if another last token changes the logits before it."""
+    tokens = batch.tokens_T.clone()
+    tokens[-1] = (tokens[-1] + 1) % _vocab_size(model)
+    changed = _logits(FullLogitsForward(model), replace(batch, tokens_T=tokens))
+    if not _close(changed[:-1], wanted[:-1]):
+        raise Unsupported(
+            f"{type(model).__name__} lets a token attend to later ones, so it cannot be trained to "
+            "write. Choose a decoder-only language model as model.base."
+        )
+
+
+def _vocab_size(model: PreTrainedModel) -> int:
+    return int(model.config.get_text_config().vocab_size)
 
 
 def _logits(path: Forward, batch: Batch) -> torch.Tensor:
-    return path.head(path.hidden_at_sites(batch)).float()
+    return path.head(path.hidden_at_sites(batch))
 
 
-def _tolerance(model: PreTrainedModel) -> float:
-    return 1e-4 if model.dtype == torch.float32 else 0.1
+def _close(left: torch.Tensor, right: torch.Tensor) -> bool:
+    absolute = 1e-4 if right.dtype == torch.float32 else 0.1
+    return torch.allclose(left.float(), right.float(), atol=absolute, rtol=1e-3)
 
 
 def _probe(vocab_size: int, device: torch.device) -> Batch:

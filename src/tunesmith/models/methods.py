@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
-from tunesmith.core.errors import ModelError, Unsupported
+from tunesmith.core.errors import Unsupported
 from tunesmith.core.seeds import derive
-from tunesmith.models.open import Base, decoder_layers
+from tunesmith.models.open import Base, decoder_layers, text_body
+from tunesmith.models.seeding import seeded
 
 ADAPTER, MODEL = "adapter", "model"
 
@@ -47,7 +47,11 @@ class Tuned:
 
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer; plain transformers (and PEFT) open the folder."""
-        self.module.save_pretrained(str(folder), safe_serialization=True)
+        if isinstance(self.module, PeftModel):
+            # Left at "auto", PEFT asks the hub how many tokens the base has. We never add any.
+            self.module.save_pretrained(str(folder), save_embedding_layers=False)
+        else:
+            self.module.save_pretrained(str(folder))
         self.base.described.tokenizer.save_pretrained(folder)
 
     @property
@@ -71,7 +75,7 @@ def last_layers(base: Base, settings: MethodSettings, seed: int) -> Tuned:
             "Ask for fewer, or use model.method full."
         )
     base.model.requires_grad_(False)
-    stack = list(base.model.base_model.children())
+    stack = list(text_body(base.model).children())
     after = stack[next(i for i, module in enumerate(stack) if module is layers) + 1 :]
     for module in [*layers[len(layers) - settings.layers :], *after]:
         module.requires_grad_(True)
@@ -87,9 +91,10 @@ def lora(base: Base, settings: MethodSettings, seed: int) -> Tuned:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    torch.manual_seed(derive(seed, "adapter"))
-    module = get_peft_model(base.model, config, autocast_adapter_dtype=False)
-    module.peft_config["default"].base_model_name_or_path = base.described.location
+    with seeded(derive(seed, "adapter"), base.model.device):
+        module = get_peft_model(base.model, config, autocast_adapter_dtype=False)
+    # For plain PEFT. Our own `reopen` is given the base and never reads it.
+    module.peft_config["default"].base_model_name_or_path = base.described.reference
     return Tuned(base, module, ADAPTER)
 
 
@@ -98,15 +103,6 @@ METHODS: dict[str, Callable[[Base, MethodSettings, int], Tuned]] = {
     "last_layers": last_layers,
     "lora": lora,
 }
-
-
-def base_of_adapter(folder: Path) -> str:
-    """The base an adapter folder names. Raises ModelError if it cannot be read."""
-    try:
-        config = LoraConfig.from_pretrained(str(folder))
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"The adapter in {folder} cannot be read: {error}") from error
-    return str(config.base_model_name_or_path)
 
 
 def reopen(base: Base, folder: Path) -> nn.Module:

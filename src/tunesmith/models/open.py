@@ -1,18 +1,21 @@
 """Opens a base model: a local folder, a hub name, or `anvil`, the one inside this package.
 
-Weights are read from safetensors only, and no code that comes with a model is ever run.
+A hub base is fetched into a folder first. Weights are read from safetensors only, and no code that
+comes with a model is ever run.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -25,8 +28,9 @@ from transformers.utils import logging as transformers_logging
 
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.core.seeds import derive
-from tunesmith.models import attention
 from tunesmith.models.forward import Forward, choose_forward
+from tunesmith.models.hub import fetch, reason
+from tunesmith.models.seeding import seeded
 
 ANVIL = "anvil"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -37,20 +41,52 @@ transformers_logging.disable_progress_bar()
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A base before its weights are read: enough to check data and to resolve `auto` values."""
+    """A base before its weights are read: enough to check data and to resolve `auto` values.
+
+    `name` is as the recipe has it, `reference` what plain transformers opens it by (a hub name, or
+    the path of its folder), `location` the folder that is read. `text` is the language model's own
+    part of `config`: all of it, but for a base that also sees or hears.
+    """
 
     name: str
+    reference: str
     location: str
     config: PreTrainedConfig
+    text: PreTrainedConfig
     tokenizer: PreTrainedTokenizerFast
 
     @property
     def context(self) -> int:
         """The longest sequence in tokens."""
         for key in ("max_position_embeddings", "n_positions", "max_sequence_length"):
-            if value := getattr(self.config, key, None):
+            if value := getattr(self.text, key, None):
                 return int(value)
         return min(int(self.tokenizer.model_max_length), 1 << 20)
+
+    @property
+    def hidden_size(self) -> int:
+        """The width of a hidden state. Raises Unsupported if the configuration has none."""
+        return self._size("hidden_size")
+
+    @property
+    def layers(self) -> int:
+        """How many decoder layers there are. Raises Unsupported as `hidden_size` does."""
+        return self._size("num_hidden_layers")
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens have a logit. Raises Unsupported as `hidden_size` does."""
+        return self._size("vocab_size")
+
+    def _size(self, key: str) -> int:
+        value = getattr(self.text, key, None)
+        if not isinstance(value, int):
+            raise Unsupported(
+                f"The configuration of {self.name} ({type(self.text).__name__}) has no single "
+                f"{key}, so it cannot be trained here. Choose a decoder-only language model as "
+                "model.base."
+            )
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +105,7 @@ def locate(name: str) -> str:
     """
     if name == ANVIL:
         return str(files("tunesmith.models") / "anvil")
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(
@@ -86,22 +122,25 @@ def locate(name: str) -> str:
 def describe(name: str, tokenizer_folder: Path | None = None) -> Described:
     """Read configuration and tokenizer of a base, not its weights. Raises ModelError.
 
+    A hub base is fetched with its weights, so that the folder is the same from the first use on.
     The tokenizer is the base's own, or the one in `tokenizer_folder` (an adapter brings its own).
     """
-    location = locate(name)
+    reference = locate(name)
+    location = reference if Path(reference).is_absolute() else fetch(reference)
     try:
         config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+        text = config.get_text_config()
         tokenizer = AutoTokenizer.from_pretrained(
             tokenizer_folder or location, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(f"The base {name} could not be opened: {_first_line(error)}") from error
+        raise ModelError(f"The base {name} could not be opened: {reason(error)}") from error
     if not tokenizer.is_fast:
         raise ModelError(
             f"The base {name} has no tokenizer.json (a fast tokenizer), which is needed."
         )
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    return Described(name, location, config, tokenizer)
+    return Described(name, reference, location, config, text, tokenizer)
 
 
 def open_base(
@@ -109,57 +148,63 @@ def open_base(
 ) -> Base:
     """Load the weights (or draw random ones) and prove a forward path. Raises ModelError."""
     if from_scratch_seed is not None:
-        torch.manual_seed(derive(from_scratch_seed, "weights"))
-        model = AutoModelForCausalLM.from_config(described.config, dtype=torch.float32)
+        with seeded(derive(from_scratch_seed, "weights"), torch.device("cpu")):
+            model = AutoModelForCausalLM.from_config(described.config, dtype=torch.float32)
         model = model.to(DTYPES[dtype])
     else:
         model = load_weights(described.location, dtype)
     model = model.to(device).eval()
-    _use_segments(model)
     return Base(described, model, choose_forward(model))
 
 
 def load_weights(location: str, dtype: str) -> PreTrainedModel:
-    """A causal language model from safetensors, on the CPU. Raises ModelError."""
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            location, dtype=DTYPES[dtype], use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        if list(Path(location).glob("*.bin")):
-            raise ModelError(
-                f"{location} holds its weights as pickle files (*.bin), which can run code when "
-                "opened and are refused. Convert them to safetensors first."
-            ) from error
+    """A causal language model from the safetensors in the folder `location`, on the CPU.
+
+    Raises ModelError if a file cannot be read, or lacks any weight of the model: transformers
+    would draw that one at random.
+    """
+    if not list(Path(location).glob("*.safetensors")):
         raise ModelError(
-            f"The weights in {location} could not be read: {_first_line(error)}"
-        ) from error
+            f"There is no model.safetensors, whole or in parts, in {location}. Weights kept as "
+            "pickle files (*.bin) can run code when opened and are refused: convert them to "
+            "safetensors first."
+        )
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            location,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"The weights in {location} could not be read: {reason(error)}") from error
+    model: PreTrainedModel
+    model, found = loaded
+    if missing := sorted(found["missing_keys"]):
+        raise ModelError(
+            f"The weights in {location} are incomplete: {len(missing)} are missing, the first is "
+            f"{missing[0]}. Get the whole model again."
+        )
+    return model
 
 
-def compile_layers(model: PreTrainedModel) -> None:
-    """Compile each decoder layer in place (regional compilation; one graph serves all layers)."""
-    for layer in decoder_layers(model):
-        layer.compile()
+def text_body(model: PreTrainedModel) -> torch.nn.Module:
+    """The model without its head, and without what sees or hears."""
+    composite = model.config.get_text_config() is not model.config
+    return model.get_decoder() if composite else model.base_model
 
 
 def decoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
     """The stack of decoder layers, bottom first. Raises Unsupported if the model has none."""
-    count = model.config.num_hidden_layers
-    for module in model.base_model.children():
+    count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    for module in text_body(model).children():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return module
     raise Unsupported(
         f"{type(model).__name__} keeps its layers in no list that could be found, so some of them "
         "cannot be trained alone. Use model.method lora or full."
     )
-
-
-def _use_segments(model: PreTrainedModel) -> None:
-    """Switch to our attention where the model's class goes through the interface."""
-    try:
-        model.set_attn_implementation(attention.NAME)
-    except (ValueError, ImportError):
-        return
 
 
 def _no_such_base(name: str, path: Path) -> str:
@@ -172,8 +217,3 @@ def _no_such_base(name: str, path: Path) -> str:
         f"There is no base model {name}.{hint} Name a model folder, a hub model as owner/name, "
         f"or {ANVIL} (the one that comes with Tunesmith)."
     )
-
-
-def _first_line(error: BaseException) -> Any:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from tunesmith.core.errors import DataError
 from tunesmith.core.records import Prompt
+from tunesmith.models.seeding import seeded
 
 
 class ModelSampler:
@@ -36,18 +41,40 @@ class ModelSampler:
     ) -> list[str]:
         """One answer a prompt, in order. Temperature 0 takes the likeliest token each time.
 
-        A prompt that leaves less than `max_new_tokens` of the context gets a shorter answer.
+        A higher one draws from the model's own distribution, sharpened or flattened by it and by
+        nothing else. A prompt that leaves less than `max_new_tokens` of the context gets a shorter
+        answer, and only that prompt. Raises DataError for one that leaves nothing.
         """
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids_N))
+        rooms = [min(max_new_tokens, self._room(prompt)) for prompt in prompts]
         answers = [""] * len(prompts)
-        torch.manual_seed(seed)
-        for start in range(0, len(order), self._batch_size):
-            chosen = order[start : start + self._batch_size]
-            rows = [torch.from_numpy(prompts[i].ids_N).long() for i in chosen]
-            texts = self._generate(rows, max_new_tokens, temperature)
-            for i, text in zip(chosen, texts, strict=True):
-                answers[i] = text
+        with seeded(seed, self._model.device), _plain_decoding(self._model):
+            for room, chosen in self._batches(prompts, rooms):
+                rows = [torch.from_numpy(prompts[i].ids_N).long() for i in chosen]
+                texts = self._generate(rows, room, temperature)
+                for i, text in zip(chosen, texts, strict=True):
+                    answers[i] = text
         return answers
+
+    def _room(self, prompt: Prompt) -> int:
+        """How many tokens of the context are left for an answer. Raises DataError if none is."""
+        room = self._context - len(prompt.ids_N)
+        if room < 1:
+            raise DataError(
+                f"{prompt.origin}: the question has {len(prompt.ids_N)} tokens, and the model "
+                f"reads at most {self._context}: there is no room for an answer. Shorten it, or "
+                "leave the row out."
+            )
+        return room
+
+    def _batches(
+        self, prompts: Sequence[Prompt], rooms: Sequence[int]
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Indices of prompts of like length whose answers may be equally long, and how long."""
+        order = sorted(range(len(prompts)), key=lambda i: (rooms[i], len(prompts[i].ids_N)))
+        for room, group in groupby(order, key=rooms.__getitem__):
+            alike = list(group)
+            for start in range(0, len(alike), self._batch_size):
+                yield room, alike[start : start + self._batch_size]
 
     @torch.no_grad()
     def _generate(
@@ -65,9 +92,8 @@ class ModelSampler:
             input_ids=ids.to(self._model.device),
             attention_mask=mask.to(self._model.device),
             generation_config=GenerationConfig(
-                max_new_tokens=max(1, min(max_new_tokens, self._context - longest)),
-                do_sample=temperature > 0,
-                temperature=temperature or None,
+                max_new_tokens=max_new_tokens,
+                **_choice(temperature),
                 eos_token_id=self._stop_ids,
                 pad_token_id=pad,
                 use_cache=True,
@@ -78,3 +104,26 @@ class ModelSampler:
     def _text(self, ids: list[int]) -> str:
         end = next((i for i, token in enumerate(ids) if token in self._stop_ids), len(ids))
         return str(self._tokenizer.decode(ids[:end], skip_special_tokens=True))
+
+
+def _choice(temperature: float) -> dict[str, Any]:
+    """How a token is chosen. `top_k` is said because transformers' own default is 50."""
+    if temperature == 0:
+        return {"do_sample": False}
+    return {"do_sample": True, "temperature": temperature, "top_k": 0}
+
+
+@contextmanager
+def _plain_decoding(model: PreTrainedModel) -> Iterator[None]:
+    """Takes the base's generation settings away for a while.
+
+    transformers fills in from them whatever a call leaves open: penalties for repetition,
+    suppressed tokens, cuts of the distribution. Answers are to show what the weights say. The
+    settings come back, so that a saved model still has them.
+    """
+    settings = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = settings

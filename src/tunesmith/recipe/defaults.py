@@ -26,18 +26,19 @@ class Facts:
     """What is known about model, data and machine before training.
 
     `examples` are the rows that can be trained on before any are held out; `mean_tokens` is their
-    mean length before documents are cut to the context. `max_context` is in tokens. `device` is
-    the one `auto` means; `fast_bfloat16` says that the processor's bfloat16 products beat float32.
-    `from_scratch` and `objective` are the recipe's: `resolve` sets them.
+    mean length. `sequences` are what an epoch trains, after rows were held out and long documents
+    cut to the context, and `mean_sequence` is their mean length in tokens. `max_context` is in
+    tokens. `device` is the one `auto` means; `fast_bfloat16` says that the processor's bfloat16
+    products beat float32. `from_scratch` and `objective` are the recipe's: `resolve` sets them.
     """
 
     hidden_size: int
     layers: int
-    parameters: int
-    vocab_size: int
     max_context: int
     examples: int
     mean_tokens: float
+    sequences: int
+    mean_sequence: float
     device: Device
     fast_bfloat16: bool
     has_chat_template: bool
@@ -125,14 +126,6 @@ def validation_share(facts: Facts, has_file: bool) -> Choice[float]:
     return _digits(share, 3), f"about {share * facts.examples:.0f} of {facts.examples} rows"
 
 
-def sequences(facts: Facts, held_out: float, context: int) -> tuple[int, float]:
-    """Sequences trained in an epoch, and their mean tokens: documents are cut to the context."""
-    rows = max(1, round(facts.examples * (1 - held_out)))
-    mean = max(1.0, facts.mean_tokens)
-    parts = math.ceil(mean / context) if facts.objective == "text" else 1
-    return rows * parts, mean / parts
-
-
 def epochs(facts: Facts) -> Choice[int]:
     """6 passes under 300 rows, 1 from 20,000; documents count per 500 tokens. Source: ours."""
     if facts.from_scratch:
@@ -151,12 +144,13 @@ def epochs_for(max_steps: int, steps_per_epoch: int) -> Choice[int]:
     return math.ceil(max_steps / steps_per_epoch), f"as many as {max_steps} steps take"
 
 
-def batch_size(facts: Facts, count: int, mean: float) -> Choice[int]:
-    """About 40 steps an epoch for `count` sequences of `mean` tokens, within bounds.
+def batch_size(facts: Facts) -> Choice[int]:
+    """About 40 steps an epoch, within bounds.
 
     Small data wants small batches, and LoRA bears large ones worse (LoRA Without Regret). Examples:
     4 to 64, and about 16k tokens. Text and training from scratch: 8k to 16k tokens. Source: ours.
     """
+    count, mean = facts.sequences, facts.mean_sequence
     if facts.objective == "text" or facts.from_scratch:
         tokens = min(max(count * mean / STEPS_PER_EPOCH, 8192), 16384)
         size = max(1, int(tokens // mean))

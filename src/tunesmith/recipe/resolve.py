@@ -33,8 +33,8 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
     device = choices.pick("model.device", (facts.device, "the fastest device of this machine"))
     facts = replace(facts, device=device)
     _resolve_model(choices, facts, recipe)
-    context, held_out = _resolve_data(choices, facts, recipe)
-    _resolve_engine(choices, facts, recipe, defaults.sequences(facts, held_out, context))
+    context = _resolve_data(choices, facts, recipe)
+    _resolve_engine(choices, facts, recipe)
     level = recipe.evaluate.level
     choices.pick("evaluate.rows", defaults.evaluated_rows(level))
     choices.pick("evaluate.max_new_tokens", defaults.max_new_tokens(facts, level, context))
@@ -53,22 +53,19 @@ def _resolve_model(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     choices.pick("model.dtype", defaults.dtype(facts))
 
 
-def _resolve_data(choices: _Choices, facts: Facts, recipe: Recipe) -> tuple[int, float]:
-    """Returns the context and the share of rows held out."""
+def _resolve_data(choices: _Choices, facts: Facts, recipe: Recipe) -> int:
+    """Returns the context."""
     has_file = recipe.data.validation is not None
     choices.pick("data.template", (AUTO, "the template of the base's own tokenizer"))
     choices.pick("data.completion_as", defaults.completion_as(facts))
-    share = choices.pick("data.validation_share", defaults.validation_share(facts, has_file))
-    return choices.pick("data.context", defaults.context(facts)), share
+    choices.pick("data.validation_share", defaults.validation_share(facts, has_file))
+    return choices.pick("data.context", defaults.context(facts))
 
 
-def _resolve_engine(
-    choices: _Choices, facts: Facts, recipe: Recipe, sequences: tuple[int, float]
-) -> None:
-    count, mean = sequences
+def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     method, max_steps = recipe.model.method, recipe.engine.max_steps
-    batch = choices.pick("engine.batch_size", defaults.batch_size(facts, count, mean))
-    per_epoch = math.ceil(count / batch)
+    batch = choices.pick("engine.batch_size", defaults.batch_size(facts))
+    per_epoch = math.ceil(facts.sequences / batch)
     passes = defaults.epochs_for(max_steps, per_epoch) if max_steps else defaults.epochs(facts)
     steps = choices.pick("engine.epochs", passes) * per_epoch
     steps = min(steps, max_steps or steps)

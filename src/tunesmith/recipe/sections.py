@@ -166,9 +166,6 @@ class EngineSection(Section):
     seed: Index = knob(0, "seed")
     """Every random draw of the run derives from it."""
 
-    compile: bool = knob(False)
-    """Compile the model with torch.compile: faster steps for a slow start."""
-
 
 class EvaluateSection(Section):
     """How the tuned model is judged against its base."""

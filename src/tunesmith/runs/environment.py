@@ -1,4 +1,4 @@
-"""What a run ran on: versions, machine, seed, data. Nothing here is sent anywhere."""
+"""What a run ran on: versions, machine, seed, inputs. Nothing here is sent anywhere."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import torch
 _PACKAGES = ("tunesmith", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy")
 
 
-def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
-    """The content of environment.json. `data` maps each file to its SHA-256."""
+def environment(seed: int, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """The content of environment.json. `inputs` maps each file to its SHA-256."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -29,7 +29,7 @@ def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
         "accelerators": accelerators(),
         "seed": seed,
         "git_revision": _git_revision(),
-        "data": dict(data),
+        "inputs": dict(inputs),
     }
 
 

@@ -10,16 +10,15 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.files import read_jsonl
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Example
-from tunesmith.data.formats import detect
-from tunesmith.data.sources import read
+from tunesmith.data import content_hash
 from tunesmith.evaluate.measure import Measured, Side, measure
 from tunesmith.evaluate.verdict import judge
 from tunesmith.models.open import describe, open_base
 from tunesmith.recipe import Recipe, generated_rows
-from tunesmith.runs.judging import check_of, spread
-from tunesmith.runs.open import Opened, Run
+from tunesmith.runs.heldout import spread, whole_rows
+from tunesmith.runs.open import Opened, Run, device_here
 from tunesmith.runs.scoring import ModelScorer
-from tunesmith.runs.setup import probe_tokens, read_examples, render_all
+from tunesmith.runs.setup import check_of, probe_tokens, read_examples, render_all
 
 
 def evaluate(run: Run, data: Path, watcher: Watcher | None = None) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def evaluate(run: Run, data: Path, watcher: Watcher | None = None) -> dict[str, 
     after = rows.measure(tuned, recipe)
     watcher.stage("base", f"open {recipe.model.base} and measure it")
     described = describe(recipe.model.base, tokenizer_folder=run.artefact)
-    base = open_base(described, recipe.model.dtype, recipe.model.device)
+    base = open_base(described, recipe.model.dtype, device_here(recipe))
     before = rows.measure(Opened(base, tuned.renderer), recipe)
     return judge(Measured(base=before, tuned=after), recipe.engine.seed).to_json()
 
@@ -61,11 +60,11 @@ class _Rows:
         return measure(
             ModelScorer(opened.base, recipe.engine.tokens_per_micro_batch),
             opened.sampler,
-            self.tokens[: settings.rows],
+            whole_rows(self.tokens, settings.rows),
             [],
             self.probes,
             spread(self.prompts, generated_rows(level, settings.rows)),
-            check=check_of(settings.check),
+            check=check_of(recipe),
             max_new_tokens=settings.max_new_tokens,
         )
 
@@ -73,15 +72,12 @@ class _Rows:
 def _refuse_trained(run: Run, examples: Sequence[Example], data: Path) -> None:
     """Raises DataError if any row is word for word one that the run was trained on."""
     lines = read_jsonl(run.folder.ledger_rows)
-    origins = {line["origin"] for line in lines if line["outcome"] == "trained"}
-    rows = detect(read(run.recipe.data.require_train())).rows
-    known = (row for row in rows if isinstance(row, Example) and str(row.origin) in origins)
-    trained = {row.content: row.origin for row in known}
-    twins = [example for example in examples if example.content in trained]
+    trained = {line["content"]: line["origin"] for line in lines if line["outcome"] == "trained"}
+    twins = [example for example in examples if content_hash(example.content) in trained]
     if twins:
         first = twins[0]
         raise DataError(
-            f"{first.origin} is the row this run was trained on at {trained[first.content]}; "
-            f"{len(twins)} of {len(examples)} rows of {data} are such. Evaluate on rows the model "
-            "has not seen."
+            f"{first.origin} is the row this run was trained on at "
+            f"{trained[content_hash(first.content)]}; {len(twins)} of {len(examples)} rows of "
+            f"{data} are such. Evaluate on rows the model has not seen."
         )

@@ -28,7 +28,7 @@ class RunFolder:
 
     @property
     def environment(self) -> Path:
-        """Versions, hardware, seed, and the hashes of the data files."""
+        """Versions, hardware, seed, and the hashes of data, base, template and check."""
         return self.path / "environment.json"
 
     @property
@@ -81,7 +81,7 @@ class RunFolder:
         return self.path / kind
 
     def require_new(self) -> None:
-        """Raises RunFolderError if the folder exists or cannot be created."""
+        """Raises RunFolderError if the folder exists or cannot be created. Leaves nothing."""
         if self.path.exists():
             kind = "a finished run" if self.verdict.exists() else "a run that was begun"
             if not self.recipe.exists():
@@ -97,7 +97,7 @@ class RunFolder:
         parent = self._disk()
         try:
             probe = parent / f".{self.path.name}.probe"
-            probe.mkdir()
+            probe.mkdir(exist_ok=True)
             probe.rmdir()
         except OSError as error:
             raise RunFolderError(storage_sentence(self.path, error)) from error
@@ -128,7 +128,7 @@ class RunFolder:
     @contextmanager
     def begin(self) -> Iterator[RunFolder]:
         """Fill a new run folder; it appears under its name only when the block ends well."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.require_new()
         with whole_folder(self.path) as folder:
             draft = RunFolder(folder)
             draft.checkpoints.mkdir()
@@ -140,7 +140,7 @@ class RunFolder:
             kept = [line for line in read_jsonl(self.metrics) if line["step"] <= step]
             write_jsonl(self.metrics, kept)
 
-    def data_hashes(self) -> Mapping[str, Any]:
-        """The data files of the run and their SHA-256, as noted when it began."""
-        hashes: Mapping[str, Any] = read_json(self.environment)["data"]
+    def input_hashes(self) -> Mapping[str, Any]:
+        """The files the run is made from and their SHA-256, as noted when it began."""
+        hashes: Mapping[str, Any] = read_json(self.environment)["inputs"]
         return hashes

@@ -5,58 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
-from tunesmith.core.records import Prompt
+from tunesmith.core.records import Prompt, Score
 from tunesmith.data import Renderer
-from tunesmith.evaluate.measure import Checker, Measured, Parity, Side, measure, parity
-from tunesmith.evaluate.metrics import load_check
+from tunesmith.evaluate.measure import Measured, Side, measure, parity
 from tunesmith.evaluate.report import render
 from tunesmith.evaluate.verdict import Verdict, judge
-from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
 from tunesmith.recipe import generated_rows
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.open import Opened, open_artefact
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
-
-Item = TypeVar("Item")
 
 
 def measure_side(base: Base, setup: Setup) -> Side:
     """Score and question the model in `base` as it stands."""
     evaluate, engine = setup.recipe.evaluate, setup.recipe.engine
-    prepared = setup.prepared
     generated = generated_rows(evaluate.level, evaluate.rows)
     return measure(
         ModelScorer(base, engine.tokens_per_micro_batch),
         Opened(base, setup.renderer).sampler,
-        prepared.held_out[: evaluate.rows],
-        spread(prepared.train, evaluate.rows),
+        setup.held_out.judging,
+        whole_rows(setup.prepared.train, evaluate.rows),
         setup.probes,
-        spread(prepared.prompts, generated),
-        check=check_of(evaluate.check),
+        spread(setup.held_out.prompts, generated),
+        check=setup.check,
         max_new_tokens=evaluate.max_new_tokens,
     )
 
 
-def check_of(path: str | None) -> Checker | None:
-    """The user's own check as the measuring code calls it."""
-    if path is None:
-        return None
-    return load_check(Path(path))
+def score_judging(base: Base, setup: Setup) -> list[Score]:
+    """The judging rows under the model in `base` as it stands."""
+    scorer = ModelScorer(base, setup.recipe.engine.tokens_per_micro_batch)
+    return scorer.score(setup.held_out.judging)
 
 
-def compare_artefact(setup: Setup, folder: RunFolder, tuned: Tuned, measured: Measured) -> Measured:
-    """Measure the saved artefact, opened afresh, and hold it against the model in memory."""
-    rows = setup.prepared.held_out[: setup.recipe.evaluate.rows]
-    in_memory = ModelScorer(tuned.base, setup.recipe.engine.tokens_per_micro_batch).score(rows)
-    saved = open_artefact(folder.artefact(tuned.artefact), setup.recipe)
+def measure_artefact(
+    setup: Setup, artefact: Path, in_memory: Sequence[Score], measured: Measured
+) -> Measured:
+    """Measure what was saved, opened afresh, and hold it against the scores in memory."""
+    saved = open_artefact(artefact, setup.recipe)
     side = measure_side(saved.base, setup)
     same = sum(_same_prefix(saved.renderer, prompt) for prompt in setup.prepared.prompts)
-    certificate: Parity = parity(
+    certificate = parity(
         in_memory, side.held_out, same_prefixes=same, prefixes=len(setup.prepared.prompts)
     )
     return replace(measured, tuned=side, parity=certificate)
@@ -77,13 +71,6 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
     write_text(folder.report, page)
     write_json(folder.verdict, verdict.to_json())
     return verdict
-
-
-def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """At most `count` items, evenly spread over the sequence."""
-    if len(items) <= count:
-        return list(items)
-    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _same_prefix(renderer: Renderer, prompt: Prompt) -> bool:

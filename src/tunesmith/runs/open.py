@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import RunFolderError
+import torch
+
+from tunesmith.core.errors import DataError, ModelError, RunFolderError
 from tunesmith.core.files import read_json
 from tunesmith.core.records import Message, Origin, Prompt
 from tunesmith.data import Renderer
-from tunesmith.models.methods import ADAPTER, MODEL, base_of_adapter, reopen
+from tunesmith.models.methods import ADAPTER, MODEL, reopen
 from tunesmith.models.open import Base, describe, open_base
 from tunesmith.models.sampling import ModelSampler
 from tunesmith.recipe import Recipe, load
@@ -38,15 +40,28 @@ class Opened:
 
 
 def open_artefact(folder: Path, recipe: Recipe) -> Opened:
-    """Open an adapter or a model folder from disk, with the tokenizer and template saved in it."""
+    """Open an adapter or a model folder from disk, with the tokenizer and template saved in it.
+
+    Raises ModelError if an adapter's base is no longer where the recipe says.
+    """
     adapter = folder.name == ADAPTER
-    source = base_of_adapter(folder) if adapter else str(folder)
-    described = describe(source, tokenizer_folder=folder)
-    base = open_base(described, recipe.model.dtype, recipe.model.device)
+    try:
+        described = describe(recipe.model.base if adapter else str(folder), folder)
+    except ModelError as error:
+        raise ModelError(
+            f"{error} The model in {folder} needs its base: put it back, or name its new place "
+            f"under model.base in {folder.parent / 'recipe.yaml'}."
+        ) from error
+    base = open_base(described, recipe.model.dtype, device_here(recipe))
     if adapter:
         reopen(base, folder)
     tokenizer = described.tokenizer
     return Opened(base, Renderer(tokenizer, tokenizer.chat_template, recipe.data.completion_as))
+
+
+def device_here(recipe: Recipe) -> str:
+    """The run's device, or the processor: a model trained on CUDA may be used without."""
+    return "cuda" if recipe.model.device == "cuda" and torch.cuda.is_available() else "cpu"
 
 
 class Run:
@@ -63,7 +78,15 @@ class Run:
 
     @property
     def verdict(self) -> dict[str, Any]:
-        """The judgement: decision, sentence, and the five questions."""
+        """The judgement: decision, sentence, and the five questions.
+
+        Raises RunFolderError if the run is not finished.
+        """
+        if not self.folder.verdict.exists():
+            raise RunFolderError(
+                f"The run in {self.path} has no verdict yet: it is not finished. Go on with it: "
+                f"tunesmith train --out {self.path} --resume."
+            )
         judgement: dict[str, Any] = read_json(self.folder.verdict)
         return judgement
 
@@ -106,6 +129,13 @@ class Run:
         """
         messages = (Message("user", said),) if isinstance(said, str) else tuple(said)
         ids_N = self.model.renderer.ask(messages)
+        described = self.model.base.described
+        if len(ids_N) >= described.context:
+            raise DataError(
+                f"The conversation has {len(ids_N)} tokens, and {described.name} reads at most "
+                f"{described.context}: there is no room for an answer. Begin a new one, or shorten "
+                "it."
+            )
         prompt = Prompt(Origin("chat", 1), messages, ids_N, "")
         return self.model.sampler.answer([prompt], max_new_tokens, temperature, seed)[0]
 

@@ -12,25 +12,35 @@ from pathlib import Path
 import torch
 
 from tunesmith.core.errors import DataError, Unsupported
+from tunesmith.core.files import sha256
 from tunesmith.core.records import Completion, Example, Finding, Tokens
 from tunesmith.data import Prepared, Renderer, choose, prepare
 from tunesmith.data.formats import detect
 from tunesmith.data.sources import read
+from tunesmith.evaluate.measure import Checker
+from tunesmith.evaluate.metrics import load_check
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
-from tunesmith.recipe import Facts, Recipe, Resolved, resolve
+from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, resolve
 from tunesmith.runs.environment import fast_bfloat16
+from tunesmith.runs.heldout import HeldOut, divide
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A recipe without `auto`, and the data, template and base it speaks of."""
+    """A recipe without `auto`, and the data, template and base it speaks of.
+
+    `inputs` are the SHA-256 of every file that decides what the run becomes.
+    """
 
     resolved: Resolved
     described: Described
     renderer: Renderer
     prepared: Prepared
+    held_out: HeldOut
     probes: list[Tokens]
+    check: Checker | None
+    inputs: dict[str, str]
 
     @property
     def recipe(self) -> Recipe:
@@ -46,13 +56,13 @@ def set_up(recipe: Recipe) -> Setup:
     recipe.data.require_train()
     described = describe(recipe.model.base)
     template, reason = choose(described.tokenizer, recipe.data.template)
-    bare = _facts(described)
+    bare = facts_of(described)
     _check_device(recipe)
 
     def share(rows: int) -> float:
-        return float(_early(recipe, bare, rows).recipe.data.validation_share)
+        return float(early_choices(recipe, bare, rows).recipe.data.validation_share)
 
-    early = _early(recipe, bare, 1)
+    early = early_choices(recipe, bare, 1)
     context = int(early.recipe.data.context)
     if context > described.context:
         raise Unsupported(
@@ -69,13 +79,34 @@ def set_up(recipe: Recipe) -> Setup:
     )
     # Saved with the result, so that serving renders as training did.
     described.tokenizer.chat_template = template
+    resolved = _resolve(recipe, bare, prepared, reason)
+    most = resolved.recipe.evaluate.rows
     return Setup(
-        resolved=_resolve(recipe, bare, prepared, reason),
+        resolved=resolved,
         described=described,
         renderer=renderer,
         prepared=prepared,
+        held_out=divide(prepared.held_out, prepared.prompts, most),
         probes=probe_tokens(recipe, renderer, context),
+        check=check_of(recipe),
+        inputs=prepared.files | _hashes(recipe, described),
     )
+
+
+def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
+    """SHA-256 of the files beside the data that decide what a run becomes."""
+    named = (recipe.data.template, recipe.evaluate.check, recipe.evaluate.probes)
+    paths = [Path(path) for path in named if path not in (None, AUTO)]
+    folder = Path(described.location)
+    for pattern in ("*.safetensors", "config.json", "tokenizer.json"):
+        paths += sorted(folder.glob(pattern))
+    return {str(path): sha256(path) for path in paths}
+
+
+def check_of(recipe: Recipe) -> Checker | None:
+    """The user's own check. Raises RecipeError if it cannot be loaded."""
+    path = recipe.evaluate.check
+    return None if path is None else load_check(Path(path))
 
 
 def render_all(
@@ -114,17 +145,26 @@ def probe_tokens(recipe: Recipe, renderer: Renderer, context: int) -> list[Token
     return tokens
 
 
-def _early(recipe: Recipe, bare: Facts, rows: int) -> Resolved:
+def early_choices(recipe: Recipe, bare: Facts, rows: int) -> Resolved:
     """The choices that do not depend on the length of the rows."""
     return resolve(recipe, replace(bare, examples=rows))
 
 
 def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: str) -> Resolved:
-    """All choices, now that the rows are counted and measured."""
-    everything = [*prepared.train, *prepared.held_out]
-    rows = len({(t.origin.path, t.origin.line) for t in everything})
-    mean = sum(map(len, everything)) / rows
-    facts = replace(bare, examples=rows, mean_tokens=mean)
+    """All choices, now that the rows are counted and measured.
+
+    Rows of a validation file do not count: no choice may depend on how many there are.
+    """
+    split = [] if recipe.data.validation is not None else prepared.held_out
+    trainable = [*prepared.train, *split]
+    rows = len({tokens.origin for tokens in trainable})
+    facts = replace(
+        bare,
+        examples=rows,
+        mean_tokens=sum(map(len, trainable)) / rows,
+        sequences=len(prepared.train),
+        mean_sequence=sum(map(len, prepared.train)) / len(prepared.train),
+    )
     resolved = resolve(recipe, facts)
     reasons = dict(resolved.reasons)
     if "data.template" in reasons:
@@ -137,16 +177,16 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
     return Resolved(resolved.recipe.model_copy(update={"data": data}), reasons)
 
 
-def _facts(described: Described) -> Facts:
-    config = described.config
+def facts_of(described: Described) -> Facts:
+    """Model and machine; the data are not known yet."""
     return Facts(
-        hidden_size=config.hidden_size,
-        layers=config.num_hidden_layers,
-        parameters=0,
-        vocab_size=config.vocab_size,
+        hidden_size=described.hidden_size,
+        layers=described.layers,
         max_context=described.context,
         examples=1,
         mean_tokens=1.0,
+        sequences=1,
+        mean_sequence=1.0,
         device="cuda" if torch.cuda.is_available() else "cpu",
         fast_bfloat16=fast_bfloat16(),
         has_chat_template=bool(described.tokenizer.chat_template),

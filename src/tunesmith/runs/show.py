@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tunesmith.core.records import Finding, Origin
-from tunesmith.data import Renderer, choose, show
+from tunesmith.core.records import Chat, Example, Finding, Origin, Tokens
+from tunesmith.data import Renderer, choose, examine, show
 from tunesmith.data.formats import detect
 from tunesmith.data.render import CompletionAs
 from tunesmith.data.sources import read
 from tunesmith.models.open import describe
+from tunesmith.recipe import Recipe
+from tunesmith.runs.setup import early_choices, facts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +33,32 @@ def show_data(
 ) -> list[Shown]:
     """The first `limit` rows of a data file as `base` would be trained on them.
 
+    They go through the checks of a training run whose recipe names only base, template and kind.
     Raises DataError or ModelError if file, template or base cannot be opened.
     """
     described = describe(base)
     tokenizer = described.tokenizer
-    completion_as: CompletionAs = "chat" if tokenizer.chat_template else "plain"
-    renderer = Renderer(tokenizer, choose(tokenizer, template)[0], completion_as)
+    chosen = early_choices(Recipe(), facts_of(described), 1).recipe.data
+    rows = detect(read([str(file)])).rows
+    renderer = Renderer(
+        tokenizer, choose(tokenizer, template)[0], _completion_as(rows, chosen.completion_as)
+    )
     shown: list[Shown] = []
-    for row in detect(read([str(file)])[:limit]).rows:
-        if isinstance(row, Finding):
-            assert row.origin is not None
-            shown.append(Shown(row.origin, (), 0, 0, row.message))
-            continue
-        (parts,) = renderer.render([row], "text" if kind == "text" else "sft", described.context)
-        if isinstance(parts, Finding):
-            shown.append(Shown(row.origin, (), 0, 0, parts.message))
-            continue
-        for part in parts:
-            stretches = tuple(show(part, tokenizer))
-            shown.append(Shown(row.origin, stretches, len(part), part.sites))
+    fates = examine(rows[:limit], "text" if kind == "text" else "sft", renderer, chosen.context)
+    for fate in fates:
+        if isinstance(fate, Finding):
+            assert fate.origin is not None
+            shown.append(Shown(fate.origin, (), 0, 0, fate.message))
+        else:
+            shown += [_part(part, tokenizer) for part in fate.parts]
     return shown
+
+
+def _completion_as(rows: Sequence[Example | Finding], chosen: CompletionAs) -> CompletionAs:
+    """A file that holds chats is trained, and asked, by chat throughout."""
+    chats = any(isinstance(row, Example) and isinstance(row.content, Chat) for row in rows)
+    return "chat" if chats else chosen
+
+
+def _part(part: Tokens, tokenizer: Any) -> Shown:
+    return Shown(part.origin, tuple(show(part, tokenizer)), len(part), part.sites)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from tunesmith.core.errors import Interrupted, RunFolderError
-from tunesmith.core.files import read_json, remove_partial, whole_folder, write_json, write_jsonl
+from tunesmith.core.files import (
+    read_json,
+    remove_partial,
+    whole_folder,
+    write_json,
+    write_jsonl,
+)
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.data import PackedBatches
 from tunesmith.engine.checkpoints import Checkpoints
@@ -15,19 +20,17 @@ from tunesmith.engine.loop import Loop, Progress, Settings
 from tunesmith.engine.stopping import StopRequest, stop_on_signals
 from tunesmith.evaluate.measure import Course, Measured, Side
 from tunesmith.models.methods import METHODS, Tuned
-from tunesmith.models.open import Base, compile_layers, open_base
+from tunesmith.models.open import Base, open_base
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.recipe import Recipe, dump, load
-from tunesmith.runs.environment import environment, peak_memory_bytes
+from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.judging import compare_artefact, judge_run, measure_side
+from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
 from tunesmith.runs.open import Run, open_run
+from tunesmith.runs.plan import bytes_needed, note_cost, plan
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.watching import MetricsWriter
-
-VALIDATION_ROWS = 256
-"""Held-out rows scored at each validation; the verdict uses more."""
 
 
 def train(
@@ -48,7 +51,7 @@ def train(
         watcher: told what happens.
 
     Raises:
-        InputError: something the user gave cannot be used; nothing was written then.
+        InputError: something the user gave cannot be used; a new run has written nothing then.
         Interrupted: after Ctrl-C or SIGTERM, with all work saved.
         NonFiniteLoss, StorageError: see there; the last checkpoint is whole.
     """
@@ -56,7 +59,11 @@ def train(
     folder = RunFolder(out)
     with stop_on_signals() as stop:
         try:
-            setup = _take_up(folder, watcher) if resume else _begin(_named(recipe), folder, watcher)
+            setup = (
+                _take_up(folder, from_step, watcher)
+                if resume
+                else _check(_named(recipe), folder, watcher)
+            )
             if setup is not None:
                 _go(setup, folder, from_step, watcher, stop)
         except KeyboardInterrupt:
@@ -70,38 +77,48 @@ def _named(recipe: Recipe | None) -> Recipe:
     return recipe
 
 
-def _begin(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup:
-    """Check everything, then make the run folder."""
+def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup:
+    """Check a new run as far as that needs no weights."""
     folder.require_new()
     watcher.stage("data", "read, check, split")
     setup = set_up(recipe)
     _tell_data(setup, watcher)
-    with folder.begin() as draft:
-        draft.recipe.write_text(dump(setup.resolved), encoding="utf-8")
-        write_json(draft.environment, environment(recipe.engine.seed, setup.prepared.files))
-        write_json(draft.ledger, setup.prepared.ledger.totals())
-        write_jsonl(draft.ledger_rows, setup.prepared.ledger.lines())
     return setup
 
 
-def _take_up(folder: RunFolder, watcher: Watcher) -> Setup | None:
+def _begin(setup: Setup, folder: RunFolder) -> None:
+    """Make the run folder: the first thing that a run writes."""
+    with folder.begin() as draft:
+        draft.recipe.write_text(dump(setup.resolved), encoding="utf-8")
+        write_json(draft.environment, environment(setup.recipe.engine.seed, setup.inputs))
+        write_json(draft.ledger, setup.prepared.ledger.totals())
+        write_jsonl(draft.ledger_rows, setup.prepared.ledger.lines())
+
+
+def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> Setup | None:
     """The setup of a run that was begun, made again; None if the run is finished.
 
-    Raises RunFolderError if a data file is no longer what it was.
+    Raises RunFolderError if a file the run is made from is no longer what it was, or if a finished
+    run is to be taken back to a step.
     """
     folder.require_begun()
     remove_partial(folder.path)
     if folder.verdict.exists():
+        if from_step is not None:
+            raise RunFolderError(
+                f"The run in {folder.path} is finished, so it cannot go on from step {from_step}. "
+                "Start a new run with another --out."
+            )
         watcher.note(f"The run in {folder.path} is finished; there is nothing to resume.")
         return None
     watcher.stage("data", "read again for the resumed run")
     setup = set_up(load(folder.recipe))
-    before = folder.data_hashes()
-    changed = [path for path, digest in setup.prepared.files.items() if before.get(path) != digest]
+    before = folder.input_hashes()
+    changed = [path for path, digest in setup.inputs.items() if before.get(path) != digest]
     if changed:
         raise RunFolderError(
             f"{', '.join(changed)} changed since the run in {folder.path} began, so going on would "
-            "mix two data sets. Restore the file, or start a new run with another --out."
+            "mix two runs. Put the file back, or start a new run with another --out."
         )
     return setup
 
@@ -118,20 +135,25 @@ def _go(
         recipe.model.device,
         from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
     )
-    base_side = _base_side(base, setup, folder, watcher)
     tuned = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed)
     batches = _batches(setup)
     settings = _settings(recipe, batches)
-    _require_room(folder, tuned)
-    write_json(folder.plan, _plan(setup, base, tuned, batches, settings))
+    if not folder.recipe.exists():
+        folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
+        _begin(setup, folder)
+    # A new adapter adds exactly zero, so this is the base, though all is in place for training.
+    base_side = _base_side(base, setup, folder, watcher)
+    write_json(folder.plan, plan(setup, tuned, batches.steps_per_epoch, settings.total_steps))
     progress = _train(setup, folder, tuned, batches, settings, from_step, watcher, stop)
     watcher.stage("save", f"the {tuned.artefact}")
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(target)
-    measured = Measured(base=base_side, course=_course(progress, settings, batches))
+    measured = Measured(base=base_side, course=_course(setup, progress, settings, batches))
     if recipe.evaluate.level != "none":
         watcher.stage("evaluate", "the tuned model, opened afresh")
-        measured = compare_artefact(setup, folder, tuned, measured)
+        in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
+        del base, tuned  # their memory is wanted for the model opened from disk
+        measured = measure_artefact(setup, artefact, in_memory, measured)
     judge_run(setup, folder, measured)
 
 
@@ -160,9 +182,7 @@ def _train(
     recipe = setup.recipe
     checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
     metrics = MetricsWriter(folder.metrics, watcher)
-    if recipe.engine.compile:
-        compile_layers(tuned.base.model)
-    held_out = setup.prepared.held_out[:VALIDATION_ROWS]
+    choosing = setup.held_out.choosing
     scorer = ModelScorer(tuned.base, recipe.engine.tokens_per_micro_batch)
     loop = Loop(
         tuned.module,
@@ -170,20 +190,21 @@ def _train(
         OBJECTIVES[recipe.objective.kind](),
         batches,
         settings,
-        validate=(lambda: scorer.mean_loss(held_out)) if held_out else None,
+        validate=(lambda: scorer.mean_loss(choosing)) if choosing else None,
         checkpoints=checkpoints,
         watcher=metrics,
     )
-    if checkpoints.steps():
+    if from_step is not None or checkpoints.steps():
         checkpoint = checkpoints.load(from_step)
         loop.resume(checkpoint)
+        checkpoints.forget_after(checkpoint.step)
         folder.forget_metrics_after(checkpoint.step)
     else:
         folder.forget_metrics_after(0)
     watcher.stage("train", _described(tuned, recipe))
     with stop.between_steps():
         progress = loop.run(stop)
-    _note_cost(folder, metrics)
+    note_cost(folder)
     return progress
 
 
@@ -217,44 +238,7 @@ def _settings(recipe: Recipe, batches: PackedBatches) -> Settings:
     )
 
 
-def _plan(
-    setup: Setup, base: Base, tuned: Tuned, batches: PackedBatches, settings: Settings
-) -> dict[str, Any]:
-    """What the run will do; what it took is added afterwards under `measured`."""
-    train = setup.prepared.train
-    return {
-        "parameters": sum(weight.numel() for weight in base.model.parameters()),
-        "trained_parameters": tuned.trainable,
-        "forward": base.forward.name,
-        "steps_per_epoch": batches.steps_per_epoch,
-        "steps": settings.total_steps,
-        "tokens_per_epoch": sum(map(len, train)),
-        "supervised_tokens_per_epoch": sum(example.sites for example in train),
-    }
-
-
-def _note_cost(folder: RunFolder, metrics: MetricsWriter) -> None:
-    """Add to the plan what this process measured; a run that only resumed to its end adds none."""
-    if metrics.seconds > 0:
-        measured = {
-            "seconds": metrics.seconds,
-            "tokens_per_second": metrics.tokens / metrics.seconds,
-            "peak_memory_bytes": peak_memory_bytes(),
-        }
-        write_json(folder.plan, {**read_json(folder.plan), "measured": measured})
-
-
-def _require_room(folder: RunFolder, tuned: Tuned) -> None:
-    """Raises RunFolderError if the disk cannot hold two checkpoints and the result.
-
-    A checkpoint holds, in float32, each trained weight, its best value, and two moments.
-    """
-    whole = sum(weight.numel() * weight.element_size() for weight in tuned.module.parameters())
-    result = whole if tuned.artefact == "model" else tuned.trainable * 4
-    folder.require_room(3 * 16 * tuned.trainable + result)
-
-
-def _course(progress: Progress, settings: Settings, batches: PackedBatches) -> Course:
+def _course(setup: Setup, progress: Progress, settings: Settings, batches: PackedBatches) -> Course:
     return Course(
         validations=tuple(progress.validations),
         kept_step=progress.best_step
@@ -263,6 +247,7 @@ def _course(progress: Progress, settings: Settings, batches: PackedBatches) -> C
         last_step=progress.step,
         planned_steps=settings.total_steps,
         planned_epochs=settings.total_steps / batches.steps_per_epoch,
+        chosen_on_judged=setup.held_out.shared and settings.keep_best,
     )
 
 

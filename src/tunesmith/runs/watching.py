@@ -19,16 +19,12 @@ class MetricsWriter:
         self.stage = watcher.stage
         self.training = watcher.training
         self.note = watcher.note
-        self.tokens = 0
-        self.seconds = 0.0
 
     def step(self, report: StepReport) -> None:
         """Write the step's line."""
         values = asdict(report)
         extras = values.pop("extras")
         append_jsonl(self._path, {**values, **extras})
-        self.tokens += report.tokens
-        self.seconds += report.seconds
         self._watcher.step(report)
 
     def validated(self, validation: Validation) -> None:

@@ -1,0 +1,49 @@
+"""Every check on single rows, in one place: what `prepare` trains on is what `data show` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunesmith.core.records import Example, Finding, Tokens
+from tunesmith.data.checks import Limits, check
+from tunesmith.data.render import Kind, Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row that can be trained, and the tokens it becomes."""
+
+    example: Example
+    parts: list[Tokens]
+
+
+Fate = Kept | Finding
+
+
+def examine(
+    rows: Sequence[Example | Finding], kind: Kind, renderer: Renderer, context: int
+) -> list[Fate]:
+    """What becomes of each row by itself, in order: it is rendered and checked.
+
+    Args:
+        rows: what `formats.detect` made of the rows; findings are passed on.
+        kind: the objective, "sft" or "text".
+        renderer: made with the base's tokenizer.
+        context: tokens the model sees, at least 2.
+    """
+    start = renderer.encoder.tokenizer.bos_token_id
+    limits = Limits(context, renderer.stop_ids(), start)
+    examples = [row for row in rows if isinstance(row, Example)]
+    rendered = renderer.render(examples, kind, context)
+    fates: list[Fate] = []
+    for row in rows:
+        if isinstance(row, Finding):
+            fates.append(row)
+            continue
+        parts = next(rendered)
+        if isinstance(parts, Finding):
+            fates.append(parts)
+        else:
+            fates.append(check(row.origin, parts, limits) or Kept(row, parts))
+    return fates

@@ -1,0 +1,155 @@
+"""Every family's path gives the logits of the family's own code and attention, or is not taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from tests.support import examples
+from tunesmith.core.batch import Segment
+from tunesmith.core.errors import Unsupported
+from tunesmith.data.pack import pack
+from tunesmith.engine.loop import on_device
+from tunesmith.models.attention import Layout, segment_attention
+from tunesmith.models.forward import choose_forward
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 0,
+}
+GROUPED = SMALL | {"num_key_value_heads": 2}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("packed", GROUPED),
+    "mistral": ("packed", GROUPED | {"sliding_window": 4}),
+    "qwen2": (
+        "packed",
+        GROUPED | {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    ),
+    "qwen3": ("packed", GROUPED | {"head_dim": 8}),
+    "gemma3_text": ("packed", GROUPED | {"head_dim": 8, "sliding_window": 4}),
+    "granite": ("packed", GROUPED | {"attention_multiplier": 0.3}),
+    "phi": ("packed", SMALL),
+    "gpt_neox": ("packed", SMALL),
+    "opt": ("packed", SMALL | {"ffn_dim": 48, "word_embed_proj_dim": 32}),
+    "gpt2": (
+        "packed",
+        {"vocab_size": 97, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
+        | {"bos_token_id": 0, "eos_token_id": 1},
+    ),
+    # Not through the interface.
+    "gpt_neo": (
+        "padded",
+        {"vocab_size": 97, "hidden_size": 32, "num_layers": 2, "num_heads": 4, "window_size": 4}
+        | {"max_position_embeddings": 64, "attention_types": [[["global", "local"], 1]]}
+        | {"bos_token_id": 0, "eos_token_id": 1},
+    ),
+    # Attention sinks, which our kernel does not compute.
+    "gpt_oss": (
+        "padded",
+        GROUPED
+        | {"head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 4}
+        | {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+    ),
+    # Capped scores and capped logits.
+    "gemma2": ("full logits", GROUPED | {"head_dim": 8, "sliding_window": 4}),
+    # Logits scaled behind the head.
+    "cohere": ("full logits", GROUPED),
+}
+
+
+def _random(family: str, **changes: Any) -> PreTrainedModel:
+    """A tiny random model with weights large enough that attention is sharp and caps bite."""
+    torch.manual_seed(0)
+    settings = FAMILIES[family][1] if family in FAMILIES else SMALL
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings, **changes))
+    for weight in model.parameters():
+        if weight.ndim >= 2:
+            weight.data.mul_(8)
+    return model.eval()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_packed_examples_get_the_library_s_own_logits(family: str) -> None:
+    """Compared with one example at a time, before anything of ours has touched the model."""
+    model, rows = _random(family), examples(4, vocabulary=97)
+    wanted = []
+    for row in rows:
+        ids = torch.from_numpy(row.ids_N).long()
+        sites = torch.from_numpy(row.weights_N[1:] > 0).nonzero()[:, 0]
+        wanted.append(model(input_ids=ids[None]).logits[0, sites])
+    forward = choose_forward(model)
+    batch = on_device(pack(rows), torch.device("cpu"))
+    logits = forward.head(forward.hidden_at_sites(batch))
+    assert forward.name == FAMILIES[family][0]
+    torch.testing.assert_close(logits, torch.cat(wanted), atol=2e-4, rtol=1e-4)
+
+
+def test_a_cap_is_found_where_the_probe_is_too_small_to_show_it() -> None:
+    """Random weights give small logits, which a cap hardly bends; trained ones will not."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("gemma2", **FAMILIES["gemma2"][1])
+    assert choose_forward(AutoModelForCausalLM.from_config(config)).name == "full logits"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_sees_later_tokens_is_refused() -> None:
+    with pytest.raises(Unsupported, match=r"BertLMHeadModel lets a token attend to later.*decoder"):
+        choose_forward(_random("bert"))
+
+
+def test_the_choice_leaves_the_mode_as_it_was() -> None:
+    model = _random("llama").train()
+    choose_forward(model)
+    assert model.training
+
+
+def _attend(window: int | None, segments: list[tuple[int, int]]) -> tuple[torch.Tensor, ...]:
+    """Our attention and a dense one with the mask written out; 4 heads, 2 of keys and values."""
+    torch.manual_seed(1)
+    total = segments[-1][1]
+    query, key, value = (torch.randn(1, heads, total, 8) for heads in (4, 2, 2))
+    layout = Layout(tuple(Segment(*ends) for ends in segments))
+    ours, _ = segment_attention(
+        torch.nn.Identity(), query, key, value, None, scaling=0.5,
+        segment_layout=layout, sliding_window=window,
+    )  # fmt: skip
+    rows, columns = torch.arange(total)[:, None], torch.arange(total)[None]
+    inside = torch.zeros(total, total, dtype=torch.bool)
+    for start, end in segments:
+        inside[start:end, start:end] = True
+    seen = inside & (columns <= rows)
+    if window is not None:
+        seen &= rows - columns < window
+    dense = scaled_dot_product_attention(
+        query, key, value, attn_mask=seen, scale=0.5, enable_gqa=True
+    )
+    return ours, dense.transpose(1, 2)
+
+
+@pytest.mark.parametrize("window", [None, 1, 3, 6, 7, 100])
+def test_segments_attend_as_a_dense_mask_says(window: int | None) -> None:
+    ours, dense = _attend(window, [(0, 6), (6, 7), (7, 20)])
+    torch.testing.assert_close(ours, dense, atol=1e-6, rtol=1e-5)
+
+
+def test_what_is_not_computed_is_refused() -> None:
+    heads = torch.zeros(1, 1, 4, 8)
+    arguments = (torch.nn.Identity(), heads, heads, heads, None)
+    flat = Layout((Segment(0, 4),))
+    branched = Layout((Segment(0, 2), Segment(2, 4, parent=0)))
+    with pytest.raises(Unsupported, match="caps its scores"):
+        segment_attention(*arguments, segment_layout=flat, softcap=50.0)
+    with pytest.raises(Unsupported, match="shared prefixes"):
+        segment_attention(*arguments, segment_layout=branched)

@@ -1,0 +1,93 @@
+"""What each method trains, and that plain transformers and PEFT open what it saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.support import opened
+from tunesmith.core.errors import Unsupported
+from tunesmith.models.methods import METHODS, Tuned
+
+IDS = torch.arange(20)[None]
+
+
+def _trained(tuned: Tuned) -> set[str]:
+    return {name for name, weight in tuned.module.named_parameters() if weight.requires_grad}
+
+
+def _everything(tuned: Tuned) -> set[str]:
+    return {name for name, _ in tuned.module.named_parameters()}
+
+
+def test_full_trains_everything(tiny_base: Path) -> None:
+    tuned = opened(tiny_base, "full")
+    assert _trained(tuned) == _everything(tuned)
+    assert tuned.trainable == sum(w.numel() for w in tuned.base.model.parameters())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_last_layers_train_the_top_and_the_final_norm(tiny_base: Path, count: int) -> None:
+    tuned = opened(tiny_base, "last_layers", layers=count)
+    tops = {f"model.layers.{3 - n}." for n in range(1, count + 1)}
+    wanted = {n for n in _everything(tuned) if any(n.startswith(top) for top in tops)}
+    assert _trained(tuned) == wanted | {"model.norm.weight"}
+
+
+def test_more_layers_than_there_are_is_refused(tiny_base: Path) -> None:
+    with pytest.raises(Unsupported, match=r"model\.layers is 4, but .* has 3\. Ask for fewer"):
+        opened(tiny_base, "last_layers", layers=4)
+
+
+def test_lora_trains_adapters_on_every_linear_layer_but_the_head(tiny_base: Path) -> None:
+    tuned = opened(tiny_base, "lora", rank=4)
+    trained = _trained(tuned)
+    assert all(".lora_A." in name or ".lora_B." in name for name in trained)
+    assert len(trained) == 2 * 3 * 7
+    assert not any("lm_head" in name or "embed" in name for name in trained)
+
+
+def test_a_new_adapter_changes_no_logit(tiny_base: Path) -> None:
+    """The base is measured with one attached."""
+    plain = AutoModelForCausalLM.from_pretrained(tiny_base)(IDS).logits
+    assert torch.equal(opened(tiny_base, "lora").base.model(IDS).logits, plain)
+
+
+def test_adapters_follow_the_seed(tiny_base: Path) -> None:
+    def drawn() -> torch.Tensor:
+        tuned = opened(tiny_base, "lora")
+        return next(w for n, w in tuned.module.named_parameters() if "lora_A" in n)
+
+    torch.manual_seed(1)
+    first = drawn()
+    torch.manual_seed(2)
+    assert torch.equal(first, drawn())
+
+
+def _disturb(tuned: Tuned) -> torch.Tensor:
+    """Move every trained weight; the logits afterwards."""
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for weight in tuned.module.parameters():
+            if weight.requires_grad:
+                weight.add_(0.05 * torch.randn_like(weight))
+        return tuned.module.eval()(IDS).logits
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_saved_folder_opens_without_us(tiny_base: Path, tmp_path: Path, method: str) -> None:
+    """In plain transformers, or PEFT, with the same logits, the tokenizer and its template."""
+    tuned = opened(tiny_base, method)
+    wanted = _disturb(tuned)
+    tuned.save(tmp_path / "out")
+    kind = AutoPeftModelForCausalLM if tuned.artefact == "adapter" else AutoModelForCausalLM
+    with torch.no_grad():
+        theirs = kind.from_pretrained(tmp_path / "out").eval()(IDS).logits
+    torch.testing.assert_close(theirs, wanted, atol=1e-6, rtol=1e-6)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.chat_template == tuned.base.described.tokenizer.chat_template
+    assert not list((tmp_path / "out").glob("*.bin"))

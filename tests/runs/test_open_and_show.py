@@ -1,0 +1,155 @@
+"""Opening, asking and judging a run later; and the ids served are the ids trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import colour_rows
+from tests.support import recipe
+from tunesmith.core.errors import DataError, RunFolderError
+from tunesmith.core.files import read_jsonl
+from tunesmith.core.ports import Silent
+from tunesmith.core.records import Message, StepReport
+from tunesmith.runs.evaluate import evaluate
+from tunesmith.runs.open import Run, open_run
+from tunesmith.runs.setup import set_up
+from tunesmith.runs.show import show_data
+from tunesmith.runs.train import train
+
+
+@pytest.fixture(scope="module")
+def run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs")
+    _write(folder / "colours.jsonl", colour_rows(60))
+    asked = recipe(tiny_base, folder / "colours.jsonl", engine__max_steps=4)
+    return train(asked, folder / "run")
+
+
+def _write(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_new_rows_are_judged_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+    new = _write(tmp_path / "new.jsonl", colour_rows(90)[60:])
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    verdict = evaluate(run, new)
+    assert verdict["learned"]["n"] == 12  # evaluate.rows
+    assert verdict["decision"] in ("ship", "hold")
+    assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+
+
+def test_rows_the_run_was_trained_on_are_refused(run: Run, tmp_path: Path) -> None:
+    lines = read_jsonl(run.folder.ledger_rows)
+    trained = next(n for n, line in enumerate(lines) if line["outcome"] == "trained")
+    rows = [*colour_rows(90)[60:], colour_rows(60)[trained]]
+    file = _write(tmp_path / "mixed.jsonl", rows)
+    with pytest.raises(
+        DataError, match=rf"mixed\.jsonl:31 .*trained.*jsonl:{trained + 1}; 1 of 31"
+    ):
+        evaluate(run, file)
+
+
+def test_rows_the_run_held_out_are_welcome(run: Run, tmp_path: Path) -> None:
+    lines = read_jsonl(run.folder.ledger_rows)
+    held = [
+        row
+        for row, line in zip(colour_rows(60), lines, strict=True)
+        if line["outcome"] == "held_out"
+    ]
+    verdict = evaluate(run, _write(tmp_path / "held.jsonl", held))
+    assert verdict["learned"]["n"] == 12
+
+
+def test_a_conversation_goes_on_until_the_context_is_full(run: Run) -> None:
+    talk = [Message("user", "Box 1 is red."), Message("assistant", "Thank you.")]
+    assert isinstance(run.chat([*talk, Message("user", "Which colour?")], max_new_tokens=4), str)
+    with pytest.raises(DataError, match=r"has \d+ tokens, and .* reads at most 128: .*no room"):
+        run.chat("Which colour is the box? " * 40)
+
+
+def test_a_run_trained_on_cuda_opens_on_the_processor(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = open_run(run.path)
+    model = again.recipe.model.model_copy(update={"device": "cuda"})
+    again.recipe = again.recipe.model_copy(update={"model": model})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert again.chat("Which colour?", max_new_tokens=4) == run.chat(
+        "Which colour?", max_new_tokens=4
+    )
+
+
+def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"is not a run folder: it has no recipe\.yaml"):
+        open_run(tmp_path)
+
+
+class _Stop(Silent):
+    def step(self, report: StepReport) -> None:
+        raise KeyError
+
+
+def test_an_unfinished_run_says_how_to_go_on(
+    tiny_base: Path, colours: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyError):
+        train(recipe(tiny_base, colours), tmp_path / "run", watcher=_Stop())
+    run = open_run(tmp_path / "run")
+    with pytest.raises(RunFolderError, match=r"no tuned model yet.*--resume"):
+        run.chat("Which colour?")
+    with pytest.raises(RunFolderError, match=r"no verdict yet.*--resume"):
+        _ = run.verdict
+
+
+def test_exactly_the_answer_and_its_end_are_shown_as_learned(
+    tiny_base: Path, colours: Path
+) -> None:
+    shown = show_data(colours, str(tiny_base), limit=5)
+    assert [row.origin.line for row in shown] == [1, 2, 3, 4, 5]
+    for row, source in zip(shown, colour_rows(5), strict=True):
+        question, answer = (message["content"] for message in source["messages"])
+        learned = [text for text, is_learned in row.stretches if is_learned]
+        assert learned == [answer + "<|end|>"]
+        assert question in row.stretches[0][0]
+        assert 0 < row.learned < row.tokens
+
+
+def test_a_row_that_cannot_be_trained_is_shown_with_its_complaint(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    rows = [{"messages": [{"role": "user", "content": "Nobody answers."}]}, *colour_rows(1)]
+    bad, good = show_data(_write(tmp_path / "rows.jsonl", rows), str(tiny_base))
+    assert bad.complaint
+    assert bad.origin.line == 1
+    assert good.complaint is None
+
+
+@pytest.mark.parametrize("completion_as", ["chat", "plain"])
+def test_served_ids_are_trained_ids(tiny_base: Path, tmp_path: Path, completion_as: str) -> None:
+    """Of rows trained, the ids before the answer are those with which the opened artefact asks."""
+    pairs = [
+        {"prompt": f"Box {n} is red. Its colour:", "completion": f" red, box {n}."}
+        for n in range(40)
+    ]
+    data = _write(tmp_path / "pairs.jsonl", pairs)
+    asked = recipe(
+        tiny_base,
+        data,
+        data__completion_as=completion_as,
+        engine__max_steps=1,
+        evaluate__level="none",
+    )
+    run = train(asked, tmp_path / "run")
+    trained = set_up(asked).prepared.train
+    for tokens in trained[:5]:
+        said = pairs[tokens.origin.line - 1]["prompt"]
+        opening = tokens.ids_N[: int(tokens.weights_N.argmax())]
+        served = run.model.renderer.ask((Message("user", said),))
+        assert served.tolist() == opening.tolist()
+        assert ("<|turn|>" in run.model.base.described.tokenizer.decode(served)) == (
+            completion_as == "chat"
+        )
