@@ -40,7 +40,8 @@ def train(
     """Train, evaluate and judge a specialised model; what `tunesmith train` does.
 
     Args:
-        base: a model folder, or `anvil`, the small model inside this package (the default).
+        base: a model folder, a hub name (owner/name, which is fetched), or `anvil`, the small
+            model inside this package (the default).
         data: one or several files of examples, JSON lines or JSON.
         validation: a file of held-out examples; without it a share of `data` is held out.
         out: the run folder, which must be new; by default runs/<name of the data>-<number>.

@@ -26,7 +26,7 @@ def train(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="The model to start from: a folder, or anvil (the default)."),
+        typer.Option(help="The model: a folder, a hub name (owner/name), or anvil, the default."),
     ] = None,
     data: Annotated[
         list[Path] | None,

@@ -34,7 +34,8 @@ class ModelSection(Section):
     """The base model, and which of its weights are trained."""
 
     base: BaseModelName = knob("anvil")
-    """The model to start from: a model folder, or `anvil`, the small one inside the package."""
+    """The model to start from: a model folder, a hub name (owner/name, which is fetched), or
+    `anvil`, the small one inside the package."""
 
     method: Literal["full", "last_layers", "lora"] = knob("lora")
     """What is trained: every weight, the last `layers` layers, or LoRA adapters beside frozen
