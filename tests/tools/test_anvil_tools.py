@@ -109,6 +109,19 @@ def test_dialogue_turns_alternate_from_customer_to_answer():
     ]
 
 
+def test_a_turn_without_text_is_no_message():
+    turns = [
+        {"role": "user", "text": "A table."},
+        {"role": "system", "text": " "},
+        {"role": "user", "text": "For two."},
+        {"role": "system", "text": "Where?"},
+    ]
+    assert cleaning.dialogue_messages(turns) == [
+        {"role": "user", "content": "A table. For two."},
+        {"role": "assistant", "content": "Where?"},
+    ]
+
+
 # Drills ---------------------------------------------------------------------------------------
 
 COPIED = [

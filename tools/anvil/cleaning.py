@@ -171,13 +171,16 @@ def textbook_sections(text: str) -> Iterator[list[str]]:
 def dialogue_messages(turns: Iterable[dict[str, str]]) -> list[Message]:
     """Service dialogue turns (role user or system, text) as user and assistant messages.
 
-    Consecutive turns of one speaker become one message; leading assistant and trailing user
-    messages are dropped, so that every chat opens with the customer and ends with an answer.
+    Turns without text are left out, then consecutive turns of one speaker become one message;
+    leading assistant and trailing user messages are dropped, so that every chat opens with the
+    customer and ends with an answer.
     """
     messages: list[Message] = []
     for turn in turns:
         role = "user" if turn["role"] == "user" else "assistant"
         content = normalise(turn["text"]).strip()
+        if not content:
+            continue
         if messages and messages[-1]["role"] == role:
             messages[-1]["content"] += " " + content
         else:
