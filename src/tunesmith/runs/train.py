@@ -15,6 +15,7 @@ from tunesmith.core.files import (
 )
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.data import PackedBatches
+from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Progress, Settings
 from tunesmith.engine.stopping import StopRequest, stop_on_signals
@@ -127,6 +128,7 @@ def _go(
     setup: Setup, folder: RunFolder, from_step: int | None, watcher: Watcher, stop: StopRequest
 ) -> None:
     """Everything that needs the weights."""
+    keep_freed_memory()
     recipe = setup.recipe
     watcher.stage("base", f"open {recipe.model.base}")
     base = open_base(
