@@ -1,5 +1,6 @@
 # make demo   train the bundled example and print its verdict; sets itself up first
 # make test   every test;   make lint   style, types and import contracts
+# make bench  measure speed and memory beside the peers: hours; `make bench BENCH=standard` for one
 # make clean  remove what these made, except runs/ and build/
 
 VENV := .venv
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 SETUP := pyproject.toml constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/installed
@@ -32,6 +33,9 @@ lint: $(VENV)/installed-dev
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
+bench: $(VENV)/installed-bench
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 $(VENV)/installed: $(SETUP)
 	@$(if $(PYTHON),,$(error No Python 3.11 or newer was found. Name one: make PYTHON=/path/to/python))
 	@echo "Setting up $(VENV) with $(PYTHON): downloads PyTorch once, which takes a few minutes."
@@ -42,6 +46,10 @@ $(VENV)/installed: $(SETUP)
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "Adding the tools for tests and linting."
 	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	@$(INSTALL) -e '.[bench]'
 	@touch $@
 
 clean:

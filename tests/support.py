@@ -54,7 +54,8 @@ def recipe(base: Path, data: Path, **fields: Any) -> Recipe:
 
 def model_section(**fields: Any) -> ModelSection:
     """A resolved model section."""
-    values = {"rank": 4, "alpha": 8, "layers": 1, "dtype": "float32", "device": "cpu"}
+    layers = 3 if fields.get("method") == "lora" else 1  # LoRA: all of the tiny base
+    values = {"rank": 4, "alpha": 8, "layers": layers, "dtype": "float32", "device": "cpu"}
     return ModelSection(**(values | fields))
 
 
@@ -87,7 +88,7 @@ def loop_over(
     budget: int = 10_000,
     **ports: Any,
 ) -> Loop:
-    """A loop over packed examples; `ports` replaces validate, watcher or objective."""
+    """A loop over packed examples; `ports` replaces validate, watcher, objective or take_up."""
     batches = PackedBatches(
         rows, batch_size=batch_size, tokens_per_micro_batch=budget, seed=settings.seed
     )
@@ -101,6 +102,7 @@ def loop_over(
         validate=ports.get("validate"),
         checkpoints=Checkpoints(folder, 2),
         watcher=ports.get("watcher") or Silent(),
+        take_up=ports.get("take_up"),
     )
 
 

@@ -31,6 +31,7 @@ SURFACE = {
         "--set",
         "--validation",
     ],
+    "tunesmith plan": ["RECIPE", "--base", "--data", "--help", "--json", "--set", "--validation"],
     "tunesmith chat": ["RUN", "--help", "--max-new-tokens", "--once", "--temperature"],
     "tunesmith evaluate": ["RUN", "--data", "--help", "--json"],
     "tunesmith data": ["--help"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.core.records import Example, Origin, Text, Tokens
+from tunesmith.core.records import Origin, Tokens
 from tunesmith.data.checks import CHECKS, Limits, check, in_both_splits
 
 START, END = 1, 2
@@ -67,10 +67,6 @@ def test_a_second_answer_without_end_is_found_behind_a_sound_one() -> None:
 
 
 def test_an_example_on_both_sides_names_both_places() -> None:
-    held = [Example(Origin("held.jsonl", 4), Text("same"))]
-    training = [Example(Origin("rows.jsonl", n), Text(t)) for n, t in ((1, "other"), (2, "same"))]
-    first, second = in_both_splits(training, held)
-    assert first is None
-    assert second is not None
-    assert (second.reason, str(second.origin)) == ("in_both_splits", "rows.jsonl:2")
-    assert "held.jsonl:4" in second.message
+    finding = in_both_splits(Origin("rows.jsonl", 2), Origin("held.jsonl", 4))
+    assert (finding.reason, str(finding.origin)) == ("in_both_splits", "rows.jsonl:2")
+    assert "held.jsonl:4" in finding.message

@@ -50,7 +50,7 @@ def _adds_up(prepared: Prepared) -> dict[str, Any]:
     totals = prepared.ledger.totals()
     dropped = sum(totals["dropped"].values())
     assert totals["rows_in"] == totals["trained"] + totals["held_out"] + dropped
-    assert totals["rows_in"] == len(prepared.ledger.lines())
+    assert totals["rows_in"] == len(list(prepared.ledger.lines()))
     assert totals["supervised_tokens"] == sum(tokens.sites for tokens in prepared.train)
     return totals
 
@@ -61,8 +61,13 @@ def test_good_rows_are_split_and_counted(renderer: Renderer, write: Callable[...
     totals = _adds_up(prepared)
     assert totals["rows_in"] == 40
     assert totals["dropped"] == {}
-    assert len(prepared.train) == len(prepared.train_examples) == totals["trained"] > 0
-    assert len(prepared.held_out) == len(prepared.prompts) == totals["held_out"] > 0
+    prompts = prepared.prompts(prepared.held_out.rows)
+    assert len(prepared.train) == totals["trained"] > 0
+    assert len(prepared.held_out) == len(prompts) == totals["held_out"] > 0
+    for prompt, tokens in zip(prompts, prepared.held_out, strict=True):
+        assert prompt.origin == tokens.origin
+        assert prompt.ids_N.tolist() == tokens.ids_N[: len(prompt.ids_N)].tolist()
+        assert prompt.answer == GOOD[tokens.origin.line - 1]["completion"]
     origins = {tokens.origin for tokens in prepared.train}
     assert not origins & {tokens.origin for tokens in prepared.held_out}
     assert prepared.files == {path: sha256(Path(path).read_bytes()).hexdigest()}
@@ -85,7 +90,7 @@ def test_bad_rows_can_be_dropped_and_are_counted(
     prepared = _prepare(renderer, Settings((write([*BAD, *GOOD]),), bad_rows="drop"))
     totals = _adds_up(prepared)
     assert totals["dropped"] == {"empty_answer": 2, "too_long": 1, "wrong_keys": 1}
-    assert [line["reason"] for line in prepared.ledger.lines()[:5]] == [
+    assert [line["reason"] for line in list(prepared.ledger.lines())[:5]] == [
         "empty_answer",
         "wrong_keys",
         "too_long",
@@ -155,7 +160,7 @@ def test_the_text_objective_cuts_and_asks_nothing(
     totals = _adds_up(prepared)
     assert totals["trained"] + totals["held_out"] == 4
     assert len(prepared.train) > totals["trained"]
-    assert prepared.prompts == []
+    assert prepared.prompts(prepared.held_out.rows) == []
 
 
 def test_a_one_line_array_is_prepared_as_its_rows_are_line_by_line(

@@ -10,6 +10,7 @@ import pytest
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Origin
+from tunesmith.data import sources
 from tunesmith.data.sources import read, require_distinct
 
 
@@ -116,3 +117,57 @@ def test_one_file_under_two_names_is_found(tmp_path: Path) -> None:
     for name in (there, str(link), str(hard), str(tmp_path / ".." / tmp_path.name / "rows.jsonl")):
         with pytest.raises(DataError, match=r"named more than once.*raise engine\.epochs"):
             require_distinct([there, other, name])
+
+
+def test_what_cannot_be_read_twice_is_refused(tmp_path: Path) -> None:
+    sources.require_readable([_file(tmp_path, "{}")])
+    with pytest.raises(DataError, match="is a pipe or a device"):
+        sources.require_readable(["/dev/null"])
+    with pytest.raises(DataError, match="There is no file"):
+        sources.require_readable([_file(tmp_path, "{}"), str(tmp_path / "none.jsonl")])
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1 << 20])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"text": "größe"}\n\n  \n{"text": "b\u2028"}\r\n{"text": "c"}',
+        '\ufeff{"text": "größe"}\n{"text": "b\u2028"}\n{"text": "c"}\n',
+        '\ufeff[{"text": "größe"},\n {"text": "b\u2028"} , {"text": "c"}]',
+        ' {"n": {"data": [1]}, "data":\n[{"text": "größe"},\n{"text": "b\u2028"}, {"text": "c"}]}',
+    ],
+)
+def test_the_size_of_blocks_changes_no_row_and_each_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, size: int
+) -> None:
+    path = _file(tmp_path, text)
+    rows = read([path])
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", size)
+    monkeypatch.setattr(sources, "_BLOCK_ITEMS", min(size, 2))
+    placed = [each for block in sources.blocks(path) for each in block.rows()]
+    assert [each.row for each in placed] == rows
+    assert [row.fields["text"] for row in rows] == ["größe", "b\u2028", "c"]
+    for each in placed:
+        assert sources.row_at(each.row.origin, each.start, each.size) == each.row
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_a_fault_in_a_later_block_keeps_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", size)
+    lines = b'\xef\xbb\xbf{"text": "a"}\n\n{"text": "b"}\n'
+    with pytest.raises(DataError, match=r"rows\.jsonl:4: .* byte 0xff at offset 33"):
+        read([_file(tmp_path, lines + b"{\xff}\n")])
+    with pytest.raises(DataError, match=r"rows\.jsonl:4: this is not JSON \(column 2"):
+        read([_file(tmp_path, lines + b"{a}\n")])
+
+
+def test_a_long_file_of_lines_is_not_read_to_find_its_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(sources, "_whole", None)
+    for first in ('{"text": "a"}', '{"text": a}', "x", '{"text": "a'):
+        blocks = sources.blocks(_file(tmp_path, f"{first}\n" + '{"text": "b"}\n' * 9))
+        assert next(blocks).line == 1

@@ -12,7 +12,7 @@ from torch import nn
 from tests.support import SETTINGS, examples, loop_over, opened
 from tunesmith.core.ports import Silent
 from tunesmith.core.records import StepReport
-from tunesmith.engine import loop as loop_module
+from tunesmith.engine import updates as updates_module
 from tunesmith.engine.masters import Masters
 from tunesmith.engine.stopping import StopRequest
 
@@ -66,7 +66,7 @@ def test_saved_masters_come_back_bitwise_and_reach_the_model() -> None:
     masters = Masters(layer.named_parameters())
     saved = {"weight": torch.full((1, 1), 0.123456789)}
     masters.load(saved)
-    assert torch.equal(masters.snapshot()["weight"], saved["weight"])
+    assert torch.equal(masters.weights["weight"].detach(), saved["weight"])
     assert torch.equal(layer.weight, saved["weight"].bfloat16())
     with pytest.raises(KeyError, match="other"):
         masters.load({"other": saved["weight"]})
@@ -97,7 +97,7 @@ def test_bfloat16_learns_as_much_as_float32(
     """And does not without masters: the comparison would notice their loss."""
     wanted = _final_loss(tiny_base, tmp_path / "float32", "float32")
     kept = _final_loss(tiny_base, tmp_path / "masters", "bfloat16")
-    monkeypatch.setattr(loop_module, "Masters", _NoMasters)
+    monkeypatch.setattr(updates_module, "Masters", _NoMasters)
     without = _final_loss(tiny_base, tmp_path / "without", "bfloat16")
     assert abs(kept - wanted) < 0.003
     assert without - wanted > 0.008

@@ -61,6 +61,7 @@ def page_of(measured: Measured, **changes: Any) -> str:
         "ledger": LEDGER,
         "recipe_text": "model:\n  base: anvil  # auto: none was named\n",
         "environment": {"versions": {"python": "3.11"}, "seed": 0},
+        "plan": {},
     }
     return render(**{**inputs, **changes})
 
@@ -184,3 +185,16 @@ def test_nested_values_are_flattened() -> None:
         ("a.c.d", "None"),
         ("e", "[1]"),
     ]
+
+
+def test_the_plan_stands_beside_what_was_measured(full: Measured) -> None:
+    plan = {
+        "paths": {"forward": "The forward pass is packed."},
+        "predicted": {"training_seconds": 90.0, "peak_memory_bytes": 2.1e9},
+        "measured": {"training_seconds": 95.5, "peak_memory_bytes": 2.0e9},
+    }
+    page = page_of(full, plan=plan)
+    assert re.search(r"Training time</td><td[^>]*>90 s</td><td[^>]*>95.5 s</td>", page)
+    assert re.search(r"Peak memory</td><td[^>]*>2.10 GB</td><td[^>]*>2 GB</td>", page)
+    assert "The forward pass is packed." in page
+    assert "Planned before the start" not in page_of(full, plan={})

@@ -17,6 +17,8 @@ from tests.support import model_section, opened
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.models.methods import METHODS, reopen
 from tunesmith.models.open import decoder_layers, describe, open_base
+from tunesmith.models.trunk import open_trunk
+from tunesmith.models.trunk_store import Budget
 
 HUB_NAME = "some-owner/some-model"
 IDS = torch.arange(20)[None]
@@ -119,7 +121,7 @@ def seeing(tiny_base: Path, tmp_path: Path) -> Path:
     vision = {
         "hidden_size": 16,
         "intermediate_size": 16,
-        "num_hidden_layers": 1,
+        "num_hidden_layers": 3,
         "num_attention_heads": 2,
         "image_size": 28,
         "patch_size": 14,
@@ -158,3 +160,14 @@ def test_a_configuration_without_sizes_is_a_sentence(tiny_base: Path) -> None:
     described = replace(describe(str(tiny_base)), text=PreTrainedConfig())
     with pytest.raises(Unsupported, match=r"\(PreTrainedConfig\) has no single hidden_size"):
         _ = described.hidden_size
+
+
+def test_late_adapters_leave_the_part_that_sees_alone(seeing: Path) -> None:
+    """Its layers have the same names and numbers as those of the language model."""
+    base = open_base(describe(str(seeing)), "float32", "cpu", from_scratch_seed=1)
+    tuned = METHODS["lora"](base, model_section(method="lora", layers=1), 0)
+    trained = [name for name, weight in tuned.module.named_parameters() if weight.requires_grad]
+    assert len(trained) == 2 * 7
+    assert all("language_model.layers.2." in name for name in trained)
+    trunk = open_trunk(base, tokens=100, sites=50, budget=Budget(1 << 20, 0, seeing))
+    assert trunk.bytes == 100 * 32 * 4

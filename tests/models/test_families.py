@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tests.support import examples
-from tunesmith.core.batch import Segment
 from tunesmith.core.errors import Unsupported
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
-from tunesmith.models.attention import Layout, segment_attention
 from tunesmith.models.forward import choose_forward
 
 SMALL: dict[str, Any] = {
@@ -62,9 +59,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
     ),
     # Capped scores and capped logits.
-    "gemma2": ("full logits", GROUPED | {"head_dim": 8, "sliding_window": 4}),
+    "gemma2": ("packed", GROUPED | {"head_dim": 8, "sliding_window": 4}),
     # Logits scaled behind the head.
-    "cohere": ("full logits", GROUPED),
+    "cohere": ("packed", GROUPED),
 }
 
 
@@ -96,11 +93,16 @@ def test_packed_examples_get_the_library_s_own_logits(family: str) -> None:
     torch.testing.assert_close(logits, torch.cat(wanted), atol=2e-4, rtol=1e-4)
 
 
-def test_a_cap_is_found_where_the_probe_is_too_small_to_show_it() -> None:
+def test_a_cap_is_taken_over_where_the_probe_is_too_small_to_show_it() -> None:
     """Random weights give small logits, which a cap hardly bends; trained ones will not."""
     torch.manual_seed(0)
     config = AutoConfig.for_model("gemma2", **FAMILIES["gemma2"][1])
-    assert choose_forward(AutoModelForCausalLM.from_config(config)).name == "full logits"
+    model = AutoModelForCausalLM.from_config(config)
+    forward = choose_forward(model)
+    large = 1000 * torch.randn(3, 32)
+    bare = model.get_output_embeddings()(large)
+    torch.testing.assert_close(forward.head(large), 30 * torch.tanh(bare / 30))
+    assert bare.abs().max() > 30
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -113,43 +115,3 @@ def test_the_choice_leaves_the_mode_as_it_was() -> None:
     model = _random("llama").train()
     choose_forward(model)
     assert model.training
-
-
-def _attend(window: int | None, segments: list[tuple[int, int]]) -> tuple[torch.Tensor, ...]:
-    """Our attention and a dense one with the mask written out; 4 heads, 2 of keys and values."""
-    torch.manual_seed(1)
-    total = segments[-1][1]
-    query, key, value = (torch.randn(1, heads, total, 8) for heads in (4, 2, 2))
-    layout = Layout(tuple(Segment(*ends) for ends in segments))
-    ours, _ = segment_attention(
-        torch.nn.Identity(), query, key, value, None, scaling=0.5,
-        segment_layout=layout, sliding_window=window,
-    )  # fmt: skip
-    rows, columns = torch.arange(total)[:, None], torch.arange(total)[None]
-    inside = torch.zeros(total, total, dtype=torch.bool)
-    for start, end in segments:
-        inside[start:end, start:end] = True
-    seen = inside & (columns <= rows)
-    if window is not None:
-        seen &= rows - columns < window
-    dense = scaled_dot_product_attention(
-        query, key, value, attn_mask=seen, scale=0.5, enable_gqa=True
-    )
-    return ours, dense.transpose(1, 2)
-
-
-@pytest.mark.parametrize("window", [None, 1, 3, 6, 7, 100])
-def test_segments_attend_as_a_dense_mask_says(window: int | None) -> None:
-    ours, dense = _attend(window, [(0, 6), (6, 7), (7, 20)])
-    torch.testing.assert_close(ours, dense, atol=1e-6, rtol=1e-5)
-
-
-def test_what_is_not_computed_is_refused() -> None:
-    heads = torch.zeros(1, 1, 4, 8)
-    arguments = (torch.nn.Identity(), heads, heads, heads, None)
-    flat = Layout((Segment(0, 4),))
-    branched = Layout((Segment(0, 2), Segment(2, 4, parent=0)))
-    with pytest.raises(Unsupported, match="caps its scores"):
-        segment_attention(*arguments, segment_layout=flat, softcap=50.0)
-    with pytest.raises(Unsupported, match="shared prefixes"):
-        segment_attention(*arguments, segment_layout=branched)

@@ -51,9 +51,33 @@ def test_lora_trains_adapters_on_every_linear_layer_but_the_head(tiny_base: Path
     assert not any("lm_head" in name or "embed" in name for name in trained)
 
 
+def test_late_adapters_stand_in_the_top_layers(tiny_base: Path) -> None:
+    trained = _trained(opened(tiny_base, "lora", layers=2))
+    assert {name.split(".layers.")[1].split(".")[0] for name in trained} == {"1", "2"}
+    assert len(trained) == 2 * 2 * 7
+    with pytest.raises(Unsupported, match=r"model\.layers is 4, but .* has 3\. .*leave model\.l"):
+        opened(tiny_base, "lora", layers=4)
+
+
+def test_the_head_trains_an_output_embedding_of_its_own(tiny_base: Path, tmp_path: Path) -> None:
+    """The base ties it to the input embedding, which must not move with it."""
+    tuned = opened(tiny_base, "head")
+    model = tuned.base.model
+    assert _trained(tuned) == {"lm_head.weight"}
+    before = model.get_input_embeddings().weight.clone()
+    assert torch.equal(model.get_output_embeddings().weight, before)
+    _disturb(tuned)
+    assert torch.equal(model.get_input_embeddings().weight, before)
+    tuned.save(tmp_path / "out")
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert not saved.config.tie_word_embeddings
+    assert torch.equal(saved.get_input_embeddings().weight, before)
+    assert not torch.equal(saved.get_output_embeddings().weight, before)
+
+
 def test_a_new_adapter_changes_no_logit(tiny_base: Path) -> None:
     """The base is measured with one attached."""
-    plain = AutoModelForCausalLM.from_pretrained(tiny_base)(IDS).logits
+    plain = opened(tiny_base, "full").base.model(IDS).logits
     assert torch.equal(opened(tiny_base, "lora").base.model(IDS).logits, plain)
 
 
@@ -78,10 +102,12 @@ def _disturb(tuned: Tuned) -> torch.Tensor:
         return tuned.module.eval()(IDS).logits
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_saved_folder_opens_without_us(tiny_base: Path, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(("method", "layers"), [*((method, 3) for method in METHODS), ("lora", 1)])
+def test_the_saved_folder_opens_without_us(
+    tiny_base: Path, tmp_path: Path, method: str, layers: int
+) -> None:
     """In plain transformers, or PEFT, with the same logits, the tokenizer and its template."""
-    tuned = opened(tiny_base, method)
+    tuned = opened(tiny_base, method, layers=layers)
     wanted = _disturb(tuned)
     tuned.save(tmp_path / "out")
     kind = AutoPeftModelForCausalLM if tuned.artefact == "adapter" else AutoModelForCausalLM

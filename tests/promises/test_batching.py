@@ -113,7 +113,7 @@ def test_chunks_of_the_head_change_nothing(
 ) -> None:
     tuned, rows = opened(tiny_base), examples(8)
     whole = _gradients(tuned, [rows])
-    monkeypatch.setattr("tunesmith.objectives.cross_entropy.CHUNK", 7)
+    monkeypatch.setattr("tunesmith.objectives.linear_head.CHUNK_LOGITS", 7 * 330)
     chunked = _gradients(tuned, [rows])
     assert whole[0] == pytest.approx(chunked[0], rel=1e-6)
     _assert_same(whole[2], chunked[2])

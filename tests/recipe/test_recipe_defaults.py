@@ -24,6 +24,7 @@ def test_lora_learns_at_ten_times_the_rate_of_full_tuning(facts: Make, hidden: i
     lora, reason = defaults.learning_rate(shape, "lora")
     assert lora == pytest.approx(min(10 * full, 5e-3), rel=6e-3)
     assert "LoRA Without Regret" in reason
+    assert defaults.learning_rate(shape, "head")[0] == lora
     last, _ = defaults.learning_rate(shape, "last_layers")
     assert last == pytest.approx(2 * full, rel=1e-2)
 
@@ -149,8 +150,9 @@ def test_the_remaining_rules_keep_their_promises(facts: Make) -> None:
     assert defaults.rank(facts(examples=199))[0] == 8
     assert defaults.rank(facts(examples=200))[0] == 16
     assert defaults.alpha()[0] == 32
-    assert defaults.layers(facts(layers=30))[0] == 7
-    assert defaults.layers(facts(layers=2))[0] == 1
+    assert defaults.layers(facts(layers=30), "last_layers")[0] == 7
+    assert defaults.layers(facts(layers=2), "last_layers")[0] == 1
+    assert defaults.layers(facts(layers=30), "lora")[0] == 30
     decay = [defaults.weight_decay(facts(), method)[0] for method in ("lora", "full")]
     assert decay == [0.0, 0.01]
     scratch = facts(from_scratch=True)

@@ -153,7 +153,7 @@ def test_a_key_like_no_other_lists_what_there_is() -> None:
         ("engine.keep_best=yes", "must be true or false; received 'yes' (text)"),
         ("engine.seed=-1", "a whole number of at least 0"),
         ("model.dropout=1", "of at least 0 and below 1"),
-        ("model.method=qlora", "must be full, last_layers or lora; received 'qlora' (text)"),
+        ("model.method=qlora", "must be full, last_layers, head or lora; received"),
         ("model.base=7", "must be the name or the folder of a model; received 7"),
         ("model.base=", "received nothing (null)"),
         ("data.train=[]", "must be a path, a list of paths or null; received [] (a list)"),
@@ -220,6 +220,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     [
         (["model.from_scratch=true"], "Set model.method=full"),
         (["model.method=full", "model.dropout=0.1"], "Set model.dropout=0"),
+        (["model.method=head", "engine.optimizer=muon"], "Set engine.optimizer=adamw"),
         (["data.validation=v", "data.validation_share=0.2"], "Set data.validation_share=auto"),
     ],
 )

@@ -52,6 +52,18 @@ def test_the_recipe_says_what_is_trained_on_and_where(facts: Make) -> None:
     assert on_cpu.recipe.model.dtype == "float32"
 
 
+def test_rows_on_one_context_are_drawn_together_where_it_pays(facts: Make) -> None:
+    def chosen(saves: float, *asked: str) -> tuple[object, str]:
+        resolved = resolve(load(None, list(asked)), facts(together_saves=saves))
+        return resolved.recipe.data.together, resolved.reasons.get("data.together", "")
+
+    assert chosen(0.4) == (True, "rows on one context, drawn together, save 40% of the tokens")
+    assert chosen(0.2) == (False, "it would save 20% of the tokens, less than a quarter")
+    assert chosen(0.0) == (False, "too few rows share a long context of their own")
+    assert chosen(0.4, "data.shuffle=false")[0] is False
+    assert chosen(0.0, "data.together=true") == (True, "")
+
+
 def test_unused_sizes_say_so(facts: Make) -> None:
     reasons = resolve(load(None, ["model.method=full"]), facts()).reasons
     assert reasons["model.rank"] == reasons["model.layers"] == "not used by method full"

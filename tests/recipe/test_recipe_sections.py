@@ -58,7 +58,7 @@ def test_help_says_type_and_default_in_words() -> None:
     )
     assert knobs["data.train"].type == "a path, a list of paths or null"
     assert (knobs["model.method"].type, knobs["model.method"].default) == (
-        "full, last_layers or lora",
+        "full, last_layers, head or lora",
         "lora",
     )
 

@@ -21,7 +21,7 @@ def test_it_loads_and_names_its_data(path: Path) -> None:
 
 def test_there_is_one_for_each_method_and_objective() -> None:
     recipes = [load(path) for path in SHIPPED]
-    assert {recipe.model.method for recipe in recipes} == {"full", "last_layers", "lora"}
+    assert {recipe.model.method for recipe in recipes} == {"full", "last_layers", "head", "lora"}
     assert {recipe.objective.kind for recipe in recipes} == {"sft", "text"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ def _rows(count: int, parts: int = 1, path: str = "a") -> list[Tokens]:
     ]
 
 
-def _prompts(rows: Sequence[Tokens]) -> list[Prompt]:
-    return [Prompt(row.origin, (), row.ids_N, "") for row in rows]
+def _prompts(rows: Sequence[Tokens]) -> Callable[[Iterable[int]], list[Prompt]]:
+    prompts = [Prompt(row.origin, (), row.ids_N, "") for row in rows]
+    return lambda numbers: [prompts[number] for number in numbers]
 
 
 @pytest.mark.parametrize("parts", [1, 3])
@@ -36,6 +37,7 @@ def test_no_row_both_chooses_and_judges(parts: int) -> None:
     assert choosing | judging == {tokens.origin for tokens in rows}
     assert (len(choosing), len(judging)) == (20, 40)
     assert {prompt.origin for prompt in held.prompts} == judging
+    assert {prompt.origin for prompt in held.choosing_prompts} == choosing
     assert len(held.judging) == parts * len(judging), "a document is judged whole"
 
 
@@ -44,6 +46,7 @@ def test_too_few_rows_do_both() -> None:
     held = divide(rows, _prompts(rows), 1000)
     assert held.shared
     assert held.choosing == held.judging == rows
+    assert (len(held.prompts), held.choosing_prompts) == (len(rows), [])
 
 
 def test_at_most_so_many_rows_from_every_file() -> None:

@@ -28,7 +28,8 @@ class Segment(NamedTuple):
     """Tokens `start` to `end` (exclusive) of the batch.
 
     A segment attends to itself causally and to all of its ancestors. `parent` is the index of
-    another segment, earlier in the list, or ROOT.
+    another segment, earlier in the list, or ROOT. Segments lie depth first: the descendants of each
+    directly behind it.
     """
 
     start: int

@@ -3,6 +3,7 @@
     TunesmithError              exit 1   our failure, or the machine's
     ├── NonFiniteLoss           1        a loss became NaN or infinite; names rows or step
     ├── StorageError            1        the disk refused: full, read-only, gone
+    ├── OutOfMemory             1        one example alone does not fit; names it, and what would
     ├── Interrupted             130      Ctrl-C or SIGTERM, after a clean save
     ├── GateHeld                3        the verdict says hold where a gate was asked for
     └── InputError              2        what the user gave cannot be used
@@ -31,6 +32,10 @@ class NonFiniteLoss(TunesmithError):
 
 class StorageError(TunesmithError):
     """The disk refused a write; everything written before is whole."""
+
+
+class OutOfMemory(TunesmithError):
+    """The machine has too little memory, and no smaller micro-batch would help."""
 
 
 class Interrupted(TunesmithError):

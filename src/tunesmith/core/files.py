@@ -59,11 +59,16 @@ def storage_sentence(path: Path, error: OSError) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part."""
+    write_texts(path, [text])
+
+
+def write_texts(path: Path, texts: Iterable[str]) -> None:
+    """Write a file as `write_text` does, from its parts, of which one is held at a time."""
     temporary = path.with_name(f"{_TEMPORARY}{path.name}")
     with storage_errors(path):
         try:
             with open(temporary, "w", encoding="utf-8") as handle:
-                handle.write(text)
+                handle.writelines(texts)
                 handle.flush()
                 os.fsync(handle.fileno())
             os.replace(temporary, path)
@@ -80,8 +85,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_jsonl(path: Path, values: Iterable[Any]) -> None:
     """Write JSON lines atomically."""
-    lines = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values)
-    write_text(path, "".join(lines))
+    write_texts(
+        path, (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values)
+    )
 
 
 def append_jsonl(path: Path, value: Any) -> None:
@@ -98,13 +104,16 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path) -> list[Any]:
     """Read JSON lines; a last line cut short by a kill is left out."""
-    values = []
+    return list(iterate_jsonl(path))
+
+
+def iterate_jsonl(path: Path) -> Iterator[Any]:
+    """Read JSON lines as `read_jsonl` does, one at a time."""
     with open(path, encoding="utf-8") as handle:
         for line in handle:
             if not line.endswith("\n"):
                 break
-            values.append(json.loads(line))
-    return values
+            yield json.loads(line)
 
 
 @contextmanager

@@ -20,6 +20,11 @@ class SiteModel(Protocol):
         """Logits over the vocabulary, shape (S, V)."""
         ...
 
+    @property
+    def linear_head(self) -> tuple[Array, Array | None] | None:
+        """Weight (V, D) and bias (V) if logits are exactly that linear map of hidden states."""
+        ...
+
 
 class Objective(Protocol):
     """A loss over a batch. One file each in `objectives/`."""
@@ -39,6 +44,15 @@ class Batches(Protocol):
 
     def step(self, epoch: int, index: int) -> Sequence[Batch]:
         """The micro-batches of one optimiser step, as numpy arrays."""
+        ...
+
+    @property
+    def tokens_per_micro_batch(self) -> int:
+        """The most tokens of a micro-batch, unless a single example has more."""
+        ...
+
+    def within(self, tokens_per_micro_batch: int) -> Batches:
+        """The same steps in micro-batches of at most so many tokens."""
         ...
 
 

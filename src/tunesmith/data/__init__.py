@@ -1,16 +1,18 @@
-"""Floor 3: rows in, batches out (sources → formats → render → checks → split → pack → loader).
+"""Floor 3: rows in, batches out (sources → formats → render → checks → store → fates → loader).
 
-`prepare` does everything between the files and the tokens; `examine` is what it does to single
-rows; `PackedBatches` lays tokens into batches. No torch here: arrays are numpy, and the tokenizer
-is passed in.
+`prepare` does everything between the files and the tokens, of any size (`tokenised`); `examine` is
+what it does to single rows; `PackedBatches` lays tokens into batches. No torch here: arrays are
+numpy, and the tokenizer is passed in.
 """
 
 from __future__ import annotations
 
 from tunesmith.data.examine import Kept, examine
 from tunesmith.data.loader import PackedBatches
-from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.prepare import prepare
+from tunesmith.data.prepared import Prepared
 from tunesmith.data.render import Renderer
+from tunesmith.data.sequences import Sequences
 from tunesmith.data.show import show
 from tunesmith.data.split import content_hash
 from tunesmith.data.template import choose
@@ -20,6 +22,7 @@ __all__ = [
     "PackedBatches",
     "Prepared",
     "Renderer",
+    "Sequences",
     "choose",
     "content_hash",
     "examine",

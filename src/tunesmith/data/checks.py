@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.core.records import Example, Finding, Origin, Tokens
-from tunesmith.data.split import content_hash
+from tunesmith.core.records import Finding, Origin, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,9 @@ def untrained_end(parts: Sequence[Tokens], limits: Limits) -> str | None:
 
     The pieces of one document are read as one stretch; only its end has an end token.
     """
-    stops = np.fromiter(limits.stop_ids, dtype=np.int32)
     for stretch in _stretches(parts):
-        if not any(np.isin(run_N, stops).any() for run_N in stretch):
+        # From the last run back: where all is well, the end token is the last of all.
+        if not any(_ends(run_N, limits.stop_ids) for run_N in reversed(stretch)):
             return (
                 "No end token is learned after an answer of this example, so the model would not "
                 "learn to stop. Use a template that writes one: data.template."
@@ -82,22 +81,18 @@ def check(origin: Origin, parts: Sequence[Tokens], limits: Limits) -> Finding | 
     return None
 
 
-def in_both_splits(
-    training: Sequence[Example], validation: Sequence[Example]
-) -> list[Finding | None]:
-    """For each training row, a finding if its content also stands in the validation file."""
-    held = {content_hash(each.content): each.origin for each in reversed(validation)}
-    return [_twin(each, held.get(content_hash(each.content))) for each in training]
-
-
-def _twin(example: Example, other: Origin | None) -> Finding | None:
-    if other is None:
-        return None
+def in_both_splits(origin: Origin, other: Origin) -> Finding:
+    """The finding about a training row whose content stands in the validation file at `other`."""
     message = (
         f"The same example stands in the validation file at {other}: what was trained on cannot "
         "test the model. Remove one of the two."
     )
-    return Finding("in_both_splits", message, "drop", example.origin)
+    return Finding("in_both_splits", message, "drop", origin)
+
+
+def _ends(run_N: np.ndarray, stop_ids: Collection[int]) -> bool:
+    """Whether an end token is among the ids; the last is looked at first."""
+    return int(run_N[-1]) in stop_ids or not set(stop_ids).isdisjoint(run_N.tolist())
 
 
 def _stretches(parts: Sequence[Tokens]) -> list[list[np.ndarray]]:
@@ -105,7 +100,9 @@ def _stretches(parts: Sequence[Tokens]) -> list[list[np.ndarray]]:
     stretches: list[list[np.ndarray]] = []
     for part in parts:
         learned_N = part.weights_N > 0
-        borders = np.flatnonzero(np.diff(learned_N, prepend=False, append=False))
+        borders = (np.flatnonzero(learned_N[1:] != learned_N[:-1]) + 1).tolist()
+        borders = [0, *borders] if learned_N[:1].any() else borders
+        borders = [*borders, len(part)] if learned_N[-1:].any() else borders
         runs = [part.ids_N[a:b] for a, b in zip(borders[::2], borders[1::2], strict=True)]
         if part.part > 0 and stretches and learned_N[1:].all():
             stretches[-1] += runs

@@ -45,7 +45,7 @@ class Encoder:
         names = sorted(tokenizer.convert_ids_to_tokens(list(self.specials)), key=len, reverse=True)
         self._special_text = _any_of(names)
         self._spelled = _any_of([name for name in names if len(name) >= _SHORTEST_SPELLED])
-        self._prepends = self._ids("\na")[len(self._ids("\n")) :] != self._ids("a")
+        self._prepends = self.ids("\na")[len(self.ids("\n")) :] != self.ids("a")
 
     @property
     def end(self) -> int:
@@ -75,7 +75,7 @@ class Encoder:
 
     def whole(self, text: str) -> np.ndarray:
         """Ids of a text that begins a sequence (int32)."""
-        return np.array(self._ids(text), dtype=np.int32)
+        return np.array(self.ids(text), dtype=np.int32)
 
     def continuation(self, text: str) -> np.ndarray:
         """Ids of a text that goes on after other tokens (int32).
@@ -86,7 +86,7 @@ class Encoder:
         if not self._prepends:
             return self.whole(text)
         for anchor in _ANCHORS:
-            alone, joined = self._ids(anchor), self._ids(anchor + text)
+            alone, joined = self.ids(anchor), self.ids(anchor + text)
             if joined[: len(alone)] == alone:
                 return np.array(joined[len(alone) :], dtype=np.int32)
         return self.whole(text)
@@ -103,8 +103,9 @@ class Encoder:
         found = self._spelled.search(text)
         return None if found is None else found[0]
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text, without added special tokens."""
+        ids: list[int] = self.encodings([text])[0].ids
         return ids
 
 

@@ -65,8 +65,8 @@ def detect(rows: Iterable[Row]) -> Detected:
     for row in rows:
         read.append(understand(row))
         if isinstance(read[-1], Example):
-            extras[row.origin.path].update(_extra_fields(row.fields))
-    return Detected(read, [_unused(path, counts) for path, counts in extras.items() if counts])
+            extras[row.origin.path].update(extra_fields(row))
+    return Detected(read, [unused(path, counts) for path, counts in extras.items() if counts])
 
 
 def understand(row: Row) -> Example | Finding:
@@ -177,7 +177,9 @@ def _string(fields: Mapping[str, Any], name: str, where: str = "") -> str:
     return value
 
 
-def _extra_fields(fields: Mapping[str, Any]) -> set[str]:
+def extra_fields(row: Row) -> set[str]:
+    """The fields of an understood row that its format does not read."""
+    fields = row.fields
     extra = set(fields) - set(_format(fields).fields)
     if "messages" in fields:
         read = {"role", "content"}
@@ -185,7 +187,8 @@ def _extra_fields(fields: Mapping[str, Any]) -> set[str]:
     return extra
 
 
-def _unused(path: str, counts: Counter[str]) -> Finding:
+def unused(path: str, counts: Counter[str]) -> Finding:
+    """The warning that fields of a file are not used, from the rows that have each."""
     named = ", ".join(f'"{name}" ({rows} rows)' for name, rows in sorted(counts.items()))
     return Finding("extra_fields", f"{path}: these fields are not used: {named}.", "warn")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from tunesmith.core.batch import Batch
 from tunesmith.core.records import Tokens
 from tunesmith.core.seeds import derive
+from tunesmith.data.contexts import draw_together, find_contexts
 from tunesmith.data.pack import pack, within_budget
 
 
@@ -17,8 +19,9 @@ class PackedBatches:
     """Examples in a new order each epoch, `batch_size` of them to an optimiser step.
 
     The examples of a step are packed into micro-batches of at most `tokens_per_micro_batch`
-    tokens. With `shuffle` off the order of the examples is kept (a curriculum). The last step of
-    an epoch may be smaller.
+    tokens; with `share` those with a common prefix meet there and it is laid down once. With
+    `together` rows on one context are drawn into one step. With `shuffle` off the order of the
+    examples is kept (a curriculum). The last step of an epoch may be smaller.
     """
 
     def __init__(
@@ -29,12 +32,16 @@ class PackedBatches:
         tokens_per_micro_batch: int,
         seed: int,
         shuffle: bool = True,
+        share: bool = True,
+        together: bool = False,
     ) -> None:
         self._examples = examples
         self._batch_size = batch_size
         self._budget = tokens_per_micro_batch
         self._seed = seed
         self._shuffle = shuffle
+        self._share = share
+        self._groups = find_contexts(examples).groups if together and shuffle else ()
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     @property
@@ -42,16 +49,32 @@ class PackedBatches:
         """Optimiser steps in one pass over the examples."""
         return -(-len(self._examples) // self._batch_size)
 
+    @property
+    def tokens_per_micro_batch(self) -> int:
+        """The budget of a micro-batch in tokens."""
+        return self._budget
+
+    def within(self, tokens_per_micro_batch: int) -> PackedBatches:
+        """The same examples in the same order, in micro-batches of at most so many tokens."""
+        other = copy(self)
+        other._budget = tokens_per_micro_batch
+        return other
+
     def step(self, epoch: int, index: int) -> list[Batch]:
         """The micro-batches of step `index` of `epoch`, both counted from 0."""
         start = index * self._batch_size
         chosen = self._order(epoch)[start : start + self._batch_size]
         examples = [self._examples[int(i)] for i in chosen]
-        return [pack(run) for run in within_budget(examples, self._budget)]
+        return [
+            pack([examples[i] for i in run], self._share)
+            for run in within_budget(examples, self._budget, self._share)
+        ]
 
     def _draw_order(self, epoch: int) -> np.ndarray:
+        total = len(self._examples)
         if not self._shuffle:
-            return np.arange(len(self._examples))
-        return np.random.default_rng(derive(self._seed, "order", epoch)).permutation(
-            len(self._examples)
-        )
+            return np.arange(total)
+        random = np.random.default_rng(derive(self._seed, "order", epoch))
+        if not self._groups:
+            return random.permutation(total)
+        return draw_together(random, self._groups, total, self._batch_size)

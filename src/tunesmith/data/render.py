@@ -9,8 +9,10 @@ counted: for an answer everything between the generation prompt and the end toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from datetime import date
+from hashlib import sha256
+from importlib.metadata import version
 from itertools import islice
 from typing import Any, Literal
 
@@ -29,10 +31,11 @@ from tunesmith.core.records import (
     Text,
     Tokens,
 )
+from tunesmith.data.answers import Answers, Job, learning
 from tunesmith.data.documents import pieces
 from tunesmith.data.encode import Encoder
 from tunesmith.data.spelled import refuse_special_tokens
-from tunesmith.data.turns import ChatTemplate, Conversation, Refused
+from tunesmith.data.turns import ChatTemplate, Refused
 
 _CHUNK_ROWS = 256
 _CHUNK_CHARACTERS = 1_000_000
@@ -40,14 +43,6 @@ _CHUNK_CHARACTERS = 1_000_000
 
 Kind = Literal["sft", "text"]
 CompletionAs = Literal["chat", "plain"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """Texts to tokenise for one example, and what makes tokens of their encodings."""
-
-    texts: tuple[str, ...]
-    finish: Callable[[Sequence[Any]], list[Tokens]]
 
 
 class Renderer:
@@ -67,10 +62,29 @@ class Renderer:
         self.encoder = Encoder(tokenizer)
         self._chat = ChatTemplate(self.encoder, template)
         self.completion_as = completion_as
+        self._template = template
+        self._answers = Answers(self.encoder, self._chat.ending, self.stop_ids())
 
     @property
     def _plain(self) -> bool:
         return self.completion_as == "plain"
+
+    def identity(self) -> dict[str, Any]:
+        """All that the tokens of an example follow from besides the example, as JSON.
+
+        A template that writes the date gives other tokens tomorrow.
+        """
+        tokenizer = self.encoder.tokenizer
+        dated = "strftime_now" in self._template
+        return {
+            "tokenizer": sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
+            "special": {key: str(value) for key, value in tokenizer.special_tokens_map.items()},
+            "start": self.encoder.start,
+            "template": self._template,
+            "completion_as": self.completion_as,
+            "date": date.today().isoformat() if dated else None,
+            "versions": [version(package) for package in ("tokenizers", "transformers", "jinja2")],
+        }
 
     def stop_ids(self) -> tuple[int, ...]:
         """Ids that end an answer: the tokenizer's end token and the template's."""
@@ -125,7 +139,7 @@ class Renderer:
         self, chunk: Sequence[Example], kind: Kind, context: int
     ) -> Iterator[list[Tokens] | Finding]:
         jobs = [self._job(example, kind, context) for example in chunk]
-        texts = [text for job in jobs if isinstance(job, _Job) for text in job.texts]
+        texts = [text for job in jobs if isinstance(job, Job) for text in job.texts]
         # Where tokens stand in the text matters only for pieces, whose bytes are counted.
         pieces_too = kind == "text" or any(isinstance(each.content, Text) for each in chunk)
         encodings = iter(self.encoder.encodings(texts, offsets=pieces_too))
@@ -138,7 +152,7 @@ class Renderer:
             except Refused as refused:
                 yield _finding(refused, example.origin)
 
-    def _job(self, example: Example, kind: Kind, context: int) -> _Job | Finding:
+    def _job(self, example: Example, kind: Kind, context: int) -> Job | Finding:
         content, origin = example.content, example.origin
         try:
             refuse_special_tokens(content, self.encoder)
@@ -148,16 +162,16 @@ class Renderer:
                 if kind == "text":
                     joined = content.prompt + content.completion
                     return self._document(origin, joined, context, delimit=True)
-                return _Job((), lambda _: [self._completion(origin, content)])
+                return Job((), lambda _: [self._completion(origin, content)])
             if kind == "text":
                 whole = self._chat.text(_messages(content))
                 return self._document(origin, whole, context, delimit=False)
-            return self._answers(origin, self._chat.conversation(_messages(content)))
+            return self._answers.job(origin, self._chat.conversation(_messages(content)))
         except Refused as refused:
             return _finding(refused, origin)
 
-    def _document(self, origin: Origin, text: str, context: int, *, delimit: bool) -> _Job:
-        return _Job(
+    def _document(self, origin: Origin, text: str, context: int, *, delimit: bool) -> Job:
+        return Job(
             (text,),
             lambda encodings: pieces(
                 self.encoder, origin, text, encodings[0], context, delimit=delimit
@@ -173,61 +187,12 @@ class Renderer:
         answer_N = np.append(
             self.encoder.continuation(content.completion), np.int32(self.encoder.end)
         )
-        return _tokens(
+        return learning(
             origin,
             np.concatenate([opening_N, answer_N]),
             [(len(opening_N), len(opening_N) + len(answer_N))],
             self.encoder.byte_length(content.completion),
         )
-
-    def _answers(self, origin: Origin, conversation: Conversation) -> _Job:
-        turns = conversation.turns
-        earlier = tuple(turn.answered for turn in turns[:-1])
-        texts = (conversation.whole, *(turn.prompt for turn in turns), *earlier)
-
-        def finish(encodings: Sequence[Any]) -> list[Tokens]:
-            ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
-            whole_N, prompts = ids[0], ids[1 : 1 + len(turns)]
-            answered = [*ids[1 + len(turns) :], whole_N]
-            return self._lay_out(origin, conversation, whole_N, prompts, answered)
-
-        return _Job(texts, finish)
-
-    def _lay_out(
-        self,
-        origin: Origin,
-        conversation: Conversation,
-        whole_N: np.ndarray,
-        prompts: Sequence[np.ndarray],
-        answered: Sequence[np.ndarray],
-    ) -> list[Tokens]:
-        """One sequence if every prompt and answer is a token prefix of it, else one an answer."""
-        kept = [self._up_to_stop(ids_N) for ids_N in answered]
-        lengths = [self.encoder.byte_length(turn.learned) for turn in conversation.turns]
-        if all(_is_prefix(ids_N, whole_N) for ids_N in (*prompts, *kept)):
-            spans = [(len(p), len(k)) for p, k in zip(prompts, kept, strict=True)]
-            return [_tokens(origin, whole_N, spans, sum(lengths))]
-        parts = []
-        for part, (turn, prompt_N) in enumerate(zip(conversation.turns, prompts, strict=True)):
-            answer_N = self._up_to_stop(
-                self.encoder.continuation(turn.answered[len(turn.prompt) :])
-            )
-            ids_N = np.concatenate([prompt_N, answer_N])
-            span = (len(prompt_N), len(ids_N))
-            parts.append(_tokens(origin, ids_N, [span], lengths[part], part))
-        return parts
-
-    def _up_to_stop(self, ids_N: np.ndarray) -> np.ndarray:
-        """The ids up to and with the end token, without what the template writes behind it."""
-        kept_N = ids_N[: len(ids_N) - self._chat.ending.tokens]
-        if not len(kept_N) or int(kept_N[-1]) not in self.stop_ids():
-            raise Refused(
-                "no_end",
-                "The chat template does not end an answer of this conversation with its end "
-                "token, so the model would not learn to stop. Put {{ eos_token }} behind every "
-                "assistant content in the template, and give it with data.template.",
-            )
-        return kept_N
 
 
 def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
@@ -248,23 +213,6 @@ def _messages(content: Content) -> tuple[Message, ...]:
         return content.messages
     assert isinstance(content, Completion)
     return Message("user", content.prompt), Message("assistant", content.completion)
-
-
-def _is_prefix(short_N: np.ndarray, long_N: np.ndarray) -> bool:
-    return np.array_equal(short_N, long_N[: len(short_N)])
-
-
-def _tokens(
-    origin: Origin,
-    ids_N: np.ndarray,
-    spans: Sequence[tuple[int, int]],
-    learned_bytes: int,
-    part: int = 0,
-) -> Tokens:
-    weights_N = np.zeros(len(ids_N), dtype=np.float32)
-    for start, end in spans:
-        weights_N[start:end] = 1
-    return Tokens(origin, ids_N, weights_N, learned_bytes, part)
 
 
 def _finding(refused: Refused, origin: Origin) -> Finding:

@@ -7,41 +7,109 @@ JSON array, one object ``{"data": [...]}`` is an array in a wrapper, everything 
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Origin, Row
+from tunesmith.data.json_rows import FORMS, Placed, array, line_row, object_row, wrapped_array
 
 _ENDINGS = (".jsonl", ".json")
-_SHOWN = 60
-_FORMS = "Give a file of JSON lines (one object a line) or a JSON array of objects."
+_MARK = "\ufeff"
+_BLOCK_BYTES = 1 << 20
+_BLOCK_ITEMS = 1000
 
 
 def read(paths: Iterable[str]) -> list[Row]:
-    """All rows of the files, in order.
+    """All rows of the files, in order, at once; see `blocks` for what a row and an error are."""
+    return [placed.row for path in paths for block in blocks(path) for placed in block.rows()]
 
-    The origin of a row is the 1-based line on which its object starts, and in JSON arrays its
-    place there too; the path is kept as it was given. Blank lines are skipped and still counted.
 
-    Raises:
+def blocks(path: str) -> Iterator[Block]:
+    """The rows of one file, in order, a block at a time, and a block about a megabyte.
+
+    JSON lines are read as they are asked for, so the memory needed does not grow with the file; a
+    JSON array is held in memory. The origin of a row is the 1-based line on which its object
+    starts, and in JSON arrays its place there too; the path is kept as it was given. Blank lines
+    are skipped and still counted.
+
+    Raises (here, or where a block makes its rows):
         DataError: a file that is missing, a folder, empty, not UTF-8 or not JSON, or that holds
             something other than objects. The sentence names file and line.
     """
-    return [row for path in paths for row in read_file(path)]
+    with _open(path) as handle:
+        head = _next_lines(handle)
+        while not head.strip() and (more := _next_lines(handle)):
+            head += more
+        rest = handle.peek(1)
+        if _holds_lines(head, bool(rest)):
+            yield from _line_blocks(path, head, handle)
+        else:
+            yield from _whole(path, head + handle.read())
 
 
-def read_file(path: str) -> list[Row]:
-    """The rows of one file; see `read`."""
-    text = _decode(path, _bytes(path))
-    if not text.strip():
-        raise DataError(f"{path} is empty: it holds no rows. {_FORMS}")
-    rows = list(_rows(path, text))
-    if not rows:
-        raise DataError(f"{path} holds an empty list: there are no rows in it. {_FORMS}")
-    return rows
+def row_at(origin: Origin, start: int, size: int) -> Row:
+    """The row whose object stands in `size` bytes of its file from byte `start`.
+
+    Raises:
+        DataError: there is no such object any more.
+    """
+    with _open(origin.path) as handle:
+        handle.seek(start)
+        text = handle.read(size)
+    try:
+        return object_row(origin, json.loads(text.decode()))
+    except (ValueError, DataError):
+        raise DataError(changed(origin)) from None
+
+
+def changed(origin: Origin) -> str:
+    """The sentence about a row that is no longer what it was when its file was first read."""
+    return (
+        f"{origin}: the row is no longer what it was when the run read it, so the file was changed "
+        "meanwhile. Put it back, or start again with the file as it is now."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LineBlock:
+    """Whole lines of a JSON-lines file, not yet read: the first is line `line`, at byte `start`."""
+
+    path: str
+    line: int
+    start: int
+    data: bytes
+
+    def rows(self) -> Iterator[Placed]:
+        """The rows of the lines that are not blank."""
+        _decode(self.path, self.data, self.line, self.start)
+        start = self.start
+        # Not splitlines: JSON strings may hold U+2028 and others that it takes for line ends.
+        for number, data in enumerate(self.data.split(b"\n"), start=self.line):
+            line = data.decode()
+            if line.strip():
+                yield Placed(line_row(Origin(self.path, number), line), start, len(data))
+            start += len(data) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBlock:
+    """Some objects of a JSON array."""
+
+    placed: tuple[Placed, ...]
+
+    def rows(self) -> Iterator[Placed]:
+        """The objects."""
+        return iter(self.placed)
+
+
+Block = LineBlock | ItemBlock
 
 
 def require_distinct(paths: Iterable[str]) -> None:
@@ -63,6 +131,17 @@ def require_distinct(paths: Iterable[str]) -> None:
         seen[identity] = path
 
 
+def require_readable(paths: Iterable[str]) -> None:
+    """Raises DataError for the first path that cannot be opened or is no file; see `blocks`."""
+    for path in paths:
+        with _open(path) as handle:
+            if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+                raise DataError(
+                    f"{path} is a pipe or a device. Rows are read more than once, so save them in "
+                    "a file and name that."
+                )
+
+
 def _identity(file: Path) -> Hashable:
     """What two names of one file have in common, links included."""
     try:
@@ -72,10 +151,10 @@ def _identity(file: Path) -> Hashable:
     return found.st_dev, found.st_ino
 
 
-def _bytes(path: str) -> bytes:
+def _open(path: str) -> BufferedReader:
     file = Path(path)
     try:
-        return file.read_bytes()
+        return open(file, "rb")
     except FileNotFoundError:
         raise DataError(_missing(file)) from None
     except IsADirectoryError:
@@ -100,112 +179,71 @@ def _folder(folder: Path) -> str:
     return f"{folder} is a folder, not a data file; {hint}."
 
 
-def _decode(path: str, data: bytes) -> str:
+def _next_lines(handle: BufferedReader) -> bytes:
+    """About a megabyte, to the end of a line; empty at the end of the file."""
+    return handle.read(_BLOCK_BYTES) + handle.readline()
+
+
+def _holds_lines(head: bytes, more: bool) -> bool:
+    """Whether a file that begins with the whole lines `head` is certainly no array.
+
+    It is not if it begins with a brace and its first object ends on its line, with others behind
+    it (in `head`, or as there is `more`), or is broken there: only an object that goes on, or that
+    is alone, can be an array in a wrapper.
+    """
+    text = head.decode("utf-8", "ignore").removeprefix(_MARK).lstrip()
+    if text.startswith("["):
+        return False
+    first, _, others = text.partition("\n")
+    if not (more or others.strip()):
+        return False
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # The codec counts from behind the byte order mark when there is one.
-        offset = error.start + len(data) - len(error.object)
-        line = data.count(b"\n", 0, offset) + 1
-        raise DataError(
-            f"{path}:{line}: the file is not UTF-8: byte {data[offset]:#04x} at offset {offset} "
-            "cannot be decoded. Save the file as UTF-8."
-        ) from None
-
-
-def _rows(path: str, text: str) -> Iterator[Row]:
-    start = len(text) - len(text.lstrip())
-    if text[start] == "[":
-        return _array(path, text, start)
-    wrapped = _wrapped_array(text)
-    if wrapped is not None:
-        return _array(path, text, wrapped)
-    return _lines(path, text)
-
-
-def _lines(path: str, text: str) -> Iterator[Row]:
-    # Not splitlines: JSON strings may hold U+2028 and other characters that it takes for line ends.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            origin = Origin(path, number)
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(_not_json(origin, line.rstrip("\r"), error)) from None
-            yield _object(origin, value)
-
-
-def _array(path: str, text: str, start: int) -> Iterator[Row]:
-    """The objects of the JSON array that opens at `start`."""
-    decoder = json.JSONDecoder()
-    at, line, counted, index = _skip(text, start + 1), 1, 0, 0
-    while not text.startswith("]", at):
-        line, counted, index = line + text.count("\n", counted, at), at, index + 1
-        origin = Origin(path, line, index)
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            raise DataError(_not_json(origin, text[at:].split("\n", 1)[0], error)) from None
-        yield _object(origin, value)
-        at = _skip(text, end)
-        if text.startswith(",", at):
-            at = _skip(text, at + 1)
-        elif not text.startswith("]", at):
-            raise DataError(
-                f"{origin}: the list is broken after the object that starts here: a comma or a "
-                f"closing bracket should follow, not {_start(text[at:]) or 'the end of the file'}."
-            )
-
-
-def _wrapped_array(text: str) -> int | None:
-    """Where the array opens if the whole text is one object ``{"data": [...]}``, else None."""
-    try:
-        value = json.loads(text)
+        json.loads(first)
+    except json.JSONDecodeError as error:
+        return error.pos < len(first.rstrip())
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
-        return None
-    return _opening(text)
+        return True
+    return True
 
 
-def _opening(text: str) -> int | None:
-    """The position of the bracket that opens the value of the outermost key "data"."""
-    decoder = json.JSONDecoder()
-    at = _skip(text, text.index("{") + 1)
-    while not text.startswith("}", at):
-        key, at = decoder.raw_decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)
-        if key == "data" and text.startswith("[", at):
-            return at
-        at = _skip(text, decoder.raw_decode(text, at)[1])
-        if text.startswith(",", at):
-            at = _skip(text, at + 1)
-    return None
+def _line_blocks(path: str, head: bytes, handle: BufferedReader) -> Iterator[Block]:
+    line, start = 1, len(head) - len(head.removeprefix(_MARK.encode()))
+    data = head[start:]
+    while data:
+        yield LineBlock(path, line, start, data)
+        line, start = line + data.count(b"\n"), start + len(data)
+        data = _next_lines(handle)
 
 
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
-        at += 1
-    return at
+def _whole(path: str, data: bytes) -> Iterator[Block]:
+    """A file that may be an array, and must therefore be seen whole."""
+    mark = len(data) - len(data.removeprefix(_MARK.encode()))
+    text = _decode(path, data[mark:], 1, mark)
+    if not text.strip():
+        raise DataError(f"{path} is empty: it holds no rows. {FORMS}")
+    opening = len(text) - len(text.lstrip())
+    if text[opening] != "[":
+        wrapped = wrapped_array(text)
+        if wrapped is None:
+            yield LineBlock(path, 1, mark, data[mark:])
+            return
+        opening = wrapped
+    items = array(path, text, opening, mark)
+    empty = True
+    while placed := tuple(islice(items, _BLOCK_ITEMS)):
+        empty = False
+        yield ItemBlock(placed)
+    if empty:
+        raise DataError(f"{path} holds an empty list: there are no rows in it. {FORMS}")
 
 
-def _object(origin: Origin, value: Any) -> Row:
-    if not isinstance(value, dict):
-        received = _start(json.dumps(value, ensure_ascii=False))
+def _decode(path: str, data: bytes, line: int, start: int) -> str:
+    """The text of `data`, which stands in the file from `line` and byte `start` on."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line += data.count(b"\n", 0, error.start)
         raise DataError(
-            f"{origin}: a row must be a JSON object in braces; received {received}. {_FORMS}"
-        )
-    return Row(origin, value)
-
-
-def _not_json(origin: Origin, line: str, error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        column = f" (column {error.colno}: {error.msg})" if error.lineno == 1 else f" ({error.msg})"
-    else:
-        column = f" ({error})"
-    return f"{origin}: this is not JSON{column}; it begins {_start(line)}. {_FORMS}"
-
-
-def _start(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+            f"{path}:{line}: the file is not UTF-8: byte {data[error.start]:#04x} at offset "
+            f"{start + error.start} cannot be decoded. Save the file as UTF-8."
+        ) from None

@@ -4,12 +4,14 @@ checkpoints/step-00000120/
     manifest.json        sha256 of each file below
     state.json           plain numbers: step, best loss, …
     <group>.safetensors  one a group of tensors
+    best.safetensors     the best weights up to here, the same file in all that share them
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tunesmith.core.errors import CheckpointError
-from tunesmith.core.files import read_json, remove_partial, sha256, whole_folder, write_json
+from tunesmith.core.files import (
+    read_json,
+    remove_partial,
+    sha256,
+    storage_errors,
+    whole_folder,
+    write_json,
+)
 
 _MANIFEST = "manifest.json"
 _STATE = "state.json"
 _PREFIX = "step-"
+_BEST = "best.safetensors"
 
 Groups = Mapping[str, Mapping[str, torch.Tensor]]
 
@@ -33,7 +43,25 @@ class Checkpoint:
 
     step: int
     state: dict[str, Any]
-    groups: dict[str, dict[str, torch.Tensor]]
+    groups: Groups
+
+
+class _Files(Groups):
+    """Groups of tensors in a folder; each is read when it is asked for, and not kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = {
+            path.stem: path for path in folder.glob("*.safetensors") if path.name != _BEST
+        }
+
+    def __getitem__(self, name: str) -> dict[str, torch.Tensor]:
+        return load_file(self._paths[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 class Checkpoints:
@@ -57,6 +85,8 @@ class Checkpoints:
         with whole_folder(self._path(step)) as folder:
             for name, tensors in groups.items():
                 save_file(dict(tensors), folder / f"{name}.safetensors")
+            if self._best.exists():
+                _link(self._best, folder / _BEST)
             write_json(folder / _STATE, dict(state))
             files = sorted(path for path in folder.iterdir())
             write_json(folder / _MANIFEST, {path.name: sha256(path) for path in files})
@@ -64,10 +94,31 @@ class Checkpoints:
             shutil.rmtree(self._path(old))
 
     def forget_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps: a run that goes on from `step` makes its own."""
+        """Remove the checkpoints of later steps: a run that goes on from `step` makes its own.
+
+        The best weights are again those known at `step`.
+        """
         for later in self.steps():
             if later > step:
                 shutil.rmtree(self._path(later))
+        self._best.unlink(missing_ok=True)
+        if (known := self._path(step) / _BEST).exists():
+            _link(known, self._best)
+
+    def save_best(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Write the best weights so far; every checkpoint saved from now on holds them too.
+
+        They are kept on disk and not in memory, where they would cost as much as the weights.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        new = self._best.with_name(f"new-{_BEST}")
+        with storage_errors(self._best):
+            save_file(dict(tensors), new)
+            os.replace(new, self._best)
+
+    def load_best(self) -> dict[str, torch.Tensor]:
+        """What `save_best` wrote last."""
+        return load_file(self._best)
 
     def load(self, step: int | None = None) -> Checkpoint:
         """Read and verify the checkpoint of `step`, by default the newest.
@@ -85,8 +136,7 @@ class Checkpoints:
             )
         folder = self._path(step)
         self._verify(step, folder)
-        groups = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
-        return Checkpoint(step, read_json(folder / _STATE), groups)
+        return Checkpoint(step, read_json(folder / _STATE), _Files(folder))
 
     def _verify(self, step: int, folder: Path) -> None:
         try:
@@ -115,3 +165,15 @@ class Checkpoints:
 
     def _path(self, step: int) -> Path:
         return self._folder / f"{_PREFIX}{step:08d}"
+
+    @property
+    def _best(self) -> Path:
+        return self._folder / _BEST
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

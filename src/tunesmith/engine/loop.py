@@ -1,9 +1,11 @@
 """The loop. It owns time: steps, validation, checkpoints, stopping. One loop for every objective.
 
     for each step:   micro-batches → LossSum each → backward      (sums only)
-                     gradients ÷ the true count, once
-                     clip → learning rate → update
+                     gradients ÷ the true count, once → clip → update
                      validate?  checkpoint?  asked to stop?
+
+Where memory runs out, the step's gradients are dropped and it begins again with micro-batches of
+half the tokens, and so do all later ones.
 
 Every random draw depends on (seed, step) alone, and everything that must survive is in the
 checkpoint, so a resumed run is bitwise equal to an unbroken one.
@@ -21,21 +23,22 @@ import torch
 from torch import nn
 
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import Interrupted, NonFiniteLoss
+from tunesmith.core.errors import Interrupted, NonFiniteLoss, OutOfMemory
 from tunesmith.core.ports import Batches, Objective, SiteModel, Watcher
 from tunesmith.core.records import StepReport, Validation
 from tunesmith.core.seeds import derive
 from tunesmith.engine.checkpoints import Checkpoint, Checkpoints
-from tunesmith.engine.masters import Masters
-from tunesmith.engine.optimizers import (
-    OPTIMIZERS,
-    embedding_names,
-    load_state,
-    set_rate,
-    state_tensors,
+from tunesmith.engine.factored import NotFinite
+from tunesmith.engine.memory import (
+    give_back,
+    half_made,
+    is_out_of_memory,
+    no_room_for_update,
+    single_example,
 )
 from tunesmith.engine.schedules import rate
 from tunesmith.engine.stopping import StopRequest
+from tunesmith.engine.updates import UPDATES, Updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,22 @@ class Settings:
     validate_every: int
     patience: int
     keep_best: bool
+    memory: str = "normal"
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a run has come to; saved in each checkpoint as JSON."""
+    """What a run has come to; saved in each checkpoint as JSON.
+
+    `tokens_per_micro_batch` is set once memory ran out and the micro-batches became smaller.
+    """
 
     step: int = 0
     best_step: int = 0
     best_loss: float = math.inf
     stopped_early: bool = False
     validations: list[Validation] = field(default_factory=list)
+    tokens_per_micro_batch: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; an unset best loss is None."""
@@ -74,6 +82,7 @@ class Progress:
             "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
             "stopped_early": self.stopped_early,
             "validations": [[v.step, v.epoch, v.loss, v.best] for v in self.validations],
+            "tokens_per_micro_batch": self.tokens_per_micro_batch,
         }
 
     @staticmethod
@@ -85,6 +94,7 @@ class Progress:
             best_loss=math.inf if value["best_loss"] is None else value["best_loss"],
             stopped_early=value["stopped_early"],
             validations=[Validation(*entry) for entry in value["validations"]],
+            tokens_per_micro_batch=value["tokens_per_micro_batch"],
         )
 
 
@@ -102,7 +112,11 @@ class Loop:
         validate: Callable[[], float] | None,
         checkpoints: Checkpoints,
         watcher: Watcher,
+        take_up: Callable[[Batches, int], None] | None = None,
     ) -> None:
+        """`take_up` is told the batches and the steps done wherever a run goes on from a checkpoint
+        or with other micro-batches: what was derived from earlier ones is to be derived again.
+        """
         self._module = module
         self._model = model
         self._objective = objective
@@ -111,27 +125,27 @@ class Loop:
         self._validate = validate
         self._checkpoints = checkpoints
         self._watcher = watcher
-        self._masters = Masters(module.named_parameters())
-        self._optimizers = OPTIMIZERS[settings.optimizer](
-            self._masters.weights, embedding_names(module), settings.weight_decay
-        )
+        self._take_up = take_up or (lambda batches, done: None)
+        self._updates: Updates = UPDATES[settings.memory](module, settings)
         self._device = next(module.parameters()).device
         self._progress = Progress()
-        self._best: dict[str, torch.Tensor] = {}
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Take over weights, optimiser, best weights and progress."""
-        self._masters.load(checkpoint.groups["weights"])
-        load_state(self._optimizers, checkpoint.groups["optimizer"])
-        self._best = dict(checkpoint.groups.get("best", {}))
+        """Take over weights, optimiser and progress; forget what came later."""
+        self._updates.load_weights(checkpoint.groups["weights"])
+        self._updates.load_state(checkpoint.groups["optimizer"])
         self._progress = Progress.from_json(checkpoint.state)
+        self._checkpoints.forget_after(checkpoint.step)
+        if tokens := self._progress.tokens_per_micro_batch:
+            self._batches = self._batches.within(tokens)
+        self._take_up(self._batches, self._progress.step)
 
     def run(self, stop: StopRequest) -> Progress:
         """Train to the end and leave the best weights (or the last, by settings) in the model.
 
         Raises Interrupted after saving when `stop` is set, NonFiniteLoss before an update that
         would spoil the weights (or when the held-out loss shows that one did), StorageError when
-        a checkpoint cannot be written.
+        a checkpoint cannot be written, OutOfMemory where no smaller micro-batch would fit.
         """
         progress, settings = self._progress, self._settings
         self._watcher.training(settings.total_steps, progress.step)
@@ -149,35 +163,23 @@ class Loop:
                     f"Stopped by {stop.signal} after step {progress.step} of "
                     f"{settings.total_steps}. All work is saved; resume the run to go on."
                 )
-        if self._best:
-            self._masters.load(self._best)
+        if settings.keep_best and progress.best_step not in (0, progress.step):
+            self._updates.load_weights(self._checkpoints.load_best())
         return progress
 
     def _update(self, step: int) -> StepReport:
         """One optimiser step."""
         started = time.perf_counter()
-        settings, per_epoch = self._settings, self._batches.steps_per_epoch
+        settings = self._settings
         self._module.train()
-        batches = self._batches.step(step // per_epoch, step % per_epoch)
-        total, count = self._gradients(batches, step)
-        weights = list(self._masters.weights.values())
-        for weight in weights:
-            if weight.grad is not None:
-                weight.grad.div_(count)
-        norm = float(nn.utils.clip_grad_norm_(weights, settings.clip))
-        if not math.isfinite(norm):
-            raise NonFiniteLoss(_non_finite("The gradient", norm, step, batches))
         learning_rate = rate(
             settings.schedule, step, settings.total_steps, settings.warmup, settings.learning_rate
         )
-        set_rate(self._optimizers, learning_rate)
-        for optimizer in self._optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        self._masters.publish()
+        batches, total, count = self._gradients(step, learning_rate)
+        norm = self._finish(batches, step)
         return StepReport(
             step=step + 1,
-            epoch=(step + 1) / per_epoch,
+            epoch=(step + 1) / self._batches.steps_per_epoch,
             loss=total / count,
             grad_norm=norm,
             lr=learning_rate,
@@ -186,19 +188,77 @@ class Loop:
             seconds=time.perf_counter() - started,
         )
 
-    def _gradients(self, batches: Sequence[Batch], step: int) -> tuple[float, float]:
-        """Add up the gradients of all micro-batches; returns the loss sum and its count."""
-        total = count = 0.0
-        for micro, batch in enumerate(batches):
-            torch.manual_seed(derive(self._settings.seed, "dropout", step, micro))
-            loss = self._objective.loss(self._model, on_device(batch, self._device))
-            value = float(loss.sum.detach())
-            if not math.isfinite(value):
-                raise NonFiniteLoss(_non_finite("The loss", value, step, [batch]))
-            loss.sum.backward()
-            total += value
-            count += loss.count
-        return total, count
+    def _gradients(self, step: int, learning_rate: float) -> tuple[Sequence[Batch], float, float]:
+        """Backward passes of all micro-batches; returns them, the loss sum and its count.
+
+        If memory runs out, all of them begin again with smaller micro-batches.
+        """
+        while True:
+            per_epoch = self._batches.steps_per_epoch
+            batches = self._batches.step(step // per_epoch, step % per_epoch)
+            self._updates.begin(learning_rate)
+            total = count = 0.0
+            for micro, batch in enumerate(batches):
+                try:
+                    value, sites = self._backward(batch, step, micro, batch is batches[-1])
+                except Exception as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    failed = batch
+                    break
+                total += value
+                count += sites
+            else:
+                return batches, total, count
+            # The failed attempt's tensors are gone only now, with the error that held them.
+            self._narrow(failed, step)
+
+    def _backward(self, batch: Batch, step: int, micro: int, last: bool) -> tuple[float, float]:
+        """The loss sum and count of one micro-batch, its gradients added to the step's."""
+        torch.manual_seed(derive(self._settings.seed, "dropout", step, micro))
+        loss = self._objective.loss(self._model, on_device(batch, self._device))
+        value = float(loss.sum.detach())
+        if not math.isfinite(value):
+            raise NonFiniteLoss(_non_finite("The loss", value, step, [batch]))
+        try:
+            self._updates.backward(loss, last)
+        except NotFinite as error:
+            raise self._stopped(error, [batch], step) from None
+        return value, loss.count
+
+    def _finish(self, batches: Sequence[Batch], step: int) -> float:
+        """Update the weights; returns the norm of the gradient."""
+        try:
+            return self._updates.finish()
+        except NotFinite as error:
+            raise self._stopped(error, batches, step) from None
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(no_room_for_update(step)) from error
+
+    def _stopped(self, error: NotFinite, batches: Sequence[Batch], step: int) -> NonFiniteLoss:
+        made = self._updates.spoilt
+        return NonFiniteLoss(_non_finite("The gradient", error.norm, step, batches, made))
+
+    def _narrow(self, failed: Batch, step: int) -> None:
+        """Go on with micro-batches of half the tokens of the one that did not fit."""
+        self._updates.drop()
+        give_back()
+        tokens = min(self._batches.tokens_per_micro_batch, failed.tokens)
+        if self._updates.spoilt:
+            saved = self._checkpoints.steps()
+            raise OutOfMemory(half_made(step, saved[-1] if saved else 0, tokens))
+        if len(failed.origins) == 1:
+            raise OutOfMemory(single_example(failed, step))
+        self._batches = self._batches.within(tokens // 2)
+        self._progress.tokens_per_micro_batch = tokens // 2
+        self._take_up(self._batches, step)
+        self._watcher.note(
+            f"Memory ran out at step {step + 1} with {failed.tokens} tokens at once. The step was "
+            f"begun again with at most {tokens // 2}, which changes no result; so will all later "
+            "ones."
+        )
 
     def _measure(self, loss: float) -> None:
         """Note a held-out loss; keep the weights if it is the best; stop if none was for long."""
@@ -215,18 +275,13 @@ class Loop:
         if best:
             progress.best_loss, progress.best_step = loss, progress.step
             if settings.keep_best:
-                self._best = self._masters.snapshot()
+                self._checkpoints.save_best(self._updates.weights())
         since_best = [v for v in progress.validations if v.step > progress.best_step]
         progress.stopped_early = 0 < settings.patience <= len(since_best)
         self._watcher.validated(validation)
 
     def _save(self) -> None:
-        groups: dict[str, dict[str, torch.Tensor]] = {
-            "weights": self._masters.snapshot(),
-            "optimizer": state_tensors(self._optimizers),
-        }
-        if self._best:
-            groups["best"] = self._best
+        groups = {"weights": self._updates.weights(), "optimizer": self._updates.state()}
         self._checkpoints.save(self._progress.step, self._progress.to_json(), groups)
 
 
@@ -237,11 +292,18 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     return replace(batch, **tensors)  # type: ignore[arg-type]  # arrays only
 
 
-def _non_finite(what: str, value: float, step: int, batches: Sequence[Batch]) -> str:
+def _non_finite(
+    what: str, value: float, step: int, batches: Sequence[Batch], made_in_part: bool = False
+) -> str:
     origins = [str(origin) for batch in batches for origin in batch.origins]
     shown = ", ".join(origins[:8]) + (f" and {len(origins) - 8} more" if len(origins) > 8 else "")
+    outcome = (
+        "and engine.memory=low had made a part of the update, so the weights in memory are thrown "
+        "away; the last checkpoint is whole"
+        if made_in_part
+        else f"so the update was not made and the weights are still those of step {step}"
+    )
     return (
-        f"{what} became {value} at step {step + 1}, so the update was not made and the weights are "
-        f"still those of step {step}. The rows of this batch: {shown}. Look at them, or lower "
-        "engine.learning_rate."
+        f"{what} became {value} at step {step + 1}, {outcome}. The rows of this batch: {shown}. "
+        "Look at them, or lower engine.learning_rate."
     )

@@ -42,10 +42,6 @@ class Masters:
                 self.weights[name].copy_(tensor)
         self.publish()
 
-    def snapshot(self) -> dict[str, torch.Tensor]:
-        """A copy of the masters, by name."""
-        return {name: master.detach().clone() for name, master in self.weights.items()}
-
 
 def _master_of(weight: nn.Parameter) -> nn.Parameter:
     master = nn.Parameter(weight.detach().float().clone())

@@ -6,25 +6,27 @@ leave embeddings, norms and biases to AdamW.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
+
+from tunesmith.engine.factored import BETAS, EPSILON, FactoredAdamW
 
 Weights = Mapping[str, nn.Parameter]
 
 
 def adamw(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
     """AdamW (Loshchilov and Hutter 2019). Matrices decay; biases and norm weights do not."""
-    decayed = [weight for weight in weights.values() if weight.ndim >= 2]
-    free = [weight for weight in weights.values() if weight.ndim < 2]
-    groups = [
-        {"params": params, "weight_decay": decay}
-        for params, decay in ((decayed, weight_decay), (free, 0.0))
-        if params
-    ]
-    return [AdamW(groups, lr=0.0, betas=(0.9, 0.95), eps=1e-8, fused=True)]
+    groups = _by_decay(weights, weight_decay)
+    return [AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=True)]
+
+
+def adamw_factored(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
+    """AdamW that remembers 2 bytes a weight instead of 8. See `factored`."""
+    return [FactoredAdamW(_by_decay(weights, weight_decay))]
 
 
 def muon(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
@@ -41,8 +43,20 @@ def muon(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Op
     return [matrices, *(adamw(rest, embeddings, weight_decay) if rest else [])]
 
 
+def _by_decay(weights: Weights, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: matrices decay; biases and norm weights do not."""
+    decayed = [weight for weight in weights.values() if weight.ndim >= 2]
+    free = [weight for weight in weights.values() if weight.ndim < 2]
+    return [
+        {"params": params, "weight_decay": decay}
+        for params, decay in ((decayed, weight_decay), (free, 0.0))
+        if params
+    ]
+
+
 OPTIMIZERS: dict[str, Callable[[Weights, set[str], float], list[Optimizer]]] = {
     "adamw": adamw,
+    "adamw_factored": adamw_factored,
     "muon": muon,
 }
 
@@ -65,18 +79,24 @@ def state_tensors(optimizers: Iterable[Optimizer]) -> dict[str, torch.Tensor]:
     return {
         f"{position}.{index}.{name}": value.contiguous()
         for position, optimizer in enumerate(optimizers)
-        for index, values in optimizer.state_dict()["state"].items()
-        for name, value in values.items()
+        for index, weight in enumerate(_parameters(optimizer))
+        for name, value in optimizer.state.get(weight, {}).items()
     }
 
 
-def load_state(optimizers: Iterable[Optimizer], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put back what `state_tensors` gave."""
-    for position, optimizer in enumerate(optimizers):
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in tensors.items():
-            owner, index, name = key.split(".", 2)
-            if int(owner) == position:
-                state.setdefault(int(index), {})[name] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+def load_state(optimizers: Sequence[Optimizer], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put back what `state_tensors` gave, each tensor in its own type.
+
+    (torch's own `load_state_dict` casts it to the type of the weight.)
+    """
+    weights = [_parameters(optimizer) for optimizer in optimizers]
+    for optimizer in optimizers:
+        optimizer.state.clear()
+    for key, value in tensors.items():
+        position, index, name = key.split(".", 2)
+        weight = weights[int(position)][int(index)]
+        optimizers[int(position)].state[weight][name] = value.to(weight.device)
+
+
+def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]

@@ -34,12 +34,13 @@ def render(
     ledger: Mapping[str, Any],
     recipe_text: str,
     environment: Mapping[str, Any],
+    plan: Mapping[str, Any],
 ) -> str:
     """The whole page as HTML.
 
     `verdict` has the keys of `verdict.json`; `metrics` are the lines of `metrics.jsonl`; `ledger`
-    has rows_in, trained, held_out and dropped by reason; `recipe_text` is shown as it is. All text
-    is escaped.
+    has rows_in, trained, held_out and dropped by reason; `recipe_text` is shown as it is; `plan`
+    has the keys of `plan.json`. All text is escaped.
     """
     pairs = _pairs(measured)
     steps = [line for line in metrics if "loss" in line and "lr" in line]
@@ -50,6 +51,8 @@ def render(
         loss_chart=_loss_chart(steps, measured),
         rate_chart=_rate_chart(steps),
         training=_training(steps),
+        planned=_planned(plan),
+        paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
         samples=pairs[:_SAMPLES],
         failures=[pair for pair in pairs[_SAMPLES:] if failed(pair[1])][:_FAILURES],
@@ -109,6 +112,24 @@ def _loss_chart(steps: Sequence[Mapping[str, Any]], measured: Measured) -> str:
 def _rate_chart(steps: Sequence[Mapping[str, Any]]) -> str:
     rates = thinned([(line["step"], line["lr"]) for line in steps])
     return line_chart([Series(rates, "rate")], 360, 250, "Learning rate at each step")
+
+
+_PLANNED = {
+    "training_seconds": ("Training time", "s", 1.0),
+    "tokens": ("Tokens computed", "tokens", 1.0),
+    "tokens_per_second": ("Speed", "tokens a second", 1.0),
+    "peak_memory_bytes": ("Peak memory", "GB", 1e9),
+}
+
+
+def _planned(plan: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What was planned beside what was measured, as (name, planned, measured); in units."""
+    predicted, measured = plan.get("predicted", {}), plan.get("measured", {})
+    return [
+        (name, f"{number(predicted[key] / one)} {unit}", f"{number(measured[key] / one)} {unit}")
+        for key, (name, unit, one) in _PLANNED.items()
+        if key in predicted and key in measured
+    ]
 
 
 def _training(steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -1,43 +1,63 @@
 """From a Batch to hidden states at its sites: the packed path, and padded paths for other models.
 
 Both compute the same numbers; `choose_forward` takes the packed path only for a model that has just
-shown, on a small probe, that it then gives the logits of its own code and attention.
+shown, on a small probe, that it then gives the logits of its own code and attention. Where it does
+not, `reason` says why, in a sentence for the user.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from tunesmith.core.batch import Batch, Segment
+from tunesmith.core.batch import ROOT, Batch, Segment
 from tunesmith.core.errors import Unsupported
 from tunesmith.models import attention
+from tunesmith.models.layout import Layout
+
+LinearHead = tuple[torch.Tensor, torch.Tensor | None]
 
 # Returned as it is by transformers' mask code (it is four-dimensional already) and read by nobody:
 # the layout says who attends to whom. Without it a (T, T) mask would be built and thrown away.
 _NO_MASK = (1, 1, 1, 1)
 
+_SIZES = 64
+"""T is filled up to a multiple of this many tokens."""
+
 
 class PackedForward:
-    """All segments in one row of length T; attention runs inside segments only."""
+    """All segments in one row of length T; attention runs inside segments and to their ancestors.
+
+    `shares` says that a prefix shared by several sequences is computed once.
+    """
 
     name = "packed"
+    shares = True
+    reason = ""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._body = model.base_model
-        self._head = model.get_output_embeddings()
+        self._head = _Head(model)
+
+    def with_body(self, body: nn.Module) -> PackedForward:
+        """The same path through another body, as one that leaves out layers."""
+        other = copy(self)
+        other._body = body
+        return other
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
+        batch = evened(batch)
         hidden = self._body(
             input_ids=batch.tokens_T[None],
             position_ids=batch.positions_T[None],
             attention_mask=torch.zeros(_NO_MASK, device=batch.tokens_T.device),
             use_cache=False,
-            segment_layout=attention.Layout(batch.segments),
+            segment_layout=Layout(batch.segments),
         ).last_hidden_state
         return hidden[0].index_select(0, batch.sites_S)
 
@@ -45,31 +65,63 @@ class PackedForward:
         """Logits, shape (S, V)."""
         return self._head(hidden_SD)
 
+    @property
+    def linear_head(self) -> LinearHead | None:
+        """Weight and bias, where the head is nothing but that linear map."""
+        return self._head.parts
+
+
+def evened(batch: Batch) -> Batch:
+    """The batch with a segment behind its last that fills T up to a multiple of 64.
+
+    Nobody attends to it and no site reads it. Libraries make code for each size they meet, and
+    keep it (oneDNN 30 MB for a new T in bfloat16), so few sizes are faster and smaller than many.
+    """
+    more = -batch.tokens % _SIZES
+    if not more:
+        return batch
+    positions_T = torch.arange(more, device=batch.positions_T.device)
+    return replace(
+        batch,
+        tokens_T=torch.cat([batch.tokens_T, torch.zeros_like(positions_T)]),
+        positions_T=torch.cat([batch.positions_T, positions_T]),
+        segments=(*batch.segments, Segment(batch.tokens, batch.tokens + more)),
+    )
+
 
 class PaddedForward:
-    """One row a segment, padded on the right: for models that do not call our attention."""
+    """One row a path of segments, padded on the right: for models that do not call our attention.
+
+    A shared prefix is computed in every row that it begins.
+    """
 
     name = "padded"
+    shares = False
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, reason: str = "") -> None:
+        self.reason = reason
         self._body = model.base_model
-        self._head = model.get_output_embeddings()
+        self._head = _Head(model)
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
-        rows, columns, mask = _grid(batch)
-        tokens = torch.zeros_like(mask, dtype=torch.long)
-        positions = torch.zeros_like(tokens)
-        tokens[rows, columns] = batch.tokens_T
-        positions[rows, columns] = batch.positions_T
+        grid = _Grid(batch)
         hidden = self._body(
-            input_ids=tokens, position_ids=positions, attention_mask=mask.long(), use_cache=False
+            input_ids=grid.spread(batch.tokens_T),
+            position_ids=grid.spread(batch.positions_T),
+            attention_mask=grid.mask.long(),
+            use_cache=False,
         ).last_hidden_state
-        return hidden[rows, columns].index_select(0, batch.sites_S)
+        return grid.at_sites(hidden)
 
     def head(self, hidden_SD: torch.Tensor) -> torch.Tensor:
         """Logits, shape (S, V)."""
         return self._head(hidden_SD)
+
+    @property
+    def linear_head(self) -> LinearHead | None:
+        """Weight and bias, where the head is nothing but that linear map."""
+        return self._head.parts
 
 
 class FullLogitsForward(PaddedForward):
@@ -81,32 +133,82 @@ class FullLogitsForward(PaddedForward):
 
     name = "full logits"
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, reason: str = "") -> None:
+        self.reason = reason
         self._model = model
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """The model's own logits at the sites, shape (S, V)."""
-        rows, columns, mask = _grid(batch)
-        tokens = torch.zeros_like(mask, dtype=torch.long)
-        tokens[rows, columns] = batch.tokens_T
-        logits = self._model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
-        return logits[rows, columns].index_select(0, batch.sites_S)
+        grid = _Grid(batch)
+        logits = self._model(
+            input_ids=grid.spread(batch.tokens_T),
+            attention_mask=grid.mask.long(),
+            use_cache=False,
+        ).logits
+        return grid.at_sites(logits)
 
     def head(self, hidden_SD: torch.Tensor) -> torch.Tensor:
         """The identity: `hidden_SD` holds logits already."""
         return hidden_SD
 
+    @property
+    def linear_head(self) -> None:
+        """None: what passes as hidden states are logits already."""
+        return None
+
+
+# What a module keeps hooks in: calling its weight by itself would pass them over.
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
 
 Forward = PackedForward | PaddedForward | FullLogitsForward
 
 
-def choose_forward(model: PreTrainedModel) -> Forward:
-    """The fastest path that gives this model's own logits on a probe of two short segments.
+class _Head:
+    """The vocabulary head of a model: linear, then scaled and capped as its configuration says."""
 
-    A model whose packed path does not reach them (capped scores, attention sinks) gets its own
-    attention back. Raises Unsupported for a model that lets a token attend to later ones.
+    def __init__(self, model: PreTrainedModel) -> None:
+        config = model.config.get_text_config()
+        self.linear: nn.Module = model.get_output_embeddings()
+        self.scale = getattr(config, "logit_scale", None) or 1 / getattr(
+            config, "logits_scaling", 1.0
+        )
+        self.cap: float | None = getattr(config, "final_logit_softcapping", None)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether logits are the linear layer's own output."""
+        return self.scale == 1 and self.cap is None
+
+    @property
+    def parts(self) -> LinearHead | None:
+        """Weight and bias of a plain linear head: no adapter, no hook, no scale and no cap."""
+        layer = self.linear
+        hooked = any(getattr(layer, hooks) for hooks in _HOOKS)
+        if type(layer) is not nn.Linear or hooked or not self.is_linear:
+            return None
+        return layer.weight, layer.bias
+
+    def __call__(self, hidden_SD: torch.Tensor) -> torch.Tensor:
+        logits_SV: torch.Tensor = self.linear(hidden_SD)
+        if self.scale != 1:
+            logits_SV = logits_SV * self.scale
+        if self.cap is not None:
+            logits_SV = torch.tanh(logits_SV / self.cap) * self.cap
+        return logits_SV
+
+
+def choose_forward(model: PreTrainedModel) -> Forward:
+    """The fastest path that gives this model's own logits on a probe of a few short segments.
+
+    A model whose packed path does not reach them (attention sinks, attention of its own) gets its
+    own attention back. Raises Unsupported for a model that lets a token attend to later ones.
     """
-    batch = _probe(_vocab_size(model), model.device)
+    batch = probe(model)
     training = model.training
     model.eval()
     try:
@@ -119,29 +221,38 @@ def choose_forward(model: PreTrainedModel) -> Forward:
 
 
 def _first_equal(model: PreTrainedModel, batch: Batch, wanted: torch.Tensor) -> Forward:
-    if not _has_plain_head(model):
-        return FullLogitsForward(model)
+    family = type(model).__name__
+    if not isinstance(model.get_output_embeddings(), nn.Linear):
+        return FullLogitsForward(
+            model, f"{family} runs whole and in padded rows: its logits come from no linear layer."
+        )
     own = model.config._attn_implementation
+    wrong = "its attention is code of its own, which cannot be exchanged"
     if attention.switch(model):
-        if _gives(PackedForward(model), batch, wanted):
-            return PackedForward(model)
+        packed = PackedForward(model)
+        wrong = _wrong(packed, batch, wanted)
+        if not wrong:
+            return packed
         model.set_attn_implementation(own)
-    padded = PaddedForward(model)
-    return padded if _gives(padded, batch, wanted) else FullLogitsForward(model)
+    padded = PaddedForward(model, f"{family} runs in padded rows: {wrong}.")
+    if not _wrong(padded, batch, wanted):
+        return padded
+    return FullLogitsForward(
+        model,
+        f"{family} runs whole and in padded rows: its logits are more than a linear layer over "
+        "the last hidden state.",
+    )
 
 
-def _has_plain_head(model: PreTrainedModel) -> bool:
-    """Whether logits may be linear in the hidden state. A cap hides on a probe of small logits."""
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return isinstance(model.get_output_embeddings(), nn.Linear) and cap is None
-
-
-def _gives(path: Forward, batch: Batch, wanted: torch.Tensor) -> bool:
+def _wrong(path: Forward, batch: Batch, wanted: torch.Tensor) -> str:
+    """What keeps `path` from giving the logits `wanted`; empty where it gives them."""
     try:
         logits = _logits(path, batch)
-    except Unsupported:  # our attention refuses what it does not compute
-        return False
-    return _close(logits, wanted)
+    except Unsupported as refused:
+        return str(refused)
+    if _close(logits, wanted):
+        return ""
+    return "on a probe of a few tokens the packed path did not give its own logits"
 
 
 def _require_causal(model: PreTrainedModel, batch: Batch, wanted: torch.Tensor) -> None:
@@ -169,28 +280,69 @@ def _close(left: torch.Tensor, right: torch.Tensor) -> bool:
     return torch.allclose(left.float(), right.float(), atol=absolute, rtol=1e-3)
 
 
-def _probe(vocab_size: int, device: torch.device) -> Batch:
-    """Two segments of 7 and 5 tokens: attention across them would change the second's logits."""
-    tokens = torch.arange(12, device=device) * 31 % vocab_size
-    positions = torch.cat([torch.arange(7), torch.arange(5)]).to(device)
-    sites = torch.arange(12, device=device)
+def probe(model: PreTrainedModel) -> Batch:
+    """A prefix of 7 tokens with branches of 4 and 3, and 5 tokens alone: all that a layout can say.
+
+    Attention across branches or roots would change logits, and so would a prefix not seen.
+    """
+    device = model.device
+    segments = (Segment(0, 7), Segment(7, 11, 0), Segment(11, 14, 0), Segment(14, 19))
+    total = segments[-1].end
+    positions = [*range(11), *range(7, 10), *range(5)]
+    sites = torch.arange(total, device=device)
     return Batch(
-        tokens_T=tokens,
-        positions_T=positions,
-        segments=(Segment(0, 7), Segment(7, 12)),
+        tokens_T=sites * 31 % _vocab_size(model),
+        positions_T=torch.tensor(positions, device=device),
+        segments=segments,
         sites_S=sites,
         targets_S=sites,
-        weights_S=torch.ones(12, device=device),
+        weights_S=torch.ones(total, device=device),
         owner_S=sites,
         origins=(),
     )
 
 
-def _grid(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Where each token of T goes in a (segments, longest) grid, and the mask of used cells."""
-    device = batch.tokens_T.device
-    lengths = torch.tensor([s.end - s.start for s in batch.segments], device=device)
-    columns = torch.cat([torch.arange(int(length), device=device) for length in lengths])
-    rows = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths)
-    mask = torch.arange(int(lengths.max()), device=device)[None] < lengths[:, None]
-    return rows, columns, mask
+class _Grid:
+    """A batch as rows padded on the right, one for each path from a root to a leaf.
+
+    The tokens of a segment with several paths below it stand in several rows, and their hidden
+    states are the same in each: a site is read from the first.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        device = batch.tokens_T.device
+        paths = [_path(batch.segments, leaf) for leaf in _leaves(batch.segments)]
+        indices = [
+            torch.cat([torch.arange(s.start, s.end) for s in (batch.segments[i] for i in path)])
+            for path in paths
+        ]
+        self._index = torch.nn.utils.rnn.pad_sequence(indices, batch_first=True).to(device)
+        lengths = torch.tensor([len(index) for index in indices], device=device)
+        self.mask = torch.arange(self._index.shape[1], device=device)[None] < lengths[:, None]
+        rows = torch.empty(batch.tokens, dtype=torch.long, device=device)
+        for row, index in reversed(list(enumerate(indices))):
+            rows[index.to(device)] = row
+        self._rows = rows.index_select(0, batch.sites_S)
+        self._columns = batch.positions_T.index_select(0, batch.sites_S)
+
+    def spread(self, values_T: torch.Tensor) -> torch.Tensor:
+        """Values of the tokens in their cells, 0 elsewhere; shape (rows, longest)."""
+        return values_T[self._index] * self.mask
+
+    def at_sites(self, values: torch.Tensor) -> torch.Tensor:
+        """(rows, longest, …) at the batch's sites, shape (S, …)."""
+        return values[self._rows, self._columns]
+
+
+def _leaves(segments: tuple[Segment, ...]) -> list[int]:
+    """The segments that are nobody's parent."""
+    parents = {segment.parent for segment in segments}
+    return [place for place in range(len(segments)) if place not in parents]
+
+
+def _path(segments: tuple[Segment, ...], place: int) -> list[int]:
+    """Segments from the root to `place`."""
+    path = [place]
+    while segments[path[-1]].parent != ROOT:
+        path.append(segments[path[-1]].parent)
+    return path[::-1]

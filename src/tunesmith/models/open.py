@@ -29,6 +29,7 @@ from transformers.utils import logging as transformers_logging
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.core.seeds import derive
 from tunesmith.models.forward import Forward, choose_forward
+from tunesmith.models.fused import fuse
 from tunesmith.models.hub import fetch, reason
 from tunesmith.models.seeding import seeded
 
@@ -154,6 +155,7 @@ def open_base(
     else:
         model = load_weights(described.location, dtype)
     model = model.to(device).eval()
+    fuse(model)
     return Base(described, model, choose_forward(model))
 
 

@@ -15,37 +15,45 @@ from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.ports import SiteModel
+from tunesmith.objectives.linear_head import weighted_nll
 
-# Sites per call of the head: bounds the memory of the logits to CHUNK × V.
-CHUNK = 2048
+# Sites per call of a head that is more than a linear map: bounds the memory of the logits.
+CHUNK = 1024
 
 
 class CrossEntropy:
-    """Shapes: sites S, vocabulary V; logits exist for at most CHUNK sites at a time.
+    """Shapes: sites S, vocabulary V; logits exist for one chunk of sites at a time.
 
-    With more sites than that the logits of each chunk are made again in the backward pass.
+    A linear head takes the path of `linear_head`. For any other the logits of each chunk are made
+    again in the backward pass.
     """
 
     def loss(self, model: SiteModel, batch: Batch) -> LossSum:
         """The weighted sum of negative log likelihoods in nats, and the sum of weights."""
         hidden_SD = model.hidden_at_sites(batch)
-        count = float(batch.weights_S.sum())
-        if len(hidden_SD) <= CHUNK:
-            nll = _weighted_nll(model, hidden_SD, batch.targets_S, batch.weights_S)
-            return LossSum(sum=nll, count=count)
-        total = hidden_SD.new_zeros((), dtype=torch.float32)
-        for start in range(0, len(hidden_SD), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            total = total + checkpoint(
-                _weighted_nll,
-                model,
-                hidden_SD[chunk],
-                batch.targets_S[chunk],
-                batch.weights_S[chunk],
-                use_reentrant=False,
-                preserve_rng_state=False,
-            )
-        return LossSum(sum=total, count=count)
+        head = model.linear_head
+        if head is None:
+            nll = _through_any_head(model, hidden_SD, batch.targets_S, batch.weights_S)
+        else:
+            nll = weighted_nll(hidden_SD, head, batch.targets_S, batch.weights_S)
+        return LossSum(sum=nll, count=float(batch.weights_S.sum()))
+
+
+def _through_any_head(
+    model: SiteModel, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor
+) -> torch.Tensor:
+    total = hidden_SD.new_zeros((), dtype=torch.float32)
+    for start in range(0, len(hidden_SD), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        total = total + checkpoint(
+            _weighted_nll,
+            model,
+            hidden_SD[chunk],
+            targets_S[chunk],
+            weights_S[chunk],
+            use_reentrant=False,
+        )
+    return total
 
 
 def _weighted_nll(

@@ -43,13 +43,13 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
 
 def _resolve_model(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     method = recipe.model.method
-    for key, owner, choice in (
-        ("model.rank", "lora", defaults.rank(facts)),
-        ("model.alpha", "lora", defaults.alpha()),
-        ("model.layers", "last_layers", defaults.layers(facts)),
+    for key, owners, choice in (
+        ("model.rank", ("lora",), defaults.rank(facts)),
+        ("model.alpha", ("lora",), defaults.alpha()),
+        ("model.layers", ("last_layers", "lora"), defaults.layers(facts, method)),
     ):
         value, reason = choice
-        choices.pick(key, (value, reason if method == owner else f"not used by method {method}"))
+        choices.pick(key, (value, reason if method in owners else f"not used by method {method}"))
     choices.pick("model.dtype", defaults.dtype(facts))
 
 
@@ -59,6 +59,7 @@ def _resolve_data(choices: _Choices, facts: Facts, recipe: Recipe) -> int:
     choices.pick("data.template", (AUTO, "the template of the base's own tokenizer"))
     choices.pick("data.completion_as", defaults.completion_as(facts))
     choices.pick("data.validation_share", defaults.validation_share(facts, has_file))
+    choices.pick("data.together", defaults.together(facts, recipe.data.shuffle))
     return choices.pick("data.context", defaults.context(facts))
 
 
@@ -71,9 +72,10 @@ def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     steps = min(steps, max_steps or steps)
     context = choices.value("data.context")
     for key, choice in (
-        ("optimizer", defaults.optimizer()),
+        ("optimizer", defaults.optimizer(recipe.engine.memory)),
         ("learning_rate", defaults.learning_rate(facts, method)),
         ("tokens_per_micro_batch", defaults.tokens_per_micro_batch(facts, context)),
+        ("activation_checkpointing", defaults.activation_checkpointing()),
         ("schedule", defaults.schedule()),
         ("warmup", defaults.warmup(facts, steps)),
         ("weight_decay", defaults.weight_decay(facts, method)),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.files import read_jsonl
+from tunesmith.core.files import iterate_jsonl
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Example
 from tunesmith.data import content_hash
@@ -71,8 +71,12 @@ class _Rows:
 
 def _refuse_trained(run: Run, examples: Sequence[Example], data: Path) -> None:
     """Raises DataError if any row is word for word one that the run was trained on."""
-    lines = read_jsonl(run.folder.ledger_rows)
-    trained = {line["content"]: line["origin"] for line in lines if line["outcome"] == "trained"}
+    hashes = {content_hash(example.content) for example in examples}
+    trained = {
+        line["content"]: line["origin"]
+        for line in iterate_jsonl(run.folder.ledger_rows)
+        if line["outcome"] == "trained" and line["content"] in hashes
+    }
     twins = [example for example in examples if content_hash(example.content) in trained]
     if twins:
         first = twins[0]

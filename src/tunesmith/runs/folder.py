@@ -94,7 +94,7 @@ class RunFolder:
             raise RunFolderError(
                 f"The run folder {self.path} exists already and holds {kind}. {advice}"
             )
-        parent = self._disk()
+        parent = self.disk()
         try:
             probe = parent / f".{self.path.name}.probe"
             probe.mkdir(exist_ok=True)
@@ -104,7 +104,7 @@ class RunFolder:
 
     def require_room(self, needed_bytes: int) -> None:
         """Raises RunFolderError if the disk could not hold what the run is going to write."""
-        free = shutil.disk_usage(self._disk()).free
+        free = shutil.disk_usage(self.disk()).free
         needed = needed_bytes + MARGIN
         if free < needed:
             raise RunFolderError(
@@ -113,7 +113,7 @@ class RunFolder:
                 "choose a folder on another disk with --out."
             )
 
-    def _disk(self) -> Path:
+    def disk(self) -> Path:
         """The nearest folder above the run that exists."""
         return next(parent for parent in self.path.absolute().parents if parent.exists())
 

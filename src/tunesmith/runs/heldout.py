@@ -6,11 +6,14 @@ The verdict therefore speaks of other rows, wherever there are enough to divide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from tunesmith.core.records import Origin, Prompt, Tokens
+from tunesmith.data import Sequences
 
 DIVIDED_FROM = 24
 """Fewer rows than this are not divided: a judgement needs at least 8, see `evaluate`."""
@@ -23,32 +26,53 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The held-out rows by purpose. `shared` says that they were too few, so all do both."""
+    """The held-out rows by purpose. `shared` says that they were too few, so all do both.
+
+    `prompts` are the judging rows as questions, `choosing_prompts` the others that choose.
+    """
 
     choosing: list[Tokens]
     judging: list[Tokens]
     prompts: list[Prompt]
+    choosing_prompts: list[Prompt]
     shared: bool
 
 
-def divide(held_out: Sequence[Tokens], prompts: Sequence[Prompt], most: int) -> HeldOut:
-    """Every third row chooses; of the others at most `most`, evenly spread, judge."""
-    origins = list(dict.fromkeys(tokens.origin for tokens in held_out))
-    shared = len(origins) < DIVIDED_FROM
-    choosing = origins if shared else origins[::3]
-    chosen = set() if shared else set(choosing)
-    judging = set(spread([origin for origin in origins if origin not in chosen], most))
+def divide(
+    held_out: Sequence[Tokens], prompts: Callable[[Iterable[int]], list[Prompt]], most: int
+) -> HeldOut:
+    """Every third row chooses; of the others at most `most`, evenly spread, judge.
+
+    `prompts` makes rows, by number, into questions: only those that are used are made.
+    """
+    number_N = row_numbers(held_out)
+    rows = np.unique(number_N).tolist()
+    shared = len(rows) < DIVIDED_FROM
+    choosing = spread(rows if shared else rows[::3], CHOOSING_ROWS)
+    others = rows if shared else [row for place, row in enumerate(rows) if place % 3]
+    judging = spread(others, most)
     return HeldOut(
-        choosing=_of(held_out, set(spread(choosing, CHOOSING_ROWS))),
-        judging=_of(held_out, judging),
-        prompts=[prompt for prompt in prompts if prompt.origin in judging],
+        choosing=_of(held_out, number_N, choosing),
+        judging=_of(held_out, number_N, judging),
+        prompts=prompts(judging),
+        choosing_prompts=prompts(sorted(set(choosing) - set(judging))),
         shared=shared,
     )
 
 
 def whole_rows(examples: Sequence[Tokens], most: int) -> list[Tokens]:
     """All parts of at most `most` rows, evenly spread over the examples."""
-    return _of(examples, set(spread(list(dict.fromkeys(e.origin for e in examples)), most)))
+    number_N = row_numbers(examples)
+    return _of(examples, number_N, spread(np.unique(number_N).tolist(), most))
+
+
+def row_numbers(examples: Sequence[Tokens]) -> np.ndarray:
+    """The number of the row of each example (int64, ascending); a store knows them by heart."""
+    if isinstance(examples, Sequences):
+        return examples.rows
+    known: dict[Origin, int] = {}
+    numbers = [known.setdefault(each.origin, len(known)) for each in examples]
+    return np.array(numbers, dtype=np.int64)
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -58,5 +82,5 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def _of(examples: Sequence[Tokens], origins: set[Origin]) -> list[Tokens]:
-    return [example for example in examples if example.origin in origins]
+def _of(examples: Sequence[Tokens], number_N: np.ndarray, rows: Sequence[int]) -> list[Tokens]:
+    return [examples[int(index)] for index in np.flatnonzero(np.isin(number_N, rows))]

@@ -49,10 +49,9 @@ def measure_artefact(
     """Measure what was saved, opened afresh, and hold it against the scores in memory."""
     saved = open_artefact(artefact, setup.recipe)
     side = measure_side(saved.base, setup)
-    same = sum(_same_prefix(saved.renderer, prompt) for prompt in setup.prepared.prompts)
-    certificate = parity(
-        in_memory, side.held_out, same_prefixes=same, prefixes=len(setup.prepared.prompts)
-    )
+    prompts = [*setup.held_out.prompts, *setup.held_out.choosing_prompts]
+    same = sum(_same_prefix(saved.renderer, prompt) for prompt in prompts)
+    certificate = parity(in_memory, side.held_out, same_prefixes=same, prefixes=len(prompts))
     return replace(measured, tuned=side, parity=certificate)
 
 
@@ -67,6 +66,7 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
         read_json(folder.ledger),
         folder.recipe.read_text(encoding="utf-8"),
         read_json(folder.environment),
+        read_json(folder.plan),
     )
     write_text(folder.report, page)
     write_json(folder.verdict, verdict.to_json())

@@ -1,40 +1,213 @@
-"""What a run will do, what it needs, and afterwards what it took: plan.json."""
+"""What a run will do and need, measured before it starts.
+
+The work of every step is known beforehand (`workload`), what work costs is measured on a few real
+micro-batches (`calibrate`), and memory is the peak of the stages (`footprint`).
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tunesmith.core.files import read_json, read_jsonl, write_json
+import torch
+from torch import nn
+
+from tunesmith.core.ports import Batches
+from tunesmith.engine.loop import Settings
 from tunesmith.models.methods import MODEL, Tuned
-from tunesmith.runs.environment import peak_memory_bytes
-from tunesmith.runs.folder import RunFolder
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.runs.calibrate import Calibration, Clock, Passes, Update
+from tunesmith.runs.estimate import Judging, saving_seconds, try_judging
+from tunesmith.runs.fitting import fit_into
+from tunesmith.runs.footprint import Footprint, Line
+from tunesmith.runs.memory import Meter, Room, room
+from tunesmith.runs.planned import Plan, Predicted
+from tunesmith.runs.routes import paths_of
 from tunesmith.runs.setup import Setup
+from tunesmith.runs.workload import OTHERS, Shape, Workload, lay_out, shape_of
+
+# Entries of oneDNN's cache of primitives, unless an environment variable says otherwise.
+_KERNELS = 1024
+# Sizes of micro-batches that calibration has met itself.
+_MET = OTHERS + 3
+
+Limit = Callable[[torch.device], Room | None]
 
 
-def plan(setup: Setup, tuned: Tuned, steps_per_epoch: int, steps: int) -> dict[str, Any]:
-    """The content of plan.json before training. `parameters` counts the adapter, too."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What was measured of a model: time and memory of a micro-batch, an update, and judging.
+
+    `held` are bytes before training, `opening` seconds of opening the model, `saving` of writing a
+    checkpoint, `keeping` of writing the best weights.
+    """
+
+    shape: Shape
+    passes: Passes
+    update: Update
+    judging: Judging
+    held: float
+    trained: int
+    most_shapes: int
+    opening: float
+    saving: float
+    keeping: float
+
+    def footprint(self, shapes: int, keeps_gradients: bool) -> Footprint:
+        """Memory over the tokens of a micro-batch."""
+        samples = self.passes.samples
+        unmet = max(0, min(shapes, self.most_shapes) - _MET)
+        return Footprint(
+            held=self.held,
+            state=self.update.masters_bytes + self.update.optimizer_bytes,
+            gradients=4.0 * self.trained,
+            kept=keeps_gradients,
+            forward=Line.through([(s.work.tokens, s.forward_bytes) for s in samples]),
+            both=Line.through([(s.work.tokens, s.peak_bytes) for s in samples]),
+            shapes=self.passes.shape_bytes * unmet,
+        )
+
+
+def make_plan(
+    setup: Setup,
+    tuned: Tuned,
+    settings: Settings,
+    batches_of: Callable[[Setup, bool], Batches],
+    *,
+    opening: float,
+    folder: Path,
+    limit: Limit | None = None,
+    clock: Clock = time.perf_counter,
+) -> tuple[Setup, Plan]:
+    """Measure what a run costs, and make it fit where that changes no result.
+
+    Args:
+        setup: the run; it comes back with a smaller micro-batch, or with activation checkpointing,
+            where that was needed.
+        tuned: the model as it will be trained. Nothing is changed in it.
+        settings: of the loop.
+        batches_of: the training batches of a setup; the flag is whether prefixes are shared.
+        opening: seconds that opening the model took.
+        folder: a folder on the disk that checkpoints will go to.
+        limit: how much memory there is on a device; by default what the system says.
+        clock: seconds, for measuring.
+
+    Raises:
+        Unsupported: it does not fit, and nothing that keeps the result would make it fit.
+    """
+    began, share = clock(), tuned.base.forward.shares
+    available = (limit or room)(tuned.base.model.device)
+    batches = batches_of(setup, share)
+    work = lay_out(batches, settings.total_steps, padded=not share)
+    costs = _measure(setup, tuned, settings, work, available, opening, folder, clock)
+    memory = costs.footprint(work.shapes, settings.memory == "normal")
+    fitted = fit_into(setup, tuned, memory, work, available)
+    if fitted.changes:
+        setup, memory = fitted.setup, fitted.memory
+        work = lay_out(batches_of(setup, share), settings.total_steps, padded=not share)
+    return setup, Plan(
+        facts=_facts(setup, tuned, batches, settings.total_steps),
+        paths=paths_of(setup, tuned, work, batches.steps_per_epoch),
+        predicted=_predict(setup, settings, costs, work, memory),
+        room=available,
+        calibration_seconds=clock() - began,
+        changes=fitted.changes,
+    )
+
+
+def _measure(
+    setup: Setup,
+    tuned: Tuned,
+    settings: Settings,
+    work: Workload,
+    available: Room | None,
+    opening: float,
+    folder: Path,
+    clock: Clock,
+) -> Costs:
+    """Compute a little of everything that the run will compute."""
+    base, recipe = tuned.base, setup.recipe
+    meter = Meter(base.model.device)
+    meter.mark()
+    weights = sum(weight.numel() for weight in base.model.parameters())
+    shape = shape_of(base.described, weights, work.padded)
+    free = float("inf") if available is None else available.bytes - meter.held()
+    objective = OBJECTIVES[recipe.objective.kind]()
+    keeps = settings.memory == "normal"
+    calibration = Calibration(tuned, objective, shape, meter, free, keeps, clock)
+    passes = calibration.passes(work, lambda rates: rates.seconds(shape, work.total))
+    update = calibration.update(settings)
+    judging = try_judging(setup, base, int(passes.samples[-1].work.tokens), shape, meter, clock)
+    weights_bytes = 4.0 * tuned.trainable
+    saving = saving_seconds(folder, update.optimizer_bytes + weights_bytes, clock)
+    keeping = saving_seconds(folder, weights_bytes, clock) if settings.keep_best else 0.0
+    meter.mark()
+    return Costs(
+        shape=shape,
+        passes=passes,
+        update=update,
+        judging=judging,
+        held=meter.held(),
+        trained=tuned.trainable,
+        most_shapes=_most_shapes(tuned),
+        opening=opening,
+        saving=saving,
+        keeping=keeping,
+    )
+
+
+def _predict(
+    setup: Setup, settings: Settings, costs: Costs, work: Workload, memory: Footprint
+) -> Predicted:
+    choosing = setup.held_out.choosing
+    steps, rates = work.steps, costs.passes.rates
+    judging = costs.judging
+    validations = _times(steps, settings.validate_every) if choosing else 0
+    return Predicted(
+        steps=rates.seconds(costs.shape, work.total) + steps * costs.update.seconds,
+        validation=validations * (judging.scoring_seconds(choosing) + costs.keeping),
+        checkpoints=_times(steps, settings.checkpoint_every) * costs.saving,
+        judging=judging.seconds(setup, costs.opening),
+        tokens=work.tokens,
+        peak_bytes=memory.peak(work.most.tokens, work.several),
+        judging_peak_bytes=costs.held + judging.bytes(setup),
+    )
+
+
+def _most_shapes(tuned: Tuned) -> int:
+    """For how many sizes of micro-batches oneDNN keeps code: none for float32, none on cuda.
+
+    Each size needs two products a shape of linear layer (its output, its input's gradient), and a
+    third where it is trained.
+    """
+    model = tuned.base.model
+    if model.dtype != torch.bfloat16 or model.device.type != "cpu":
+        return 0
+    linear = [each.weight for each in tuned.module.modules() if isinstance(each, nn.Linear)]
+    found = {(weight.shape, weight.requires_grad) for weight in linear}
+    return _KERNELS // max(1, sum(3 if trained else 2 for _, trained in found))
+
+
+def _times(steps: int, every: int) -> int:
+    """How often something happens each so many steps, and after the last."""
+    return -(-steps // every)
+
+
+def _facts(setup: Setup, tuned: Tuned, batches: Batches, steps: int) -> dict[str, Any]:
+    """Counts that need no measuring. `parameters` counts the adapter, too."""
     train = setup.prepared.train
     return {
         "parameters": sum(weight.numel() for weight in tuned.module.parameters()),
         "trained_parameters": tuned.trainable,
         "forward": tuned.base.forward.name,
-        "steps_per_epoch": steps_per_epoch,
+        "steps_per_epoch": batches.steps_per_epoch,
         "steps": steps,
-        "tokens_per_epoch": sum(map(len, train)),
-        "supervised_tokens_per_epoch": sum(example.sites for example in train),
+        "tokens_per_epoch": int(train.lengths.sum()),
+        "supervised_tokens_per_epoch": int(train.sites.sum()),
     }
-
-
-def note_cost(folder: RunFolder) -> None:
-    """Add to the plan what all steps took, and the peak memory of this process."""
-    steps = [line for line in read_jsonl(folder.metrics) if "tokens" in line]
-    seconds = sum(line["seconds"] for line in steps)
-    measured = {
-        "seconds": seconds,
-        "tokens_per_second": sum(line["tokens"] for line in steps) / seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
-    }
-    write_json(folder.plan, {**read_json(folder.plan), "measured": measured})
 
 
 def bytes_needed(tuned: Tuned, keep_checkpoints: int) -> int:

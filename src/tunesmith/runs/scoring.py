@@ -9,38 +9,46 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tunesmith.core.batch import Batch
+from tunesmith.core.ports import SiteModel
 from tunesmith.core.records import Score, Tokens
 from tunesmith.data.pack import pack, within_budget
 from tunesmith.engine.loop import on_device
 from tunesmith.models.open import Base
+from tunesmith.objectives.linear_head import nll_of_sites
 
 CHUNK = 1024
-"""Sites whose logits exist at one time."""
+"""Sites whose logits exist at one time, where the head is more than a linear map."""
 
 
 class ModelScorer:
-    """Scores with `base` as it stands: with its adapter, if one is attached."""
+    """Scores with `base` as it stands: with its adapter, if one is attached.
 
-    def __init__(self, base: Base, tokens_per_batch: int) -> None:
+    `forward` is the way through the model, by default the base's own.
+    """
+
+    def __init__(self, base: Base, tokens_per_batch: int, forward: SiteModel | None = None) -> None:
         self._base = base
         self._budget = tokens_per_batch
+        self._forward = forward or base.forward
 
     def score(self, examples: Sequence[Tokens]) -> list[Score]:
         """One Score an example, in order. Nats, summed over its weighted tokens."""
         self._base.model.eval()
-        scores: list[Score] = []
-        for run in within_budget(examples, self._budget):
-            batch = on_device(pack(run), self._base.model.device)
+        scores: dict[int, Score] = {}
+        share = self._base.forward.shares
+        for run in within_budget(examples, self._budget, share):
+            rows = [examples[i] for i in run]
+            batch = on_device(pack(rows, share), self._base.model.device)
             nll_S = self._nll(batch).cpu().double().numpy()
             weights_S = batch.weights_S.cpu().double().numpy()
             owner_S = batch.owner_S.cpu().numpy()
             nll = np.bincount(owner_S, nll_S * weights_S, minlength=len(run))
             count = np.bincount(owner_S, weights_S, minlength=len(run))
-            scores += [
-                Score(example.origin, float(nll[i]), float(count[i]), example.learned_bytes)
-                for i, example in enumerate(run)
-            ]
-        return scores
+            for i, row in enumerate(rows):
+                scores[run[i]] = Score(
+                    row.origin, float(nll[i]), float(count[i]), row.learned_bytes
+                )
+        return [scores[i] for i in range(len(examples))]
 
     def mean_loss(self, examples: Sequence[Tokens]) -> float:
         """Nats per supervised token over all examples."""
@@ -49,8 +57,10 @@ class ModelScorer:
 
     @torch.inference_mode()
     def _nll(self, batch: Batch) -> torch.Tensor:
-        forward = self._base.forward
+        forward = self._forward
         hidden_SD = forward.hidden_at_sites(batch)
+        if forward.linear_head is not None:
+            return nll_of_sites(hidden_SD, forward.linear_head, batch.targets_S)
         return torch.cat(
             [
                 cross_entropy(forward.head(hidden).float(), targets, reduction="none")

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tunesmith.core.errors import DataError, Unsupported
-from tunesmith.core.files import sha256
-from tunesmith.core.records import Completion, Example, Finding, Tokens
+from tunesmith.core.records import Example, Finding, Tokens
 from tunesmith.data import Prepared, Renderer, choose, prepare
+from tunesmith.data.contexts import share_saved
+from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
 from tunesmith.data.sources import read
 from tunesmith.evaluate.measure import Checker
@@ -100,7 +102,7 @@ def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
     folder = Path(described.location)
     for pattern in ("*.safetensors", "config.json", "tokenizer.json"):
         paths += sorted(folder.glob(pattern))
-    return {str(path): sha256(path) for path in paths}
+    return {str(path): digest(path) for path in paths}
 
 
 def check_of(recipe: Recipe) -> Checker | None:
@@ -155,26 +157,35 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
 
     Rows of a validation file do not count: no choice may depend on how many there are.
     """
-    split = [] if recipe.data.validation is not None else prepared.held_out
-    trainable = [*prepared.train, *split]
-    rows = len({tokens.origin for tokens in trainable})
+    held_out = None if recipe.data.validation is not None else prepared.held_out
+    trainable = [prepared.train] if held_out is None else [prepared.train, held_out]
+    rows = sum(len(np.unique(sequences.rows)) for sequences in trainable)
+    in_training = int(prepared.train.lengths.sum())
     facts = replace(
         bare,
         examples=rows,
-        mean_tokens=sum(map(len, trainable)) / rows,
+        mean_tokens=sum(int(sequences.lengths.sum()) for sequences in trainable) / rows,
         sequences=len(prepared.train),
-        mean_sequence=sum(map(len, prepared.train)) / len(prepared.train),
+        mean_sequence=in_training / len(prepared.train),
+        together_saves=_together_saves(recipe, prepared.train),
     )
     resolved = resolve(recipe, facts)
     reasons = dict(resolved.reasons)
     if "data.template" in reasons:
         reasons["data.template"] = template_reason
-    if any(isinstance(example.content, Completion) for example in prepared.train_examples):
+    if prepared.trains_completions():
         return Resolved(resolved.recipe, reasons)
     # The key says how the tuned model is asked, too: chats were learned, so it is asked by chat.
     reasons["data.completion_as"] = "the data holds no prompt/completion rows"
     data = resolved.recipe.data.model_copy(update={"completion_as": "chat"})
     return Resolved(resolved.recipe.model_copy(update={"data": data}), reasons)
+
+
+def _together_saves(recipe: Recipe, train: Sequence[Tokens]) -> float:
+    """Where the recipe leaves it open: the batch size is not chosen yet, and 16 is usual."""
+    if recipe.data.together != AUTO:
+        return 0.0
+    return share_saved(train, 16 if recipe.engine.batch_size == AUTO else recipe.engine.batch_size)
 
 
 def facts_of(described: Described) -> Facts:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.records import Chat, Example, Finding, Origin, Tokens
 from tunesmith.data import Renderer, choose, examine, show
-from tunesmith.data.formats import detect
+from tunesmith.data.formats import understand
 from tunesmith.data.render import CompletionAs
-from tunesmith.data.sources import read
+from tunesmith.data.sources import blocks
 from tunesmith.models.open import describe
 from tunesmith.recipe import Recipe
 from tunesmith.runs.setup import early_choices, facts_of
@@ -39,12 +40,12 @@ def show_data(
     described = describe(base)
     tokenizer = described.tokenizer
     chosen = early_choices(Recipe(), facts_of(described), 1).recipe.data
-    rows = detect(read([str(file)])).rows
-    renderer = Renderer(
-        tokenizer, choose(tokenizer, template)[0], _completion_as(rows, chosen.completion_as)
-    )
+    rows = (understand(placed.row) for block in blocks(str(file)) for placed in block.rows())
+    first = list(islice(rows, limit))
+    completion_as = _completion_as(chain(first, rows), chosen.completion_as)
+    renderer = Renderer(tokenizer, choose(tokenizer, template)[0], completion_as)
     shown: list[Shown] = []
-    fates = examine(rows[:limit], "text" if kind == "text" else "sft", renderer, chosen.context)
+    fates = examine(first, "text" if kind == "text" else "sft", renderer, chosen.context)
     for fate in fates:
         if isinstance(fate, Finding):
             assert fate.origin is not None
@@ -54,8 +55,10 @@ def show_data(
     return shown
 
 
-def _completion_as(rows: Sequence[Example | Finding], chosen: CompletionAs) -> CompletionAs:
-    """A file that holds chats is trained, and asked, by chat throughout."""
+def _completion_as(rows: Iterable[Example | Finding], chosen: CompletionAs) -> CompletionAs:
+    """A file that holds chats is trained, and asked, by chat throughout; read up to the first."""
+    if chosen == "chat":
+        return chosen
     chats = any(isinstance(row, Example) and isinstance(row.content, Chat) for row in rows)
     return "chat" if chats else chosen
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 from tunesmith.core.errors import Interrupted, RunFolderError
 from tunesmith.core.files import (
@@ -11,7 +14,7 @@ from tunesmith.core.files import (
     remove_partial,
     whole_folder,
     write_json,
-    write_jsonl,
+    write_texts,
 )
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.data import PackedBatches
@@ -20,6 +23,7 @@ from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Progress, Settings
 from tunesmith.engine.stopping import StopRequest, stop_on_signals
 from tunesmith.evaluate.measure import Course, Measured, Side
+from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import METHODS, Tuned
 from tunesmith.models.open import Base, open_base
 from tunesmith.objectives import OBJECTIVES
@@ -27,10 +31,13 @@ from tunesmith.recipe import Recipe, dump, load
 from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
+from tunesmith.runs.memory import Meter, give_back
 from tunesmith.runs.open import Run, open_run
-from tunesmith.runs.plan import bytes_needed, note_cost, plan
+from tunesmith.runs.plan import bytes_needed, make_plan
+from tunesmith.runs.planned import Plan, afterwards, note_cost
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
+from tunesmith.runs.trunk import Paths, choose_paths
 from tunesmith.runs.watching import MetricsWriter
 
 
@@ -72,6 +79,27 @@ def train(
     return open_run(folder.path)
 
 
+def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
+    """The plan that a run of this recipe would begin with. Writes nothing.
+
+    Raises:
+        InputError: something cannot be used, or the run would not fit into memory.
+    """
+    watcher = watcher or Silent()
+    watcher.stage("data", "read, check, split")
+    setup = set_up(recipe)
+    _tell_data(setup, watcher)
+    began = time.perf_counter()
+    tuned = _opened(setup, watcher)
+    settings = _settings(setup.recipe, _batches(setup, share=tuned.base.forward.shares))
+    watcher.stage("plan", "compute a few micro-batches")
+    opening = time.perf_counter() - began
+    _, planned = make_plan(
+        setup, tuned, settings, _batches, opening=opening, folder=Path(tempfile.gettempdir())
+    )
+    return planned
+
+
 def _named(recipe: Recipe | None) -> Recipe:
     if recipe is None:
         raise RunFolderError("A new run needs a recipe; only a resumed one brings its own.")
@@ -93,7 +121,7 @@ def _begin(setup: Setup, folder: RunFolder) -> None:
         draft.recipe.write_text(dump(setup.resolved), encoding="utf-8")
         write_json(draft.environment, environment(setup.recipe.engine.seed, setup.inputs))
         write_json(draft.ledger, setup.prepared.ledger.totals())
-        write_jsonl(draft.ledger_rows, setup.prepared.ledger.lines())
+        write_texts(draft.ledger_rows, setup.prepared.ledger.texts())
 
 
 def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> Setup | None:
@@ -128,6 +156,58 @@ def _go(
     setup: Setup, folder: RunFolder, from_step: int | None, watcher: Watcher, stop: StopRequest
 ) -> None:
     """Everything that needs the weights."""
+    began = time.perf_counter()
+    recipe = setup.recipe
+    tuned = _opened(setup, watcher)
+    base = tuned.base
+    batches = _batches(setup, share=base.forward.shares)
+    settings = _settings(recipe, batches)
+    if folder.plan.exists():
+        planned = read_json(folder.plan)
+    else:
+        opening = time.perf_counter() - began
+        setup, planned = _plan(setup, tuned, settings, folder.disk(), opening, watcher)
+        batches = _batches(setup, share=base.forward.shares)
+    if not folder.recipe.exists():
+        folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
+        _begin(setup, folder)
+    # A new adapter adds exactly zero, so this is the base, though all is in place for training.
+    base_side = _base_side(base, setup, folder, watcher)
+    paths = choose_paths(setup, folder, tuned, batches, settings)
+    write_json(folder.plan, {**planned, "trunk": paths.to_json()})
+    progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
+    watcher.stage("save", f"the {tuned.artefact}")
+    with whole_folder(folder.artefact(tuned.artefact)) as target:
+        tuned.save(target)
+    measured = Measured(base=base_side, course=_course(setup, progress, settings, batches))
+    if recipe.evaluate.level != "none":
+        watcher.stage("evaluate", "the tuned model, opened afresh")
+        in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
+        del base, tuned, paths  # their memory is wanted for the model opened from disk
+        measured = measure_artefact(setup, artefact, in_memory, measured)
+    judge_run(setup, folder, measured)
+
+
+def _plan(
+    setup: Setup,
+    tuned: Tuned,
+    settings: Settings,
+    disk: Path,
+    opening: float,
+    watcher: Watcher,
+) -> tuple[Setup, dict[str, Any]]:
+    """Foresee the run, make it fit, and tell the user."""
+    watcher.stage("plan", "compute a few micro-batches")
+    setup, planned = make_plan(setup, tuned, settings, _batches, opening=opening, folder=disk)
+    for sentence in planned.sentences():
+        watcher.note(sentence)
+    if setup.recipe.engine.activation_checkpointing:
+        checkpoint_activations(tuned.base.model)  # once more changes nothing
+    return setup, planned.to_json()
+
+
+def _opened(setup: Setup, watcher: Watcher) -> Tuned:
+    """The base, prepared for what is trained of it."""
     keep_freed_memory()
     recipe = setup.recipe
     watcher.stage("base", f"open {recipe.model.base}")
@@ -138,25 +218,9 @@ def _go(
         from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
     )
     tuned = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed)
-    batches = _batches(setup)
-    settings = _settings(recipe, batches)
-    if not folder.recipe.exists():
-        folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
-        _begin(setup, folder)
-    # A new adapter adds exactly zero, so this is the base, though all is in place for training.
-    base_side = _base_side(base, setup, folder, watcher)
-    write_json(folder.plan, plan(setup, tuned, batches.steps_per_epoch, settings.total_steps))
-    progress = _train(setup, folder, tuned, batches, settings, from_step, watcher, stop)
-    watcher.stage("save", f"the {tuned.artefact}")
-    with whole_folder(folder.artefact(tuned.artefact)) as target:
-        tuned.save(target)
-    measured = Measured(base=base_side, course=_course(setup, progress, settings, batches))
-    if recipe.evaluate.level != "none":
-        watcher.stage("evaluate", "the tuned model, opened afresh")
-        in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
-        del base, tuned  # their memory is wanted for the model opened from disk
-        measured = measure_artefact(setup, artefact, in_memory, measured)
-    judge_run(setup, folder, measured)
+    if recipe.engine.activation_checkpointing:
+        checkpoint_activations(base.model)
+    return tuned
 
 
 def _base_side(base: Base, setup: Setup, folder: RunFolder, watcher: Watcher) -> Side | None:
@@ -175,6 +239,7 @@ def _train(
     setup: Setup,
     folder: RunFolder,
     tuned: Tuned,
+    paths: Paths,
     batches: PackedBatches,
     settings: Settings,
     from_step: int | None,
@@ -185,32 +250,39 @@ def _train(
     checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
     metrics = MetricsWriter(folder.metrics, watcher)
     choosing = setup.held_out.choosing
-    scorer = ModelScorer(tuned.base, recipe.engine.tokens_per_micro_batch)
+    budget = recipe.engine.tokens_per_micro_batch
+    scorer = ModelScorer(tuned.base, budget, forward=paths.validation)
     loop = Loop(
         tuned.module,
-        tuned.base.forward,
+        paths.training,
         OBJECTIVES[recipe.objective.kind](),
         batches,
         settings,
         validate=(lambda: scorer.mean_loss(choosing)) if choosing else None,
         checkpoints=checkpoints,
         watcher=metrics,
+        take_up=lambda batches, done: paths.refill(batches, done, tuned),
     )
     if from_step is not None or checkpoints.steps():
         checkpoint = checkpoints.load(from_step)
         loop.resume(checkpoint)
-        checkpoints.forget_after(checkpoint.step)
         folder.forget_metrics_after(checkpoint.step)
     else:
         folder.forget_metrics_after(0)
     watcher.stage("train", _described(tuned, recipe))
+    if paths.trunk.note:
+        watcher.note(paths.trunk.note)
+    meter = Meter(tuned.base.model.device)
+    give_back()
+    meter.mark()
+    began = time.perf_counter()
     with stop.between_steps():
         progress = loop.run(stop)
-    note_cost(folder)
+    watcher.note(afterwards(note_cost(folder, time.perf_counter() - began, meter.peak())))
     return progress
 
 
-def _batches(setup: Setup) -> PackedBatches:
+def _batches(setup: Setup, share: bool) -> PackedBatches:
     engine = setup.recipe.engine
     return PackedBatches(
         setup.prepared.train,
@@ -218,6 +290,8 @@ def _batches(setup: Setup) -> PackedBatches:
         tokens_per_micro_batch=engine.tokens_per_micro_batch,
         seed=engine.seed,
         shuffle=setup.recipe.data.shuffle,
+        share=share,
+        together=setup.recipe.data.together,
     )
 
 
@@ -237,6 +311,7 @@ def _settings(recipe: Recipe, batches: PackedBatches) -> Settings:
         validate_every=engine.validate_every,
         patience=engine.patience,
         keep_best=engine.keep_best,
+        memory=engine.memory,
     )
 
 

@@ -1,0 +1,1 @@
+"""How fast tunesmith trains beside its peers: `python -m benchmarks`, or `make bench`."""

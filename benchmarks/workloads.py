@@ -1,0 +1,160 @@
+"""What is measured: one small table. A workload is a model, rows of certain lengths, a method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Method = Literal["lora", "full", "last_layers", "head"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A Llama with tied embeddings and random weights."""
+
+    hidden: int = 576
+    layers: int = 30
+    heads: int = 9
+    kv_heads: int = 3
+    mlp: int = 1536
+    vocabulary: int = 49152
+
+    @property
+    def layer(self) -> int:
+        """Matrix parameters of one decoder layer."""
+        kv = self.hidden // self.heads * self.kv_heads
+        return self.hidden * (2 * self.hidden + 2 * kv + 3 * self.mlp)
+
+    @property
+    def head(self) -> int:
+        """Parameters of the vocabulary head."""
+        return self.hidden * self.vocabulary
+
+    def __str__(self) -> str:
+        total = self.layers * self.layer + self.head
+        return (
+            f"a Llama of {total / 1e6:.0f} M parameters (hidden {self.hidden}, {self.layers} "
+            f"layers, {self.heads} heads, {self.kv_heads} key-value heads, MLP {self.mlp}, "
+            f"vocabulary {self.vocabulary}, tied embeddings, random weights)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One comparison. Lengths are in tokens, the prefix comes on top of them.
+
+    `lengths` are drawn evenly between the two; about half of each row is its answer. `steps` are
+    optimiser steps, of which the first is warm-up. With `later_epochs` ours runs three epochs and
+    is measured from the second on, when what is frozen has been computed; others have nothing
+    that changes after the first step.
+    """
+
+    name: str
+    title: str
+    contenders: tuple[str, ...]
+    method: Method = "lora"
+    shape: Shape = Shape()
+    rows: int = 64
+    lengths: tuple[int, int] = (80, 200)
+    prefix: int = 0
+    batch_size: int = 8
+    steps: int = 6
+    learning_rate: float = 2e-4
+    rank: int = 16
+    alpha: int = 32
+    layers: int = 2
+    later_epochs: bool = False
+    seed: int = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one pass over the rows."""
+        return -(-self.rows // self.batch_size)
+
+    def quick(self) -> Workload:
+        """The same in two steps: proves that it runs and that the losses agree, no more."""
+        return replace(self, rows=min(self.rows, 2 * self.batch_size), steps=2)
+
+
+PEERS = ("trl", "trl-bf16", "litgpt", "torchtune")
+
+STANDARD = Workload(
+    name="standard",
+    title="LoRA of rank 16 on all linear layers, rows of 80 to 200 tokens",
+    contenders=("ours", *PEERS),
+)
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        STANDARD,
+        replace(
+            STANDARD,
+            name="prefix",
+            title="The same with a system prompt of 400 tokens that all rows share",
+            prefix=400,
+            steps=4,
+        ),
+        replace(
+            STANDARD,
+            name="full",
+            title="Full tuning, rows of 80 to 200 tokens",
+            contenders=("ours", "ours-memory", *PEERS),
+            method="full",
+            learning_rate=2e-5,
+            steps=5,
+        ),
+        replace(
+            STANDARD,
+            name="top2",
+            title="The top two layers, from the second epoch on",
+            method="last_layers",
+            learning_rate=1e-4,
+            steps=5,
+            later_epochs=True,
+        ),
+        replace(
+            STANDARD,
+            name="head",
+            title="The head alone, from the second epoch on",
+            method="head",
+            learning_rate=1e-4,
+            steps=5,
+            later_epochs=True,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How cost grows along one axis: workloads that differ in one number.
+
+    `peer_values` are those at which the peer is measured too, which takes it long. With
+    `whole_run` the cost is that of the whole run, set-up included; else of an optimiser step.
+    """
+
+    axis: str
+    unit: str
+    values: tuple[int, ...]
+    peer_values: tuple[int, ...]
+    whole_run: bool = False
+
+    def workload(self, value: int) -> Workload:
+        """The standard workload with `value` on this axis."""
+        name = f"{self.axis}-{value}"
+        if self.axis == "rows":
+            steps = value // STANDARD.batch_size
+            return replace(STANDARD, name=name, rows=value, lengths=(140, 140), steps=steps)
+        if self.axis == "length":
+            return replace(STANDARD, name=name, lengths=(value, value), rows=16, steps=2)
+        return replace(STANDARD, name=name, lengths=(140, 140), prefix=value, rows=16, steps=2)
+
+
+SWEEPS = (
+    Sweep("rows", "rows", (16, 32, 64, 128, 256), (16, 32, 64), whole_run=True),
+    Sweep("length", "tokens a row", (64, 128, 256, 512, 1024), (64, 128, 256)),
+    Sweep("prefix", "tokens of shared prefix", (0, 100, 200, 400, 800), (0, 200, 400)),
+)
+SWEEP_PEER = "trl-bf16"
+SCALING = "scaling"

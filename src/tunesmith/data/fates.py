@@ -1,0 +1,146 @@
+"""What becomes of all the rows together: twins between the splits, refusals, sides, the account.
+
+Every step is one pass of numpy over a table of the store: a shape with R has one element a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.records import Chat, Completion, Finding
+from tunesmith.data.checks import in_both_splits
+from tunesmith.data.formats import unused
+from tunesmith.data.ledger import DROPPED, HELD_OUT, TRAINED, Account, Ledger, Places
+from tunesmith.data.sequences import Sequences
+from tunesmith.data.split import held_out, twins
+from tunesmith.data.store import FINDINGS_KEPT, KINDS, Store
+
+_NAMED = 5
+
+
+class Fates:
+    """The rows of a store, of which those of the files from number `validation` on validate."""
+
+    def __init__(self, store: Store, validation: int) -> None:
+        self._store = store
+        self._reasons = list(store.summary.reasons)
+        self._reason_R = store.rows["reason"].astype(np.int16)
+        self._twins: dict[int, int] = {}
+        self.validation_R: np.ndarray = store.rows["file"] >= validation
+
+    def kept(self) -> np.ndarray:
+        """Which rows can be trained (bool, R)."""
+        return self._reason_R == 0
+
+    @property
+    def drops(self) -> int:
+        """How many cannot."""
+        return int(np.count_nonzero(self._reason_R))
+
+    def drop_twins(self) -> None:
+        """Drop the training rows that the validation file holds too."""
+        training = np.flatnonzero(self.kept() & ~self.validation_R)
+        validation = np.flatnonzero(self.kept() & self.validation_R)
+        content = self._store.rows["content"]
+        found = twins(content[training], content[validation])
+        self._twins = {int(training[row]): int(validation[it]) for row, it in found.items()}
+        if self._twins:
+            self._reasons.append("in_both_splits")
+            self._reason_R[list(self._twins)] = len(self._reasons)
+
+    def split(self, share: Callable[[int], float]) -> np.ndarray:
+        """Which rows are held out by the hash of their content."""
+        kept = np.flatnonzero(self.kept())
+        held_R = np.zeros(len(self._reason_R), dtype=bool)
+        held_R[kept] = held_out(self._store.rows["content"][kept], share(len(kept)))
+        return held_R
+
+    def sequences(self, side_R: np.ndarray) -> Sequences:
+        """The tokens of the kept rows among these."""
+        chosen_R = side_R & self.kept()
+        return Sequences(self._store, np.flatnonzero(chosen_R[self._store.sequences["row"]]))
+
+    def refuse_mixed(self) -> None:
+        """Raises DataError if chats and plain completions stand together.
+
+        One question could then be asked in two ways, and only one of them is what a row was trained
+        behind.
+        """
+        kind_R = np.where(self.kept(), self._store.rows["kind"], 0)
+        first = {kind: np.flatnonzero(kind_R == KINDS.index(kind)) for kind in (Chat, Completion)}
+        if all(map(len, first.values())):
+            chat, completion = (self._store.origin(int(rows[0])) for rows in first.values())
+            raise DataError(
+                f"{chat} is a chat and {completion} is a prompt with its completion, shown as "
+                "plain text (data.completion_as=plain). A model trained on both could not know "
+                "which way it is asked. Set data.completion_as=chat, or give rows of one kind."
+            )
+
+    def require_both(self, held_R: np.ndarray, validation: str | None) -> None:
+        """Raises DataError if no row is left to train on, or none of the validation file."""
+        if not (self.kept() & ~held_R).any():
+            raise DataError(f"No row is left to train on. {self.refusal()}")
+        if validation is not None and not (self.kept() & held_R).any():
+            raise DataError(f"No row of the validation file {validation} is left. {self.refusal()}")
+
+    def refusal(self) -> str:
+        """The first bad row's sentence, how many there are of which kind, and what to do."""
+        first = next(iter(self.findings()))
+        sentence = f"{first.origin}: {first.message}"
+        if self.drops > 1:
+            dropped = np.flatnonzero(self._reason_R)
+            places = ", ".join(str(self._store.origin(int(row))) for row in dropped[:_NAMED])
+            more = ", …" if self.drops > _NAMED else ""
+            sentence += (
+                f"\nIn all {self.drops} of {len(self._reason_R)} rows cannot be used "
+                f"({self._counts()}): {places}{more}."
+            )
+        return (
+            f"{sentence}\nCorrect the data, or leave such rows out with --set data.bad_rows=drop; "
+            "the ledger then counts each with its reason."
+        )
+
+    def findings(self) -> list[Finding]:
+        """The first bad rows with their sentences, in order."""
+        dropped = np.flatnonzero(self._reason_R)
+        found = (self._finding(int(row)) for row in dropped)
+        return [each for each in islice(found, FINDINGS_KEPT) if each is not None]
+
+    def warnings(self) -> list[Finding]:
+        """What should be known of whole files."""
+        store = self._store
+        extras = store.summary.extras.items()
+        return [unused(store.paths[file], counts) for file, counts in extras if counts]
+
+    def ledger(self, held_R: np.ndarray) -> Ledger:
+        """The account of every row."""
+        rows = self._store.rows
+        outcome_R = np.where(self.kept(), np.where(held_R, HELD_OUT, TRAINED), DROPPED)
+        supervised_R = np.where(self.kept(), self._store.sites_of_rows(), 0)
+        account = Account(
+            outcome_R.astype(np.int8),
+            self._reason_R,
+            self._reasons,
+            supervised_R,
+            rows["content"],
+            rows["kind"] > 0,
+        )
+        places = Places(self._store.paths, rows["file"], rows["line"], rows["item"])
+        return Ledger(self._store.summary.rows_in, places, account)
+
+    def _finding(self, row: int) -> Finding | None:
+        if row in self._twins:
+            origin, other = self._store.origin(row), self._store.origin(self._twins[row])
+            return in_both_splits(origin, other)
+        return self._store.finding(row)
+
+    def _counts(self) -> str:
+        """How many rows each reason dropped, the most first, then in the order of the rows."""
+        dropped = self._reason_R[self._reason_R > 0]
+        codes, first, rows = np.unique(dropped, return_index=True, return_counts=True)
+        order = np.lexsort((first, -rows))
+        return ", ".join(f"{self._reasons[codes[i] - 1]} {rows[i]}" for i in order)

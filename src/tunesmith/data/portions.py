@@ -1,0 +1,80 @@
+"""One block of rows through everything that is done to single rows: what each process works at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tunesmith.core.records import Example, Finding, Row
+from tunesmith.data.examine import Fate, Kept, examine
+from tunesmith.data.formats import extra_fields, understand
+from tunesmith.data.json_rows import Placed
+from tunesmith.data.render import Kind, Renderer
+from tunesmith.data.sources import Block
+from tunesmith.data.split import content_digest
+from tunesmith.data.store import FINDINGS_KEPT, KINDS, ROW, Portion, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenise:
+    """Rows to the tables of a store: understood, rendered, checked, tokenised and hashed.
+
+    What becomes of a row depends on nothing but the row, so blocks may be cut anywhere and worked
+    at in any order.
+    """
+
+    renderer: Renderer
+    kind: Kind
+    context: int
+
+    def identity(self) -> dict[str, Any]:
+        """All that the tables follow from besides the rows, as JSON."""
+        return {**self.renderer.identity(), "kind": self.kind, "context": self.context}
+
+    def __call__(self, block: Block) -> Portion:
+        """Raises DataError where the block holds something that is not a row."""
+        placed = list(block.rows())
+        understood = [understand(each.row) for each in placed]
+        fates = examine(understood, self.kind, self.renderer, self.context)
+        numbered = enumerate(fates)
+        kept = [(row, part) for row, f in numbered if isinstance(f, Kept) for part in f.parts]
+        dropped = {row: f for row, f in enumerate(fates) if isinstance(f, Finding)}
+        first = list(dropped.items())[:FINDINGS_KEPT]
+        sequences, tokens = table_of(kept)
+        return Portion(
+            rows_in=len(placed),
+            rows=_records(placed, understood),
+            sequences=sequences,
+            tokens=tokens,
+            reasons=[_reason(fate) for fate in fates],
+            messages={row: finding.message for row, finding in first},
+            extras=_extras([each.row for each in placed], understood),
+        )
+
+
+def _records(placed: list[Placed], understood: list[Example | Finding]) -> np.ndarray:
+    records = np.zeros(len(placed), ROW)
+    records["line"] = [each.row.origin.line for each in placed]
+    records["item"] = [each.row.origin.index or 0 for each in placed]
+    records["start"] = [each.start for each in placed]
+    records["size"] = [each.size for each in placed]
+    for record, example in zip(records, understood, strict=True):
+        if isinstance(example, Example):
+            record["kind"] = KINDS.index(type(example.content))
+            record["content"] = np.frombuffer(content_digest(example.content), np.uint8)
+    return records
+
+
+def _reason(fate: Fate) -> str:
+    return fate.reason if isinstance(fate, Finding) else ""
+
+
+def _extras(rows: list[Row], understood: list[Example | Finding]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for row, example in zip(rows, understood, strict=True):
+        if isinstance(example, Example):
+            counts.update(extra_fields(row))
+    return counts

@@ -1,0 +1,54 @@
+"""Some sequences of a store as a list of Tokens, each made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+
+from tunesmith.core.records import Tokens
+from tunesmith.data.store import Store
+
+
+class Sequences(Sequence[Tokens]):
+    """A view of a store that holds no token itself.
+
+    Facts about all of its sequences are arrays: asking for them reads no tokens.
+
+    Args:
+        store: open tables.
+        numbers: which of its sequences, in order (int64).
+    """
+
+    def __init__(self, store: Store, numbers: np.ndarray) -> None:
+        self._store = store
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Tokens: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequences: ...
+    def __getitem__(self, index: int | slice) -> Tokens | Sequences:
+        if isinstance(index, slice):
+            return Sequences(self._store, self._numbers[index])
+        return self._store.tokens(int(self._numbers[index]))
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sequence (int64)."""
+        return self._store.sequences["length"][self._numbers].astype(np.int64)
+
+    @cached_property
+    def sites(self) -> np.ndarray:
+        """Predicted tokens of each sequence (int64)."""
+        return self._store.sequences["sites"][self._numbers].astype(np.int64)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The number of the input row of each sequence (int64, ascending)."""
+        return self._store.sequences["row"][self._numbers]

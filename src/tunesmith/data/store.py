@@ -1,0 +1,250 @@
+"""Tokenised rows as three tables, in memory or on disk, and the tokens read from them when asked.
+
+    rows        one record an input row: where it stood, what it is, why it was dropped
+    sequences   one record a sequence of tokens: which row's, where its tokens are, a checksum
+    tokens      int32, one a token: `id` where it is context, `~id` (below zero) where it is learned
+
+On disk, `rows` and `sequences` are memory-mapped. `tokens`, the long one, is read by position: the
+pages of a map would count as memory of this process, and grow with every epoch, while the system's
+own file cache serves such reads as fast.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tunesmith.core.errors import StorageError
+from tunesmith.core.records import Chat, Completion, Content, Finding, Origin, Text, Tokens
+
+ROW = np.dtype(
+    [
+        ("file", "<i4"),
+        ("line", "<i8"),
+        ("item", "<i4"),  # 0 in JSON lines
+        ("start", "<i8"),  # bytes
+        ("size", "<i8"),  # bytes
+        ("kind", "u1"),  # index into KINDS; 0 if the row was not understood
+        ("reason", "u1"),  # index into `Summary.reasons`, from 1; 0 if the row can be trained
+        ("content", "u1", (32,)),  # split.content_hash
+    ]
+)
+SEQUENCE = np.dtype(
+    [
+        ("row", "<i8"),
+        ("start", "<i8"),  # index of the first token in `tokens`
+        ("length", "<i4"),
+        ("sites", "<i4"),
+        ("bytes", "<i8"),  # Tokens.learned_bytes
+        ("part", "<i4"),
+        ("checksum", "<u4"),  # CRC-32 of its tokens as stored
+    ]
+)
+TOKEN = np.dtype("<i4")
+TABLES = {"rows": ROW, "sequences": SEQUENCE, "tokens": TOKEN}
+KINDS: tuple[type[Content] | None, ...] = (None, Chat, Completion, Text)
+
+FINDINGS_KEPT = 500
+"""Bad rows whose sentence is kept. The ledger has the reason of each."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What is known of a store beside its tables.
+
+    `rows_in` is counted where the files are read, `reasons` are the keys of findings in the order
+    in which they were first met, `messages` the sentences of the first bad rows, by row number, and
+    `extras` counts unused fields by file.
+    """
+
+    rows_in: int = 0
+    reasons: list[str] = field(default_factory=list)
+    messages: dict[int, str] = field(default_factory=dict)
+    extras: dict[int, Counter[str]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is written beside the tables."""
+        messages, extras = list(self.messages.items()), list(self.extras.items())
+        return {
+            "rows_in": self.rows_in,
+            "reasons": self.reasons,
+            "messages": messages,
+            "extras": extras,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Summary:
+        """The reverse of `to_json`."""
+        extras = {file: Counter(counts) for file, counts in value["extras"]}
+        return cls(value["rows_in"], list(value["reasons"]), dict(value["messages"]), extras)
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The tables of some rows, numbered from 0, with their findings.
+
+    `rows_in` is how many were read, `reasons` has one key a row, empty for one that can be trained;
+    `messages` are the sentences of the first FINDINGS_KEPT bad rows.
+    """
+
+    rows_in: int
+    rows: np.ndarray
+    sequences: np.ndarray
+    tokens: np.ndarray
+    reasons: Sequence[str]
+    messages: Mapping[int, str]
+    extras: Counter[str]
+
+
+class Writer:
+    """Lays portions end to end into one open file a table."""
+
+    def __init__(self, files: Mapping[str, BinaryIO]) -> None:
+        self._files = files
+        self.summary = Summary()
+        self._rows = self._tokens = 0
+
+    def append(self, file: int, portion: Portion) -> None:
+        """Add rows of file number `file`, which come next."""
+        rows, sequences, summary = portion.rows, portion.sequences, self.summary
+        names = dict.fromkeys(["", *summary.reasons, *portion.reasons])
+        codes = {reason: code for code, reason in enumerate(names)}
+        summary.reasons = list(names)[1:]
+        rows["file"] = file
+        rows["reason"] = [codes[reason] for reason in portion.reasons]
+        sequences["row"] += self._rows
+        sequences["start"] += self._tokens
+        for row, message in portion.messages.items():
+            if len(summary.messages) < FINDINGS_KEPT:
+                summary.messages[self._rows + row] = message
+        summary.rows_in += portion.rows_in
+        summary.extras.setdefault(file, Counter()).update(portion.extras)
+        for name, table in (("rows", rows), ("sequences", sequences), ("tokens", portion.tokens)):
+            self._files[name].write(table.tobytes())
+        self._rows += len(rows)
+        self._tokens += len(portion.tokens)
+
+
+class Store:
+    """Open tables. `paths` are the files' names as they were given, by number."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        rows: np.ndarray,
+        sequences: np.ndarray,
+        read: Callable[[int, int], np.ndarray],
+        summary: Summary,
+    ) -> None:
+        self.paths = tuple(paths)
+        self.rows = rows
+        self.sequences = sequences
+        self.summary = summary
+        self._places = tuple(rows[name] for name in ("file", "line", "item"))
+        self._read = read
+
+    @classmethod
+    def in_memory(
+        cls, paths: Sequence[str], tables: Mapping[str, bytes], summary: Summary
+    ) -> Store:
+        """From the bytes of each table."""
+        arrays = {name: np.frombuffer(tables[name], dtype) for name, dtype in TABLES.items()}
+        tokens = arrays["tokens"]
+        return cls(
+            paths,
+            arrays["rows"],
+            arrays["sequences"],
+            lambda start, length: tokens[start : start + length],
+            summary,
+        )
+
+    @classmethod
+    def on_disk(cls, paths: Sequence[str], folder: Path, summary: Summary) -> Store:
+        """From the files of a folder, which may be removed while the store is in use."""
+        rows, sequences = (
+            np.memmap(folder / name, TABLES[name], "r").view(np.ndarray)
+            if (folder / name).stat().st_size
+            else np.empty(0, TABLES[name])
+            for name in ("rows", "sequences")
+        )
+        descriptor = os.open(folder / "tokens", os.O_RDONLY)
+
+        def read(start: int, length: int) -> np.ndarray:
+            size = TOKEN.itemsize
+            found = os.pread(descriptor, length * size, start * size)
+            return np.frombuffer(found, TOKEN, count=len(found) // size)
+
+        store = cls(paths, rows, sequences, read, summary)
+        weakref.finalize(store, os.close, descriptor)
+        return store
+
+    def origin(self, row: int) -> Origin:
+        """Where a row came from."""
+        file, line, item = (int(column[row]) for column in self._places)
+        return Origin(self.paths[file], line, item or None)
+
+    def tokens(self, sequence: int) -> Tokens:
+        """One sequence.
+
+        Raises:
+            StorageError: its tokens are not those that were written.
+        """
+        row, start, length, _, size, part, checksum = self.sequences[sequence].item()
+        stored_N, origin = self._read(start, length), self.origin(row)
+        if len(stored_N) != length or zlib.crc32(stored_N.data) != checksum:
+            raise StorageError(
+                f"The tokens of {origin} were damaged in the token cache after it was opened, so "
+                "they are not used. Check the disk, remove the cache's folder, and start again."
+            )
+        learned_N = stored_N < 0
+        return Tokens(
+            origin,
+            np.where(learned_N, ~stored_N, stored_N),
+            learned_N.astype(np.float32),
+            size,
+            part,
+        )
+
+    def finding(self, row: int) -> Finding | None:
+        """Why a row was dropped, if its sentence was kept."""
+        message = self.summary.messages.get(row)
+        if message is None:
+            return None
+        reason = self.summary.reasons[self.rows[row]["reason"] - 1]
+        return Finding(reason, message, "drop", self.origin(row))
+
+    def sites_of_rows(self) -> np.ndarray:
+        """How many tokens of each row are predicted (int64, one a row)."""
+        sequences = self.sequences
+        sites = np.bincount(sequences["row"], sequences["sites"], minlength=len(self.rows))
+        return sites.astype(np.int64)
+
+
+def table_of(parts: Sequence[tuple[int, Tokens]]) -> tuple[np.ndarray, np.ndarray]:
+    """The sequence records and the tokens of (row number, Tokens) pairs."""
+    records = np.zeros(len(parts), SEQUENCE)
+    stored = [_stored(tokens) for _, tokens in parts]
+    lengths = [len(stored_N) for stored_N in stored]
+    records["row"] = [row for row, _ in parts]
+    records["start"] = np.cumsum([0, *lengths])[:-1]
+    records["length"] = lengths
+    records["sites"] = [int((stored_N[1:] < 0).sum()) for stored_N in stored]
+    records["bytes"] = [tokens.learned_bytes for _, tokens in parts]
+    records["part"] = [tokens.part for _, tokens in parts]
+    records["checksum"] = [zlib.crc32(stored_N.data) for stored_N in stored]
+    return records, np.concatenate([np.empty(0, TOKEN), *stored])
+
+
+def _stored(tokens: Tokens) -> np.ndarray:
+    learned_N = tokens.weights_N > 0
+    if not np.array_equal(tokens.weights_N, learned_N):
+        raise ValueError(f"{tokens.origin}: the store holds weights of 0 and 1 only.")
+    return np.where(learned_N, ~tokens.ids_N, tokens.ids_N).astype(TOKEN)

@@ -1,0 +1,233 @@
+"""From losses to updated weights: after the backward pass, or inside it where memory is short.
+
+Both take the loss sums of a step one by one, divide once by the true count of all of them, limit
+the gradient, and update. Per trained bfloat16 weight they hold, in bytes:
+
+    |                        | weights | gradient           | optimiser          |
+    |------------------------|---------|--------------------|--------------------|
+    | normal, AdamW          | 2 + 4   | 4                  | 8                  |
+    | low, factored AdamW    | 2 + 2   | one matrix at once | 2 (+ rows, columns)|
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from tunesmith.core.batch import LossSum
+from tunesmith.engine.factored import FactoredAdamW, NotFinite
+from tunesmith.engine.masters import Masters
+from tunesmith.engine.optimizers import (
+    OPTIMIZERS,
+    embedding_names,
+    load_state,
+    set_rate,
+    state_tensors,
+)
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Asked(Protocol):
+    """What is read here of the loop's settings."""
+
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def clip(self) -> float: ...
+
+
+class Updates(Protocol):
+    """One step: `begin`, a `backward` for each micro-batch, `finish`; or `drop`, which ends it.
+
+    `spoilt` says that an unfinished step has moved some weights already and cannot be dropped.
+    """
+
+    spoilt: bool
+
+    def begin(self, rate: float) -> None:
+        """A step with this learning rate begins."""
+        ...
+
+    def backward(self, loss: LossSum, last: bool) -> None:
+        """The backward pass of one micro-batch. Raises NotFinite (low memory only)."""
+        ...
+
+    def finish(self) -> float:
+        """Make the update; returns the norm of the mean gradient. Raises NotFinite before it."""
+        ...
+
+    def drop(self) -> None:
+        """Forget the gradients of the step."""
+        ...
+
+    def weights(self) -> Tensors:
+        """The trained weights by name, in full precision: themselves, not copies."""
+        ...
+
+    def state(self) -> Tensors:
+        """What the optimiser remembers, by name."""
+        ...
+
+    def load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Set the weights to what `weights` gave."""
+        ...
+
+    def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Set the optimiser to what `state` gave."""
+        ...
+
+
+class AfterBackward:
+    """Gradients add up in float32 over all micro-batches; then every weight is updated at once."""
+
+    spoilt = False
+
+    def __init__(self, module: nn.Module, asked: Asked) -> None:
+        self._module = module
+        self._masters = Masters(module.named_parameters())
+        self._optimizers = OPTIMIZERS[asked.optimizer](
+            self._masters.weights, embedding_names(module), asked.weight_decay
+        )
+        self._clip = asked.clip
+        self._count = 0.0
+
+    def begin(self, rate: float) -> None:
+        self._count = 0.0
+        set_rate(self._optimizers, rate)
+
+    def backward(self, loss: LossSum, last: bool) -> None:
+        loss.sum.backward()
+        self._count += loss.count
+
+    def finish(self) -> float:
+        gradients = [w.grad for w in self._masters.weights.values() if w.grad is not None]
+        length = float(nn.utils.get_total_norm(gradients))
+        # No gradient and no weight of a token is 0 / 0: not a number, as it should be.
+        norm = length / self._count if self._count else math.nan
+        if not math.isfinite(norm):
+            raise NotFinite(norm)
+        # The division by the count and the shortening are one pass over the gradients.
+        scale = min(1.0, self._clip / (norm + 1e-6)) / self._count
+        torch._foreach_mul_(gradients, scale)
+        for optimizer in self._optimizers:
+            optimizer.step()
+        self.drop()
+        self._masters.publish()
+        return norm
+
+    def drop(self) -> None:
+        for weight in (*self._masters.weights.values(), *self._module.parameters()):
+            weight.grad = None
+
+    def weights(self) -> Tensors:
+        return {name: master.detach() for name, master in self._masters.weights.items()}
+
+    def state(self) -> Tensors:
+        return state_tensors(self._optimizers)
+
+    def load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._masters.load(tensors)
+
+    def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        load_state(self._optimizers, tensors)
+
+
+class InsideBackward:
+    """Each weight is updated when its gradient is whole, and the gradient is freed at once.
+
+    (Lv et al. 2024, LOMO, §3.1.) The norm of the whole gradient is known too late to limit it:
+    `clip` limits the gradient of each weight by itself. Of several micro-batches only the last
+    one's backward pass updates; the gradients of the others are kept in float32 until then.
+    """
+
+    def __init__(self, module: nn.Module, asked: Asked) -> None:
+        self._weights = {n: w for n, w in module.named_parameters() if w.requires_grad}
+        optimizers = OPTIMIZERS[asked.optimizer](
+            self._weights, embedding_names(module), asked.weight_decay
+        )
+        self._optimizer = _factored(optimizers)
+        self._clip = asked.clip
+        self._kept: dict[nn.Parameter, torch.Tensor] = {}
+        self._count = self._squares = 0.0
+        self._last = self.spoilt = False
+        for weight in self._weights.values():
+            weight.register_post_accumulate_grad_hook(self._arrived)
+
+    def begin(self, rate: float) -> None:
+        self._count = self._squares = 0.0
+        self._last = False
+        set_rate([self._optimizer], rate)
+
+    def backward(self, loss: LossSum, last: bool) -> None:
+        self._count += loss.count
+        self._last = last
+        if last and not self._count:
+            raise NotFinite(math.nan)
+        loss.sum.backward()
+
+    def finish(self) -> float:
+        for weight in list(self._kept):  # weights that the last micro-batch did not touch
+            self._update(weight, self._kept.pop(weight))
+        self.spoilt = False
+        return math.sqrt(self._squares)
+
+    def drop(self) -> None:
+        self._kept.clear()
+        for weight in self._weights.values():
+            weight.grad = None
+
+    def weights(self) -> Tensors:
+        return {name: weight.detach() for name, weight in self._weights.items()}
+
+    def state(self) -> Tensors:
+        return state_tensors([self._optimizer])
+
+    def load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                self._weights[name].copy_(tensor)
+
+    def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        load_state([self._optimizer], tensors)
+
+    def _arrived(self, weight: torch.Tensor) -> None:
+        """The gradient of `weight` of one micro-batch is whole."""
+        assert isinstance(weight, nn.Parameter)
+        gradient, weight.grad = weight.grad, None
+        assert gradient is not None
+        if weight in self._kept:
+            gradient = self._kept[weight].add_(gradient)
+        if not self._last:
+            self._kept[weight] = gradient.float()
+            return
+        self._kept.pop(weight, None)
+        self._update(weight, gradient)
+
+    def _update(self, weight: nn.Parameter, gradient: torch.Tensor) -> None:
+        before, self.spoilt = self.spoilt, True
+        try:
+            norm = self._optimizer.update(weight, gradient, 1 / self._count, self._clip)
+        except NotFinite:
+            self.spoilt = before
+            raise
+        self._squares += norm * norm
+
+
+def _factored(optimizers: list[Optimizer]) -> FactoredAdamW:
+    (optimizer,) = optimizers
+    assert isinstance(optimizer, FactoredAdamW)
+    return optimizer
+
+
+UPDATES: dict[str, type[AfterBackward] | type[InsideBackward]] = {
+    "normal": AfterBackward,
+    "low": InsideBackward,
+}

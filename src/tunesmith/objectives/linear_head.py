@@ -1,0 +1,157 @@
+"""Cross entropy through a linear head, its gradient formed in the forward pass.
+
+    nll_s = logsumexp_v(z_sv) − z_{s y_s}          z_s = W h_s + b
+    ∂nll_s/∂z_s = softmax(z_s) − onehot(y_s)
+
+The derivative of a chunk of logits is made where the logits stand, is multiplied at once into what
+is kept of it, and the chunk is forgotten: logits exist once, for at most CHUNK_LOGITS numbers, and
+nothing is computed twice (Hsu et al. 2024, Liger Kernel, §3.2). Weights scale whole rows, so they
+act on the D numbers of a hidden state and not on the V of its logits.
+
+A loss that is no weighted sum (a preference loss over sequences) reuses it in two calls: values per
+site without a gradient from `nll_of_sites`, then `weighted_nll` with ∂loss/∂nll_s for weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy, linear
+
+# Logits in one call of the head: 24 MB in bfloat16. Matrix products reach their full rate at it.
+CHUNK_LOGITS = 12 << 20
+# Logits made into probabilities at a time on a CPU: in float32 they stay within its L2 cache.
+CACHED_LOGITS = 3 << 16
+
+# Rows of the head's gradient made at a time where they are added in another precision.
+_CAST_ROWS = 4096
+
+Head = tuple[torch.Tensor, torch.Tensor | None]
+
+
+def weighted_nll(
+    hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor, weights_S: torch.Tensor
+) -> torch.Tensor:
+    """Σ_s w_s · nll_s in nats, a float32 scalar.
+
+    `head` is (weight, bias) of shapes (V, D) and (V) or None; targets are int64, weights float32.
+    Gradients reach `hidden_SD` and whatever of the head requires one.
+    """
+    weight_VD, bias_V = head
+    watched = any(t is not None and t.requires_grad for t in (hidden_SD, weight_VD, bias_V))
+    if not (watched and torch.is_grad_enabled()):
+        return nll_of_sites(hidden_SD, head, targets_S) @ weights_S
+    loss: torch.Tensor = _WeightedNll.apply(  # type: ignore[no-untyped-call]
+        hidden_SD, weight_VD, bias_V, targets_S, weights_S
+    )
+    return loss
+
+
+@torch.no_grad()
+def nll_of_sites(hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor) -> torch.Tensor:
+    """−log p(y_s) in nats, float32, shape (S,), without a gradient."""
+    nll_S = hidden_SD.new_empty(len(hidden_SD), dtype=torch.float32)
+    for rows in _chunks(len(hidden_SD), len(head[0])):
+        logits_CV = linear(hidden_SD[rows], *head)
+        for part in _cached(logits_CV):
+            nll_S[rows][part] = cross_entropy(
+                logits_CV[part].float(), targets_S[rows][part], reduction="none"
+            )
+    return nll_S
+
+
+class _WeightedNll(torch.autograd.Function):
+    """Shapes as in `weighted_nll`; C sites make a chunk. See the head of this file."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_SD: torch.Tensor,
+        weight_VD: torch.Tensor,
+        bias_V: torch.Tensor | None,
+        targets_S: torch.Tensor,
+        weights_S: torch.Tensor,
+    ) -> torch.Tensor:
+        chunks = list(_chunks(len(hidden_SD), len(weight_VD)))
+        for_hidden, for_weight, for_bias = ctx.needs_input_grad[:3]
+        dhidden_SD = torch.empty_like(hidden_SD) if for_hidden else None
+        dweight_VD = _zeros(weight_VD, len(chunks)) if for_weight else None
+        dbias_V = _zeros(bias_V, len(chunks)) if bias_V is not None and for_bias else None
+        total = weights_S.new_zeros(())
+        for rows in chunks:
+            logits_CV = linear(hidden_SD[rows], weight_VD, bias_V)
+            total += _nll_then_derivative(logits_CV, targets_S[rows]) @ weights_S[rows]
+            weights_C1 = weights_S[rows, None].to(hidden_SD.dtype)
+            if dhidden_SD is not None:
+                torch.mm(logits_CV, weight_VD, out=dhidden_SD[rows]).mul_(weights_C1)
+            if dweight_VD is not None:
+                _add_product(dweight_VD, logits_CV, hidden_SD[rows] * weights_C1)
+            if dbias_V is not None:
+                _add_product(dbias_V[:, None], logits_CV, weights_C1)
+        if dweight_VD is not None:
+            dweight_VD = dweight_VD.to(weight_VD.dtype)
+        if dbias_V is not None:
+            dbias_V = dbias_V.to(weight_VD.dtype)
+        ctx.gradients = (dhidden_SD, dweight_VD, dbias_V)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Once only: the gradients are handed on, scaled in place, and not kept."""
+        scaled = [None if grad is None else grad.mul_(grad_outputs[0]) for grad in ctx.gradients]
+        del ctx.gradients
+        return (*scaled, None, None)
+
+
+def _nll_then_derivative(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+    """−log p of each target, float32, shape (C,); `logits_CV` becomes softmax − onehot in place.
+
+    Softmax is taken in float32, a few rows at a time, so that they stay in the cache.
+    """
+    nll_C = logits_CV.new_empty(len(logits_CV), dtype=torch.float32)
+    for rows in _cached(logits_CV):
+        probabilities = logits_CV[rows].float()
+        target_B1 = targets_C[rows, None]
+        nll_C[rows] = -probabilities.gather(1, target_B1)[:, 0]
+        highest_B1 = probabilities.amax(1, keepdim=True)
+        sum_B1 = probabilities.sub_(highest_B1).exp_().sum(1, keepdim=True)
+        nll_C[rows] += (highest_B1 + sum_B1.log())[:, 0]
+        probabilities.mul_(1 / sum_B1)
+        # p − 1 from the logarithm: a difference of two numbers near 1 would lose its digits.
+        probabilities.scatter_(1, target_B1, torch.expm1(-nll_C[rows, None]))
+        if probabilities.dtype != logits_CV.dtype:
+            logits_CV[rows] = probabilities
+    return nll_C
+
+
+def _add_product(total_VD: torch.Tensor, logits_CV: torch.Tensor, hidden_CD: torch.Tensor) -> None:
+    """total += logitsᵀ hidden, by blocks of V where the product has to be cast to be added."""
+    if total_VD.dtype == logits_CV.dtype:
+        total_VD.addmm_(logits_CV.T, hidden_CD)
+        return
+    for rows in _slices(len(total_VD), _CAST_ROWS):
+        total_VD[rows] += logits_CV[:, rows].T @ hidden_CD
+
+
+def _zeros(like: torch.Tensor, chunks: int) -> torch.Tensor:
+    """Where a gradient of the head adds up: in float32, if there is anything to add."""
+    return torch.zeros_like(like, dtype=torch.float32 if chunks > 1 else like.dtype)
+
+
+def _chunks(sites: int, vocabulary: int) -> Iterator[slice]:
+    """Sites by as many as make CHUNK_LOGITS."""
+    return _slices(sites, max(1, CHUNK_LOGITS // vocabulary))
+
+
+def _cached(logits_CV: torch.Tensor) -> Iterator[slice]:
+    """Rows by as many as fit in the cache; an accelerator takes them all at once."""
+    on_cpu = logits_CV.device.type == "cpu"
+    return _slices(
+        len(logits_CV), max(1, CACHED_LOGITS // logits_CV.shape[1]) if on_cpu else len(logits_CV)
+    )
+
+
+def _slices(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, total, size))

@@ -1,0 +1,31 @@
+"""Which ways of computing a run takes, and why: for the screen, plan.json and the report."""
+
+from __future__ import annotations
+
+from tunesmith.models.methods import Tuned
+from tunesmith.runs.setup import Setup
+from tunesmith.runs.workload import Workload
+
+
+def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -> dict[str, str]:
+    """A sentence for each choice: the forward pass, the head, shared prefixes, checkpointing."""
+    forward = tuned.base.forward
+    plain = forward.linear_head is not None
+    paths = {
+        "forward": forward.reason or "The forward pass is packed: no padding is computed.",
+        "head": "The vocabulary head runs at learned tokens only, a chunk at a time"
+        + ("." if plain else ", through the model's own code."),
+    }
+    if forward.shares:
+        saved = _saved(setup, work, steps_per_epoch)
+        if saved >= 0.005:
+            paths["prefixes"] = f"Shared prefixes, computed once, save {saved:.0%} of the tokens."
+    if setup.recipe.engine.activation_checkpointing:
+        paths["activations"] = "Each layer is computed again in the backward pass."
+    return paths
+
+
+def _saved(setup: Setup, work: Workload, steps_per_epoch: int) -> float:
+    """The share of the rows' tokens that is not computed."""
+    in_rows = float(setup.prepared.train.lengths.sum()) * work.steps / steps_per_epoch
+    return max(0.0, 1 - work.tokens / in_rows)

@@ -1,0 +1,185 @@
+"""The head at sites with its gradient formed in the forward pass equals the plain one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, linear
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.support import examples, opened
+from tunesmith.data.pack import pack
+from tunesmith.engine.loop import on_device
+from tunesmith.models.forward import PackedForward
+from tunesmith.objectives import linear_head
+from tunesmith.objectives.cross_entropy import CrossEntropy
+from tunesmith.objectives.linear_head import nll_of_sites, weighted_nll
+
+SITES, WIDTH, VOCABULARY = 50, 16, 97
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=["one chunk", "many chunks"])
+def chunked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "many chunks":
+        monkeypatch.setattr(linear_head, "CHUNK_LOGITS", 7 * VOCABULARY)
+        monkeypatch.setattr(linear_head, "CACHED_LOGITS", 3 * VOCABULARY)
+        monkeypatch.setattr(linear_head, "_CAST_ROWS", 10)
+
+
+class _Case:
+    """Leaves of one computation; a third of the weights are 0, one target is nearly certain."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32, frozen: bool = False) -> None:
+        torch.manual_seed(5)
+        self.hidden = torch.randn(SITES, WIDTH).to(dtype).requires_grad_()
+        self.weight = torch.randn(VOCABULARY, WIDTH).to(dtype).requires_grad_(not frozen)
+        self.bias = torch.randn(VOCABULARY).to(dtype).requires_grad_(not frozen)
+        self.targets = torch.randint(0, VOCABULARY, (SITES,))
+        self.targets[0] = linear(self.hidden[0], self.weight, self.bias).argmax()
+        self.site_weights = torch.tensor([0.0, 0.5, 2.0]).repeat(SITES)[:SITES]
+
+    def gradients(self) -> list[torch.Tensor | None]:
+        return [leaf.grad for leaf in (self.hidden, self.weight, self.bias)]
+
+    def plain(self) -> torch.Tensor:
+        logits = linear(self.hidden, self.weight, self.bias).float()
+        nll: torch.Tensor = cross_entropy(logits, self.targets, reduction="none")
+        return (nll * self.site_weights).sum()
+
+    def ours(self) -> torch.Tensor:
+        head = (self.weight, self.bias)
+        return weighted_nll(self.hidden, head, self.targets, self.site_weights)
+
+
+@pytest.mark.usefixtures("chunked")
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_loss_and_gradients_are_the_plain_ones(
+    dtype: torch.dtype, tolerance: float, frozen: bool
+) -> None:
+    """The loss is scaled behind the function, as a division or a mixture of losses would."""
+    plain, ours = _Case(dtype, frozen), _Case(dtype, frozen)
+    wanted, found = plain.plain(), ours.ours()
+    assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
+    (wanted * 0.3).backward()
+    (found * 0.3).backward()
+    for gradient, reference in zip(ours.gradients(), plain.gradients(), strict=True):
+        assert (gradient is None) == (reference is None)
+        if gradient is not None and reference is not None:
+            assert gradient.dtype == dtype
+            error = (gradient.float() - reference.float()).norm() / reference.float().norm()
+            assert error < tolerance
+
+
+@pytest.mark.usefixtures("chunked")
+def test_a_loss_over_sequences_takes_two_calls() -> None:
+    """Per-site values first, then ∂loss/∂nll for weights: the gradient of any loss of them."""
+    plain, ours = _Case(), _Case()
+    owner = torch.arange(SITES) % 4
+
+    def preference(nll_S: torch.Tensor) -> torch.Tensor:
+        sums = torch.zeros(4).index_add(0, owner, nll_S)
+        return -torch.nn.functional.logsigmoid(sums[1] - sums[0] + sums[3] - sums[2])
+
+    logits = linear(plain.hidden, plain.weight, plain.bias)
+    preference(cross_entropy(logits, plain.targets, reduction="none")).backward()
+    head = (ours.weight, ours.bias)
+    nll_S = nll_of_sites(ours.hidden, head, ours.targets).requires_grad_()
+    (weights,) = torch.autograd.grad(preference(nll_S), nll_S)
+    weighted_nll(ours.hidden, head, ours.targets, weights).backward()
+    for gradient, reference in zip(ours.gradients(), plain.gradients(), strict=True):
+        torch.testing.assert_close(gradient, reference, atol=1e-6, rtol=1e-4)
+
+
+class _Watch(TorchDispatchMode):
+    """Notes the largest tensor made and the matrix products, by the shapes of their results."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.largest = 0
+        self.products: list[tuple[int, ...]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and not func.is_view:
+            self.largest = max(self.largest, result.numel())
+            if func.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
+                self.products.append(tuple(result.shape))
+        return result
+
+
+def test_no_tensor_is_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunk = 7 * VOCABULARY
+    monkeypatch.setattr(linear_head, "CHUNK_LOGITS", chunk)
+    case = _Case(frozen=True)
+    with _Watch() as watch:
+        case.ours().backward()
+    assert watch.largest <= max(chunk, SITES * WIDTH)
+    with _Watch() as watch:
+        case.plain()
+    assert watch.largest == SITES * VOCABULARY
+
+
+def test_a_frozen_head_costs_no_product_for_its_weight() -> None:
+    for frozen, products in ((True, 2), (False, 4)):  # logits, dh; and dW, db
+        case = _Case(frozen=frozen)
+        with _Watch() as watch:
+            case.ours().backward()
+        assert len(watch.products) == products
+        assert ((VOCABULARY, WIDTH) in watch.products) is not frozen
+
+
+def test_without_a_gradient_only_the_loss_is_formed() -> None:
+    case = _Case()
+    with torch.no_grad(), _Watch() as watch:
+        value = case.ours()
+    assert len(watch.products) == 1
+    torch.testing.assert_close(value, case.plain().detach())
+
+
+def _products(forward: PackedForward) -> int:
+    """How often the objective forms a whole head's worth of logits."""
+    batch = on_device(pack(examples(4)), CPU)
+    with _Watch() as watch:
+        CrossEntropy().loss(forward, batch).sum.backward()
+    logits = (len(batch.sites_S), forward._head.linear.out_features)
+    return watch.products.count(logits)
+
+
+def test_a_head_that_is_more_than_linear_takes_the_plain_route(tiny_base: Path) -> None:
+    """With a hook on it, or scaled logits, the head itself is called: its logits are made twice."""
+    forward = opened(tiny_base).base.forward
+    assert isinstance(forward, PackedForward)
+    assert forward.linear_head is not None
+    assert _products(forward) == 1
+    handle = forward._head.linear.register_forward_hook(lambda module, args, out: out * 2)
+    assert forward.linear_head is None
+    assert _products(forward) == 2
+    handle.remove()
+    forward._head.cap = 30.0
+    assert forward.linear_head is None
+
+
+def test_an_objective_gives_the_same_by_both_routes(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = opened(tiny_base)
+    batch = on_device(pack(examples(8)), CPU)
+    found = []
+    for plain in (False, True):
+        if plain:
+            monkeypatch.setattr(PackedForward, "linear_head", None)
+        tuned.module.zero_grad()
+        loss = CrossEntropy().loss(tuned.base.forward, replace(batch))
+        loss.sum.backward()
+        gradients = {n: w.grad.clone() for n, w in tuned.module.named_parameters()}  # type: ignore[union-attr]
+        found.append((float(loss.sum.detach()), loss.count, gradients))
+    assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-6)
+    for name, gradient in found[0][2].items():
+        other = found[1][2][name]
+        assert (gradient - other).norm() <= 1e-5 * other.norm(), name
