@@ -15,24 +15,52 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_SUBJECTS = (
-    "the blue kettle|a late parcel|our night train|the garden gate|this rented bicycle|"
-    "the second invoice|a quiet printer|the kitchen scale|her winter coat|the library card"
-).split("|")
-_VERBS = (
-    "arrived without|still waits for|was repaired with|is listed under|came back because of|"
-    "costs more than|should be sent with|was swapped for|cannot be found near|belongs beside"
-).split("|")
-_OBJECTS = (
-    "its small brass key|the order of last Tuesday|a note in green ink|the wrong address|"
-    "two spare batteries|the café on the corner|half of the usual deposit|an older warranty|"
-    "the customs form 12-B|someone else's umbrella"
-).split("|")
-_ENDS = (
-    "which nobody expected|so we wrote to the depot|and that settled the matter|"
-    "as the receipt shows|before the shop had opened|though the weather was fine|"
-    "until a colleague noticed|and a refund of 14.50 followed"
-).split("|")
+_SUBJECTS = [
+    "the blue kettle",
+    "a late parcel",
+    "our night train",
+    "the garden gate",
+    "this rented bicycle",
+    "the second invoice",
+    "a quiet printer",
+    "the kitchen scale",
+    "her winter coat",
+    "the library card",
+]
+_VERBS = [
+    "arrived without",
+    "still waits for",
+    "was repaired with",
+    "is listed under",
+    "came back because of",
+    "costs more than",
+    "should be sent with",
+    "was swapped for",
+    "cannot be found near",
+    "belongs beside",
+]
+_OBJECTS = [
+    "its small brass key",
+    "the order of last Tuesday",
+    "a note in green ink",
+    "the wrong address",
+    "two spare batteries",
+    "the café on the corner",
+    "half of the usual deposit",
+    "an older warranty",
+    "the customs form 12-B",
+    "someone else's umbrella",
+]
+_ENDS = [
+    "which nobody expected",
+    "so we wrote to the depot",
+    "and that settled the matter",
+    "as the receipt shows",
+    "before the shop had opened",
+    "though the weather was fine",
+    "until a colleague noticed",
+    "and a refund of 14.50 followed",
+]
 
 
 def rows(count: int, seed: int = 0) -> Iterator[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from tunesmith.models.fused import fused_parts
 from tunesmith.models.methods import Tuned
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.workload import Workload
 
 
 def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -> dict[str, str]:
-    """A sentence for each choice: the forward pass, the head, shared prefixes, checkpointing."""
+    """A sentence for each choice: forward pass, head, fused parts, prefixes, checkpointing."""
     forward = tuned.base.forward
     plain = forward.linear_head is not None
     paths = {
@@ -16,6 +17,8 @@ def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -
         "head": "The vocabulary head runs at learned tokens only, a chunk at a time"
         + ("." if plain else ", through the model's own code."),
     }
+    parts = fused_parts(tuned.module)
+    paths["fused"] = f"Fused: {parts}." if parts else "No part of this model runs fused."
     if forward.shares:
         saved = _saved(setup, work, steps_per_epoch)
         if saved >= 0.005:

@@ -272,6 +272,8 @@ def _train(
     watcher.stage("train", _described(tuned, recipe))
     if paths.trunk.note:
         watcher.note(paths.trunk.note)
+    if paths.trunk.place:
+        watcher.note("Later epochs compute the trained part only; the plan counts them in full.")
     meter = Meter(tuned.base.model.device)
     give_back()
     meter.mark()
