@@ -35,8 +35,8 @@ CONTENDERS: dict[str, Contender] = {
             "ours-memory",
             "tunesmith, low memory",
             "ours",
-            "The same with `engine.memory: low`.",
-            options={"settings": {"engine.memory": "low"}},
+            "The same with `engine.memory: low` and `engine.activation_checkpointing: true`.",
+            options={"settings": {"engine.memory": "low", "engine.activation_checkpointing": True}},
         ),
         Contender(
             "trl",
