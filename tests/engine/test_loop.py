@@ -17,7 +17,7 @@ from tunesmith.core.errors import NonFiniteLoss
 from tunesmith.core.ports import Silent, SiteModel
 from tunesmith.core.records import StepReport, Validation
 from tunesmith.engine.checkpoints import Checkpoints
-from tunesmith.engine.loop import Progress
+from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest
 from tunesmith.models.methods import Tuned
 from tunesmith.objectives.cross_entropy import CrossEntropy

@@ -26,8 +26,9 @@ from tunesmith.runs import train as training
 from tunesmith.runs.calibrate import Calibration, Passes, Rates, Sample, Update, fit
 from tunesmith.runs.estimate import Answering, Judging, Scoring
 from tunesmith.runs.footprint import Line
+from tunesmith.runs.foresee import foresee
 from tunesmith.runs.memory import Meter, Room
-from tunesmith.runs.train import foresee, train
+from tunesmith.runs.train import train
 from tunesmith.runs.workload import Shape, Work, first_segments, lay_out, work_of
 
 SHAPE = Shape(weights=1000, head=100, layers=2, width=10, padded=False)

@@ -12,11 +12,11 @@ from tests.support import opened, recipe
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.methods import Tuned
 from tunesmith.runs import memory
+from tunesmith.runs.assembly import batches_of
 from tunesmith.runs.fitting import AGAIN, MICRO, Fitted, fit_into
 from tunesmith.runs.footprint import Footprint, Line
 from tunesmith.runs.memory import Meter, Room, room
 from tunesmith.runs.setup import Setup, set_up
-from tunesmith.runs.train import _batches
 from tunesmith.runs.workload import Workload, lay_out
 
 FOOT = Footprint(
@@ -35,7 +35,7 @@ def _fit(setup: Setup, tuned: Tuned, available: float) -> Fitted:
 
 
 def _work(setup: Setup) -> Workload:
-    return lay_out(_batches(setup, share=True), 8, padded=False)
+    return lay_out(batches_of(setup, share=True), 8, padded=False)
 
 
 @pytest.fixture

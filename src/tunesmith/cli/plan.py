@@ -68,7 +68,7 @@ def _made(asked: Any, as_json: bool) -> Plan:
 
     with progress(plain=as_json) as watcher:
         watcher.stage("start", "nothing will be written")
-        from tunesmith.runs.train import foresee  # brings torch, which takes a moment
+        from tunesmith.runs.foresee import foresee  # brings torch, which takes a moment
 
         return foresee(asked, watcher)
 

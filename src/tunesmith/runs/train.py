@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,24 @@ from tunesmith.core.files import (
 )
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.data import PackedBatches
-from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.checkpoints import Checkpoints
-from tunesmith.engine.loop import Loop, Progress, Settings
+from tunesmith.engine.loop import Loop, Settings
+from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest, stop_on_signals
 from tunesmith.evaluate.measure import Course, Measured, Side
 from tunesmith.models.checkpointing import checkpoint_activations
-from tunesmith.models.methods import METHODS, Tuned
-from tunesmith.models.open import Base, open_base
+from tunesmith.models.methods import Tuned
+from tunesmith.models.open import Base
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.recipe import Recipe, dump, load
+from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
 from tunesmith.runs.memory import Meter, give_back
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
-from tunesmith.runs.planned import Plan, afterwards, note_cost
+from tunesmith.runs.planned import afterwards, note_cost
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.trunk import Paths, choose_paths
@@ -79,27 +79,6 @@ def train(
     return open_run(folder.path)
 
 
-def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
-    """The plan that a run of this recipe would begin with. Writes nothing.
-
-    Raises:
-        InputError: something cannot be used, or the run would not fit into memory.
-    """
-    watcher = watcher or Silent()
-    watcher.stage("data", "read, check, split")
-    setup = set_up(recipe)
-    _tell_data(setup, watcher)
-    began = time.perf_counter()
-    tuned = _opened(setup, watcher)
-    settings = _settings(setup.recipe, _batches(setup, share=tuned.base.forward.shares))
-    watcher.stage("plan", "compute a few micro-batches")
-    opening = time.perf_counter() - began
-    _, planned = make_plan(
-        setup, tuned, settings, _batches, opening=opening, folder=Path(tempfile.gettempdir())
-    )
-    return planned
-
-
 def _named(recipe: Recipe | None) -> Recipe:
     if recipe is None:
         raise RunFolderError("A new run needs a recipe; only a resumed one brings its own.")
@@ -111,7 +90,7 @@ def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup:
     folder.require_new()
     watcher.stage("data", "read, check, split")
     setup = set_up(recipe)
-    _tell_data(setup, watcher)
+    tell_data(setup, watcher)
     return setup
 
 
@@ -158,16 +137,16 @@ def _go(
     """Everything that needs the weights."""
     began = time.perf_counter()
     recipe = setup.recipe
-    tuned = _opened(setup, watcher)
+    tuned = opened(setup, watcher)
     base = tuned.base
-    batches = _batches(setup, share=base.forward.shares)
-    settings = _settings(recipe, batches)
+    batches = batches_of(setup, share=base.forward.shares)
+    settings = settings_of(recipe, batches)
     if folder.plan.exists():
         planned = read_json(folder.plan)
     else:
         opening = time.perf_counter() - began
         setup, planned = _plan(setup, tuned, settings, folder.disk(), opening, watcher)
-        batches = _batches(setup, share=base.forward.shares)
+        batches = batches_of(setup, share=base.forward.shares)
     if not folder.recipe.exists():
         folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
         _begin(setup, folder)
@@ -198,29 +177,12 @@ def _plan(
 ) -> tuple[Setup, dict[str, Any]]:
     """Foresee the run, make it fit, and tell the user."""
     watcher.stage("plan", "compute a few micro-batches")
-    setup, planned = make_plan(setup, tuned, settings, _batches, opening=opening, folder=disk)
+    setup, planned = make_plan(setup, tuned, settings, batches_of, opening=opening, folder=disk)
     for sentence in planned.sentences():
         watcher.note(sentence)
     if setup.recipe.engine.activation_checkpointing:
         checkpoint_activations(tuned.base.model)  # once more changes nothing
     return setup, planned.to_json()
-
-
-def _opened(setup: Setup, watcher: Watcher) -> Tuned:
-    """The base, prepared for what is trained of it."""
-    keep_freed_memory()
-    recipe = setup.recipe
-    watcher.stage("base", f"open {recipe.model.base}")
-    base = open_base(
-        setup.described,
-        recipe.model.dtype,
-        recipe.model.device,
-        from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
-    )
-    tuned = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed)
-    if recipe.engine.activation_checkpointing:
-        checkpoint_activations(base.model)
-    return tuned
 
 
 def _base_side(base: Base, setup: Setup, folder: RunFolder, watcher: Watcher) -> Side | None:
@@ -284,39 +246,6 @@ def _train(
     return progress
 
 
-def _batches(setup: Setup, share: bool) -> PackedBatches:
-    engine = setup.recipe.engine
-    return PackedBatches(
-        setup.prepared.train,
-        batch_size=engine.batch_size,
-        tokens_per_micro_batch=engine.tokens_per_micro_batch,
-        seed=engine.seed,
-        shuffle=setup.recipe.data.shuffle,
-        share=share,
-        together=setup.recipe.data.together,
-    )
-
-
-def _settings(recipe: Recipe, batches: PackedBatches) -> Settings:
-    engine = recipe.engine
-    steps = engine.epochs * batches.steps_per_epoch
-    return Settings(
-        total_steps=min(steps, engine.max_steps or steps),
-        optimizer=engine.optimizer,
-        learning_rate=engine.learning_rate,
-        schedule=engine.schedule,
-        warmup=engine.warmup,
-        weight_decay=engine.weight_decay,
-        clip=engine.clip,
-        seed=engine.seed,
-        checkpoint_every=engine.checkpoint_every,
-        validate_every=engine.validate_every,
-        patience=engine.patience,
-        keep_best=engine.keep_best,
-        memory=engine.memory,
-    )
-
-
 def _course(setup: Setup, progress: Progress, settings: Settings, batches: PackedBatches) -> Course:
     return Course(
         validations=tuple(progress.validations),
@@ -328,18 +257,6 @@ def _course(setup: Setup, progress: Progress, settings: Settings, batches: Packe
         planned_epochs=settings.total_steps / batches.steps_per_epoch,
         chosen_on_judged=setup.held_out.shared and settings.keep_best,
     )
-
-
-def _tell_data(setup: Setup, watcher: Watcher) -> None:
-    totals = setup.prepared.ledger.totals()
-    dropped = sum(totals["dropped"].values())
-    watcher.note(
-        f"{totals['rows_in']} rows in: {totals['trained']} to train on, {totals['held_out']} held "
-        f"out, {dropped} dropped; {totals['supervised_tokens']} supervised tokens."
-    )
-    for finding in setup.prepared.findings:
-        if finding.severity == "warn":
-            watcher.note(finding.message)
 
 
 def _described(tuned: Tuned, recipe: Recipe) -> str:

@@ -1,0 +1,78 @@
+"""From a setup to what the loop works with: the opened base, its batches, its settings."""
+
+from __future__ import annotations
+
+from tunesmith.core.ports import Watcher
+from tunesmith.data import PackedBatches
+from tunesmith.engine.allocator import keep_freed_memory
+from tunesmith.engine.loop import Settings
+from tunesmith.models.checkpointing import checkpoint_activations
+from tunesmith.models.methods import METHODS, Tuned
+from tunesmith.models.open import open_base
+from tunesmith.recipe import Recipe
+from tunesmith.runs.setup import Setup
+
+
+def tell_data(setup: Setup, watcher: Watcher) -> None:
+    """What became of the rows, and what there is to say about them."""
+    totals = setup.prepared.ledger.totals()
+    dropped = sum(totals["dropped"].values())
+    watcher.note(
+        f"{totals['rows_in']} rows in: {totals['trained']} to train on, {totals['held_out']} held "
+        f"out, {dropped} dropped; {totals['supervised_tokens']} supervised tokens."
+    )
+    for finding in setup.prepared.findings:
+        if finding.severity == "warn":
+            watcher.note(finding.message)
+
+
+def opened(setup: Setup, watcher: Watcher) -> Tuned:
+    """The base, prepared for what is trained of it."""
+    keep_freed_memory()
+    recipe = setup.recipe
+    watcher.stage("base", f"open {recipe.model.base}")
+    base = open_base(
+        setup.described,
+        recipe.model.dtype,
+        recipe.model.device,
+        from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
+    )
+    tuned = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed)
+    if recipe.engine.activation_checkpointing:
+        checkpoint_activations(base.model)
+    return tuned
+
+
+def batches_of(setup: Setup, share: bool) -> PackedBatches:
+    """The training batches; with `share` a prefix that rows have in common is laid down once."""
+    engine = setup.recipe.engine
+    return PackedBatches(
+        setup.prepared.train,
+        batch_size=engine.batch_size,
+        tokens_per_micro_batch=engine.tokens_per_micro_batch,
+        seed=engine.seed,
+        shuffle=setup.recipe.data.shuffle,
+        share=share,
+        together=setup.recipe.data.together,
+    )
+
+
+def settings_of(recipe: Recipe, batches: PackedBatches) -> Settings:
+    """What the loop needs to know of a resolved recipe."""
+    engine = recipe.engine
+    steps = engine.epochs * batches.steps_per_epoch
+    return Settings(
+        total_steps=min(steps, engine.max_steps or steps),
+        optimizer=engine.optimizer,
+        learning_rate=engine.learning_rate,
+        schedule=engine.schedule,
+        warmup=engine.warmup,
+        weight_decay=engine.weight_decay,
+        clip=engine.clip,
+        seed=engine.seed,
+        checkpoint_every=engine.checkpoint_every,
+        validate_every=engine.validate_every,
+        patience=engine.patience,
+        keep_best=engine.keep_best,
+        memory=engine.memory,
+    )

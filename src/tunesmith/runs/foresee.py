@@ -1,0 +1,35 @@
+"""The act `plan`: what a run would take, and nothing written."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from tunesmith.core.ports import Silent, Watcher
+from tunesmith.recipe import Recipe
+from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
+from tunesmith.runs.plan import make_plan
+from tunesmith.runs.planned import Plan
+from tunesmith.runs.setup import set_up
+
+
+def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
+    """The plan that a run of this recipe would begin with. Writes nothing.
+
+    Raises:
+        InputError: something cannot be used, or the run would not fit into memory.
+    """
+    watcher = watcher or Silent()
+    watcher.stage("data", "read, check, split")
+    setup = set_up(recipe)
+    tell_data(setup, watcher)
+    began = time.perf_counter()
+    tuned = opened(setup, watcher)
+    settings = settings_of(setup.recipe, batches_of(setup, share=tuned.base.forward.shares))
+    watcher.stage("plan", "compute a few micro-batches")
+    opening = time.perf_counter() - began
+    _, planned = make_plan(
+        setup, tuned, settings, batches_of, opening=opening, folder=Path(tempfile.gettempdir())
+    )
+    return planned
