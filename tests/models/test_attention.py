@@ -8,6 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from tunesmith.core.batch import ROOT, Segment
 from tunesmith.core.errors import Unsupported
+from tunesmith.models import segment_attention as kernel
 from tunesmith.models.attention import dense_attention, flex, segment_attention
 from tunesmith.models.layout import Layout
 
@@ -88,6 +89,53 @@ def test_segments_attend_as_a_mask_by_hand_says(
     _assert_equal(ours.transpose(1, 2), wanted, states)
     dense = dense_attention(*states, layout, 0.5, layout.effective(window), softcap)
     _assert_equal(dense, wanted, states)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("segments", [FLAT, BRANCHED])
+@pytest.mark.parametrize(("name", "value"), [("_MOST_ROWS", 3), ("_KEPT_KEYS", 0)])
+def test_blocks_of_rows_and_probabilities_made_again_change_nothing(
+    segments: tuple[Segment, ...],
+    window: int | None,
+    name: str,
+    value: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kernel, name, value)
+    states = _states(segments[-1].end)
+    ours, _ = segment_attention(
+        torch.nn.Identity(), *states, None, scaling=0.5,
+        segment_layout=Layout(segments), sliding_window=window,
+    )  # fmt: skip
+    _assert_equal(ours.transpose(1, 2), _reference(states, _by_hand(segments, window)), states)
+
+
+def test_probabilities_of_long_segments_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "_MOST_ROWS", 300)
+    layout, states = Layout((Segment(0, 300),)), _states(300)
+    kept: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor
+    ):
+        segment_attention(torch.nn.Identity(), *states, None, segment_layout=layout)
+    assert max(kept) == states[0].numel()
+
+
+def test_products_have_few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that makes code for each size it meets has little to make."""
+    sizes: set[torch.Size] = set()
+    product = torch.bmm
+
+    def noted(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        sizes.add(left.shape)
+        return product(left, right)
+
+    monkeypatch.setattr(torch, "bmm", noted)
+    for length in range(33, 65):
+        query, key, value = (x.detach() for x in _states(length))
+        layout = Layout((Segment(0, length),))
+        segment_attention(torch.nn.Identity(), query, key, value, None, segment_layout=layout)
+    assert len(sizes) == 2
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")

@@ -8,11 +8,13 @@ from transformers import AttentionInterface
 
 from tests.models.test_families import FAMILIES, _random
 from tunesmith.core.batch import Segment
-from tunesmith.models.attention import NAME, segment_attention
+from tunesmith.models.attention import NAME, segment_attention, switch
 from tunesmith.models.forward import (
     FullLogitsForward,
+    PackedForward,
     PaddedForward,
     choose_forward,
+    evened,
     probe,
 )
 
@@ -69,3 +71,21 @@ def test_rows_hold_whole_paths() -> None:
     ]
     whole = FullLogitsForward(model).hidden_at_sites(batch)
     torch.testing.assert_close(model.lm_head(padded), whole)
+
+
+@torch.no_grad()
+def test_batches_come_in_few_sizes_and_nothing_else_changes() -> None:
+    """The body sees a multiple of 64 tokens; the sites read what they read in rows of their own."""
+    model = _random("llama")
+    batch = probe(model)
+    wanted = FullLogitsForward(model).hidden_at_sites(batch)
+    assert switch(model)
+    seen: list[int] = []
+    model.base_model.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    hidden = PackedForward(model).hidden_at_sites(batch)
+    assert batch.tokens < 64
+    assert seen == [64]
+    torch.testing.assert_close(model.lm_head(hidden), wanted)
+    assert evened(evened(batch)).tokens == 64

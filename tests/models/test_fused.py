@@ -98,6 +98,9 @@ def test_lora_in_other_states_is_pefts_own(state: str, monkeypatch: pytest.Monke
             model.base_model.disable_adapter_layers()
         elif state == "two":
             model.add_adapter("other", LoraConfig(r=2, target_modules=["first"]))
+            torch.manual_seed(4)
+            nn.init.normal_(model.base_model.model.first.lora_A["other"].weight)
+            nn.init.normal_(model.base_model.model.first.lora_B["other"].weight)
             model.base_model.set_adapter(["default", "other"])
         torch.manual_seed(5)
         outputs.append(model.train()(x))
