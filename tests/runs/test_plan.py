@@ -19,6 +19,7 @@ from tunesmith.core.records import StepReport
 from tunesmith.data.loader import PackedBatches
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import Settings
+from tunesmith.models.forward import evened_size
 from tunesmith.models.methods import Tuned
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.runs import plan as planning
@@ -181,7 +182,9 @@ def test_work_is_counted_as_attention_computes_it() -> None:
             segment = batch.segments[upper]
             above, upper = above + segment.end - segment.start, segment.parent
         pairs += sum(above + place + 0.5 for place in range(end - start))
-    assert work_of(batch, padded=False) == Work(1, batch.tokens, pairs, len(batch.sites_S))
+    assert work_of(batch, padded=False) == Work(
+        1, evened_size(batch.tokens), pairs, len(batch.sites_S)
+    )
     longest = max(map(len, shared))
     assert work_of(batch, padded=True).tokens == 3 * longest
 

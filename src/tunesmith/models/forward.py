@@ -71,13 +71,18 @@ class PackedForward:
         return self._head.parts
 
 
+def evened_size(tokens: int) -> int:
+    """How many tokens the packed path computes for so many."""
+    return -(-tokens // _SIZES) * _SIZES
+
+
 def evened(batch: Batch) -> Batch:
     """The batch with a segment behind its last that fills T up to a multiple of 64.
 
     Nobody attends to it and no site reads it. Libraries make code for each size they meet, and
     keep it (oneDNN 30 MB for a new T in bfloat16), so few sizes are faster and smaller than many.
     """
-    more = -batch.tokens % _SIZES
+    more = evened_size(batch.tokens) - batch.tokens
     if not more:
         return batch
     positions_T = torch.arange(more, device=batch.positions_T.device)

@@ -32,8 +32,9 @@ REST = {"adamw": "adamw", "adamw_factored": "adamw_factored", "muon": "adamw"}
 """The rule by which each optimiser updates what is no hidden matrix."""
 
 SHARE = 0.1
-"""Calibration may take this share of the predicted run, within the seconds below."""
-LEAST_SECONDS, MOST_SECONDS = 1.0, 20.0
+"""Calibration may take this share of the predicted run, within the seconds below: with less than a
+micro-batch of middle size next to nothing is known of the largest."""
+LEAST_SECONDS, MOST_SECONDS = 5.0, 20.0
 # Weights of one shape that are updated as a sample: enough to leave the processor's cache.
 _SAMPLED = 1 << 21
 
@@ -126,6 +127,7 @@ class Calibration:
             memory = [self._compute(part)]
             before = self._held
             timed = [self._compute(part, mark=False)]
+            computed = part
             for batch in (work.typical, work.largest):
                 if not self._worth(batch, memory[-1], timed, seconds_of_run, began):
                     break
@@ -135,6 +137,7 @@ class Calibration:
                     if not is_out_of_memory(error):
                         raise
                     break
+                computed = batch
             self._meter.mark()
             self._held = self._meter.held()
             # With one size alone, what stays of the first call is the best that is known.
@@ -147,9 +150,10 @@ class Calibration:
                     break
                 settled.append(self._compute(batch, mark=False))
                 grown = max(grown, settled[-1].peak_bytes - kept * len(settled))
+            # The first of them asked the system for the memory that the others found there, and
+            # the first of a size has code made for it.
+            timed += settled[1:] or [self._compute(computed, mark=False)]
         memory[-1] = memory[-1]._replace(peak_bytes=grown)
-        # The first of them asked the system for the memory that the others found there.
-        timed += settled[1:] or memory[1:]
         return Passes(fit(timed, self._shape), tuple(memory), kept)
 
     def _left(

@@ -18,14 +18,14 @@ class Line(NamedTuple):
         return self.start + self.slope * tokens
 
     @staticmethod
-    def through(points: Sequence[tuple[float, float]]) -> Line:
-        """The line through the first and the last point; through zero if there is only one.
+    def through(points: Sequence[tuple[float, float]], start: float = 0.0) -> Line:
+        """The line through the first and the last point; through `start` if there is only one.
 
         Bytes never fall with tokens: a last point below the first is noise, and the line is flat.
         """
         (t0, b0), (t1, b1) = points[0], points[-1]
         if t1 <= t0:
-            return Line(0.0, b1 / t1)
+            return Line(start, max(0.0, b1 - start) / t1)
         slope = max(0.0, (b1 - b0) / (t1 - t0))
         return Line(b1 - slope * t1, slope)
 

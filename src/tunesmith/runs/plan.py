@@ -58,15 +58,18 @@ class Costs:
 
     def footprint(self, shapes: int, keeps_gradients: bool) -> Footprint:
         """Memory over the tokens of a micro-batch."""
-        samples = self.passes.samples
+        samples, gradients = self.passes.samples, 4.0 * self.trained
         unmet = max(0, min(shapes, self.most_shapes) - _MET)
         return Footprint(
             held=self.held,
             state=self.update.masters_bytes + self.update.optimizer_bytes,
-            gradients=4.0 * self.trained,
+            gradients=gradients,
             kept=keeps_gradients,
             forward=Line.through([(s.work.tokens, s.forward_bytes) for s in samples]),
-            both=Line.through([(s.work.tokens, s.peak_bytes) for s in samples]),
+            both=Line.through(
+                [(s.work.tokens, s.peak_bytes) for s in samples],
+                start=gradients if keeps_gradients else 0.0,
+            ),
             shapes=self.passes.shape_bytes * unmet,
         )
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tunesmith.core.batch import ROOT, Batch
 from tunesmith.core.ports import Batches
+from tunesmith.models.forward import evened_size
 from tunesmith.models.open import Described
 
 LAID_OUT = 256
@@ -25,8 +26,8 @@ _SHUFFLED = (5, 3, 1, 4, 2, 0)
 class Work(NamedTuple):
     """What a forward pass over one or more micro-batches has to do.
 
-    `micro` counts micro-batches, `tokens` the positions computed (padding included), `pairs` the
-    (query, key) pairs of attention, `sites` the rows of the vocabulary head.
+    `micro` counts micro-batches, `tokens` the positions computed (padding and filling included),
+    `pairs` the (query, key) pairs of attention, `sites` the rows of the vocabulary head.
     """
 
     micro: float = 0.0
@@ -83,7 +84,7 @@ def work_of(batch: Batch, padded: bool) -> Work:
         pairs += (end - start) * (before + (end - start) / 2)
     sites = len(batch.sites_S)
     if not padded:
-        return Work(1, batch.tokens, pairs, sites)
+        return Work(1, evened_size(batch.tokens), pairs, sites)
     longest = max(reached)
     leaves = len(batch.segments) - len({segment.parent for segment in batch.segments} - {ROOT})
     return Work(1, leaves * longest, leaves * longest**2, sites)
@@ -155,7 +156,7 @@ def lay_out(batches: Batches, steps: int, padded: bool) -> Workload:
         typical=made(len(sized) // 2),
         largest=made(-1),
         others=tuple(made(len(sized) * part // OTHERS) for part in _SHUFFLED),
-        shapes=min(round(len({size for size, _, _ in sized}) * factor), steps),
+        shapes=len({size for size, _, _ in sized}),
         several=any(micro > 0 for _, _, micro in sized),
         padded=padded,
     )
