@@ -10,9 +10,9 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's library is imported
 
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
+
+from tests.bases import byte_level, save_llama
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|turn|>' + m['role'] + '\n' + m['content'] + '<|end|>\n' }}"
@@ -41,19 +41,9 @@ def colour_rows(count: int) -> list[dict[str, Any]]:
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE of 330 entries with chat tokens."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=330,
-        special_tokens=["<|pad|>", "<|turn|>", "<|end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
     texts = [message["content"] for row in colour_rows(64) for message in row["messages"]]
-    bpe.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
+        tokenizer_object=byte_level(texts, 330, ["<|pad|>", "<|turn|>", "<|end|>"]),
         eos_token="<|end|>",
         pad_token="<|pad|>",
         clean_up_tokenization_spaces=False,
@@ -66,11 +56,10 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama of 40 thousand weights with grouped-query attention; context 128."""
-    folder = tmp_path_factory.mktemp("bases") / "tiny"
-    tokenizer = make_tokenizer()
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
+    return save_llama(
+        tmp_path_factory.mktemp("bases") / "tiny",
+        make_tokenizer(),
+        seed=7,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=3,
@@ -78,13 +67,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_key_value_heads=2,
         max_position_embeddings=128,
         tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

@@ -49,11 +49,15 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def tiny(family: str, **changes: Any) -> PreTrainedModel:
-    """A random model of `family`, with weights large enough that attention is sharp."""
+    """A random model of `family`."""
+    return sharp(family, SHAPES[family] | changes)
+
+
+def sharp(family: str, settings: dict[str, Any], scale: float = 4) -> PreTrainedModel:
+    """A random model with weights so large that attention is sharp, and caps bite."""
     torch.manual_seed(0)
-    config = AutoConfig.for_model(family, **(SHAPES[family] | changes))
-    model = AutoModelForCausalLM.from_config(config)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
     for weight in model.parameters():
         if weight.ndim >= 2:
-            weight.data.mul_(4)
+            weight.data.mul_(scale)
     return model.eval()

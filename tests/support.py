@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
+from tunesmith.core.files import read_jsonl
 from tunesmith.core.ports import Silent
-from tunesmith.core.records import Origin, Tokens
+from tunesmith.core.records import Origin, StepReport, Tokens
 from tunesmith.data.loader import PackedBatches
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
@@ -109,3 +112,81 @@ def loop_over(
 def weights_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """A copy of all trainable weights."""
     return {n: w.detach().clone() for n, w in module.named_parameters() if w.requires_grad}
+
+
+def gradients_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of all gradients."""
+    return {n: w.grad.clone() for n, w in module.named_parameters() if w.grad is not None}
+
+
+def assert_near(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    """Equal to 1e-5 relative, tensor by tensor, in the Euclidean norm."""
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        error = (value - right[name]).norm() / right[name].norm().clamp(min=1e-12)
+        assert error < 1e-5, f"{name} differs by {error:.1e}"
+
+
+def saved_weights(run: Path) -> dict[str, torch.Tensor]:
+    """What a finished run saved: the adapter or the model."""
+    (file,) = [*run.glob("model/*.safetensors"), *run.glob("adapter/*.safetensors")]
+    return load_file(file)
+
+
+def assert_same_training(left: Path, right: Path) -> None:
+    """Two runs saved the same bits by way of the same steps."""
+    ours, theirs = saved_weights(left), saved_weights(right)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert metrics_of(left) == metrics_of(right)
+
+
+def metrics_of(run: Path) -> list[dict[str, Any]]:
+    """Its metrics without the seconds, which differ between equal runs."""
+    lines = read_jsonl(run / "metrics.jsonl")
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+class Recorder(Silent):
+    """Keeps what it is told of steps, and the notes."""
+
+    def __init__(self) -> None:
+        self.reports: list[StepReport] = []
+        self.notes: list[str] = []
+
+    @property
+    def losses(self) -> list[float]:
+        """Of each step."""
+        return [report.loss for report in self.reports]
+
+    def step(self, report: StepReport) -> None:
+        self.reports.append(report)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+class SignalAt(Silent):
+    """Sends this process a signal after a step."""
+
+    def __init__(self, number: int, step: int) -> None:
+        self._number, self._step = number, step
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self._step:
+            os.kill(os.getpid(), self._number)
+
+
+class Left(Exception):
+    """The process ended here."""
+
+
+class LeaveAt(Silent):
+    """Raises Left after a step."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self._step:
+            raise Left

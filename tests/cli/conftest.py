@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
+from tests.bases import byte_level, save_llama
 from tunesmith.core.records import Message, StepReport, Validation
 
 VERDICT: dict[str, Any] = {
@@ -131,28 +133,13 @@ def rows(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder: a random Llama of two narrow layers over a byte-level vocabulary."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    entries = ["<s>", "</s>", *alphabet]
-    bytewise = Tokenizer(models.BPE(vocab={text: i for i, text in enumerate(entries)}, merges=[]))
-    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytewise.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bytewise, bos_token="<s>", eos_token="</s>"
-    )
-    tokenizer.save_pretrained(folder)
-    config = LlamaConfig(
-        vocab_size=len(entries),
+    bytewise = byte_level([], 258, ["<s>", "</s>"])
+    return save_llama(
+        tmp_path_factory.mktemp("tiny"),
+        PreTrainedTokenizerFast(tokenizer_object=bytewise, bos_token="<s>", eos_token="</s>"),
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=1024,
-        bos_token_id=0,
-        eos_token_id=1,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
+
+from tests.bases import byte_level
 
 SENTENCES = [
     "The parcel is on its way to you.",
@@ -36,17 +38,9 @@ def build(*, start: bool = False, split: bool = True, extra: Sequence[str] = ())
     `start` lets it put <s> before plain text; without `split` words are not kept apart, so that
     merges cross every border.
     """
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=split)
-    bpe.decoder = decoders.ByteLevel()
-    specials = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", *extra]
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=list(dict.fromkeys(specials)),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator([*SENTENCES, *["assistant=Yes"] * 40], trainer)
+    special = dict.fromkeys(["<s>", "</s>", "<|im_start|>", "<|im_end|>", *extra])
+    texts = [*SENTENCES, *["assistant=Yes"] * 40]
+    bpe = byte_level(texts, 400, list(special), split=split)
     if start:
         bpe.post_processor = processors.TemplateProcessing(
             single="<s> $A", special_tokens=[("<s>", bpe.token_to_id("<s>"))]

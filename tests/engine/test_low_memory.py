@@ -9,11 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support import SETTINGS, examples, loop_over, opened, weights_of
+from tests.support import SETTINGS, Recorder, examples, loop_over, opened, weights_of
 from tunesmith.core.batch import LossSum
 from tunesmith.core.errors import NonFiniteLoss
-from tunesmith.core.ports import Silent
-from tunesmith.core.records import StepReport
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.factored import BETAS, EPSILON, FactoredAdamW, NotFinite, join, part
 from tunesmith.engine.loop import Settings
@@ -96,20 +94,10 @@ def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     assert not optimizer.state[weight]
 
 
-class _Losses(Silent):
-    def __init__(self) -> None:
-        self.values: list[float] = []
-        self.norms: list[float] = []
-
-    def step(self, report: StepReport) -> None:
-        self.values.append(report.loss)
-        self.norms.append(report.grad_norm)
-
-
-def _learned(base: Path, folder: Path, settings: Settings) -> _Losses:
-    losses, tuned = _Losses(), opened(base, dtype="bfloat16")
-    loop_over(tuned, examples(16), folder, settings, watcher=losses).run(StopRequest())
-    return losses
+def _learned(base: Path, folder: Path, settings: Settings) -> Recorder:
+    told, tuned = Recorder(), opened(base, dtype="bfloat16")
+    loop_over(tuned, examples(16), folder, settings, watcher=told).run(StopRequest())
+    return told
 
 
 def test_it_learns_as_much_as_adamw(tiny_base: Path, tmp_path: Path) -> None:
@@ -117,10 +105,11 @@ def test_it_learns_as_much_as_adamw(tiny_base: Path, tmp_path: Path) -> None:
     low = replace(settings, memory="low", optimizer="adamw_factored")
     wanted = _learned(tiny_base, tmp_path / "normal", settings)
     found = _learned(tiny_base, tmp_path / "low", low)
-    fall = wanted.values[0] - sum(wanted.values[-2:]) / 2
+    fall = wanted.losses[0] - sum(wanted.losses[-2:]) / 2
     assert fall > 1.0
-    assert found.values[0] - sum(found.values[-2:]) / 2 > 0.9 * fall
-    assert found.norms[0] == pytest.approx(wanted.norms[0], rel=1e-2)
+    assert found.losses[0] - sum(found.losses[-2:]) / 2 > 0.9 * fall
+    norm = wanted.reports[0].grad_norm
+    assert found.reports[0].grad_norm == pytest.approx(norm, rel=1e-2)
 
 
 def test_accumulation_does_not_change_the_updates(tiny_base: Path, tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import SETTINGS, examples, loop_over, opened, weights_of
+from tests.support import SETTINGS, Recorder, examples, loop_over, opened, weights_of
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.errors import OutOfMemory
 from tunesmith.core.ports import Silent, SiteModel
-from tunesmith.core.records import StepReport
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.factored import FactoredAdamW
 from tunesmith.engine.stopping import StopRequest
@@ -54,18 +53,6 @@ class _Short(CrossEntropy):
         return replace(loss, sum=_Refused.apply(loss.sum))  # type: ignore[no-untyped-call]
 
 
-class _Notes(Silent):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.losses: list[float] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def step(self, report: StepReport) -> None:
-        self.losses.append(report.loss)
-
-
 def _tokens(tuned: Tuned, folder: Path, step: int) -> int:
     """Of the only micro-batch of a step."""
     (batch,) = loop_over(tuned, ROWS, folder)._batches.step(step // 3, step % 3)
@@ -85,7 +72,7 @@ def test_at_the_first_step_it_is_the_smaller_micro_batch_from_the_start(
     method: dict[str, Any] = {} if settings is LOW else DROPOUT
     short, small = opened(tiny_base, **method), opened(tiny_base, **method)
     half = _tokens(short, tmp_path, 0) // 2
-    told = _Notes()
+    told = Recorder()
     loop_over(
         short, ROWS, tmp_path / "short", settings, objective=_Short(1, half, where), watcher=told
     ).run(StopRequest())
@@ -169,7 +156,7 @@ def test_who_derived_something_from_the_batches_is_told_of_the_smaller_ones(
 
 
 def test_it_halves_as_often_as_it_must(tiny_base: Path, tmp_path: Path) -> None:
-    told = _Notes()
+    told = Recorder()
     longest = max(map(len, ROWS))
     tuned = opened(tiny_base)
     loop_over(tuned, ROWS, tmp_path, objective=_Short(1, longest), watcher=told).run(StopRequest())

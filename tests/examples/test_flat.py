@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tests.bases import byte_level, save_llama
 
 PAGE = Path(__file__).parents[2] / "examples" / "flat.py"
 TEMPLATE = (
@@ -35,16 +36,7 @@ def flat() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<turn>", "<end>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(["Where is my parcel? It is on its way."], trainer)
+    bpe = byte_level(["Where is my parcel? It is on its way."], 300, ["<turn>", "<end>"])
     fast = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<end>", pad_token="<end>")
     fast.chat_template = TEMPLATE
     return fast
@@ -52,23 +44,16 @@ def tokenizer() -> Any:
 
 @pytest.fixture(scope="module")
 def base(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
+    return save_llama(
+        tmp_path_factory.mktemp("base"),
+        tokenizer,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=512,
         initializer_range=0.3,  # a frozen head must be able to tell tokens apart
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
-    folder = tmp_path_factory.mktemp("base")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def chat(*contents: str) -> list[dict[str, str]]:

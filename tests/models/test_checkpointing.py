@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import SETTINGS, examples, loop_over, opened, weights_of
+from tests.support import SETTINGS, examples, gradients_of, loop_over, opened, weights_of
 from tunesmith.core.errors import Unsupported
 from tunesmith.data.pack import pack
 from tunesmith.engine.checkpoints import Checkpoints
@@ -41,10 +41,7 @@ def _kept(tuned: Tuned) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss = CrossEntropy().loss(tuned.base.forward, batch).sum
     loss.backward()
-    gradients = {
-        n: w.grad.clone() for n, w in tuned.module.named_parameters() if w.grad is not None
-    }
-    return loss.detach(), gradients, kept
+    return loss.detach(), gradients_of(tuned.module), kept
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method["method"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from tests.shapes import sharp
 from tests.support import examples
 from tunesmith.core.errors import Unsupported
 from tunesmith.data.pack import pack
@@ -66,14 +67,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _random(family: str, **changes: Any) -> PreTrainedModel:
-    """A tiny random model with weights large enough that attention is sharp and caps bite."""
-    torch.manual_seed(0)
     settings = FAMILIES[family][1] if family in FAMILIES else SMALL
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings, **changes))
-    for weight in model.parameters():
-        if weight.ndim >= 2:
-            weight.data.mul_(8)
-    return model.eval()
+    return sharp(family, settings | changes, scale=8)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -174,6 +174,71 @@ def test_gated_layer_equals_the_models_own(activation: str, dtype: torch.dtype, 
     assert_same(results(fused, module, x), results(module, module, x), tolerance)
 
 
+def feed_forward(dtype: torch.dtype = torch.float32) -> nn.Module:
+    torch.manual_seed(0)
+    config = LlamaConfig(hidden_size=16, intermediate_size=24, num_attention_heads=2, mlp_bias=True)
+    return LlamaMLP(config).to(dtype)
+
+
+@pytest.mark.parametrize("tuned", ["full", "lora", "lora with dropout"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_gate_and_the_layer_below_in_one_equal_both(
+    tuned: str, dtype: torch.dtype, tolerance: float
+):
+    """With every gradient: where the weight is trained, over an adapter, and over dropout."""
+    found = []
+    for fused in (True, False):
+        module = feed_forward(dtype)
+        if fused:
+            fuse(module)
+        if tuned != "full":
+            config = LoraConfig(
+                r=4, target_modules=["down_proj"], lora_dropout=0.5 if "dropout" in tuned else 0.0
+            )
+            if fused:
+                fuse_lora(config, module)
+            module = get_peft_model(module, config).train()
+            torch.manual_seed(3)
+            for name, weight in module.named_parameters():
+                if "lora_B" in name:
+                    nn.init.normal_(weight)
+        x = (torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(2)) * 4).to(dtype)
+        torch.manual_seed(6)
+        found.append(results(module, module, x))
+    assert_same(*found, tolerance)
+
+
+def test_the_gated_product_is_not_kept():
+    """Of the inner width only its two factors are, with an adapter below and without."""
+    for adapted_below in (False, True):
+        module = feed_forward()
+        fuse(module)
+        if adapted_below:
+            config = LoraConfig(r=4, target_modules=["down_proj"])
+            fuse_lora(config, module)
+            module = get_peft_model(module, config)
+        kept: list[int] = []
+
+        def note(tensor: torch.Tensor, kept: list[int] = kept) -> torch.Tensor:
+            if tensor.shape[-2:] == (7, 24):
+                kept.append(tensor.data_ptr())
+            return tensor
+
+        x = torch.randn(1, 7, 16, requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            module(x)
+        assert len(set(kept)) == 2
+
+
+def test_a_hook_on_the_layer_below_is_called():
+    module = feed_forward()
+    fuse(module)
+    seen: list[tuple[int, ...]] = []
+    module.down_proj.register_forward_hook(lambda layer, args, y: seen.append(tuple(y.shape)))
+    module(torch.randn(1, 3, 16))
+    assert seen == [(1, 3, 16)]
+
+
 def test_a_gated_layer_that_computes_something_else_is_left_alone():
     class Halved(LlamaMLP):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

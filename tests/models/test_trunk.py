@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from tests.shapes import SHAPES, VOCABULARY, tiny
-from tests.support import examples, model_section
+from tests.support import assert_near, examples, gradients_of, model_section
 from tunesmith.core.batch import Batch
 from tunesmith.core.records import Origin, Tokens
 from tunesmith.data.pack import pack
@@ -61,15 +61,7 @@ def _outcome(
     model.zero_grad()
     loss = CrossEntropy().loss(forward, _batch(rows, share)).sum
     loss.backward()
-    gradients = {n: w.grad.clone() for n, w in model.named_parameters() if w.grad is not None}
-    return {"loss": loss.detach(), **gradients}
-
-
-def _assert_same(left: dict[str, Any], right: dict[str, Any]) -> None:
-    assert left.keys() == right.keys()
-    for name, value in left.items():
-        error = (value - right[name]).norm() / right[name].norm().clamp(min=1e-12)
-        assert error < 1e-5, f"{name} differs by {error:.1e}"
+    return {"loss": loss.detach(), **gradients_of(model)}
 
 
 def _asked(base: Base, rows: Sequence[Tokens] = ROWS, budget: Budget = MEMORY) -> Trunk:
@@ -104,7 +96,7 @@ def test_kept_states_give_the_plain_loss_and_gradients(family: str, method: str)
     for rows in (ROWS[::-1], ROWS[1:3]):
         plain = _outcome(base.model, base.forward, rows)
         assert len(plain) > 1
-        _assert_same(_outcome(base.model, forward, rows), plain)
+        assert_near(_outcome(base.model, forward, rows), plain)
 
 
 @pytest.mark.parametrize("method", CASES)
@@ -146,7 +138,7 @@ def test_shared_prefixes_have_the_states_of_a_sequence_through_them(method: str)
         plain = _outcome(base.model, base.forward, chosen)
         calls.clear()
         for share in (True, False):
-            _assert_same(_outcome(base.model, forward, chosen, share), plain)
+            assert_near(_outcome(base.model, forward, chosen, share), plain)
         assert not calls
 
 
@@ -196,7 +188,7 @@ def test_sequences_nobody_announced_take_the_plain_path() -> None:
     forward = _opened(base, ROWS[:2]).forward
     assert forward is not None
     for rows in (ROWS[:2], ROWS, ROWS[:2]):
-        _assert_same(_outcome(base.model, forward, rows), _outcome(base.model, base.forward, rows))
+        assert_near(_outcome(base.model, forward, rows), _outcome(base.model, base.forward, rows))
 
 
 @pytest.mark.parametrize("key", ["attention_dropout", "resid_pdrop", "embd_pdrop"])
@@ -215,7 +207,7 @@ def test_dropout_of_late_adapters_is_above_the_cut() -> None:
     for path in (base.forward, forward):
         torch.manual_seed(3)
         ended.append(_outcome(base.model, path, ROWS))
-    _assert_same(*ended)
+    assert_near(*ended)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -253,4 +245,4 @@ def test_padded_rows_feed_a_trained_head() -> None:
     base = replace(base, forward=PaddedForward(base.model))
     forward = _opened(base).forward
     for rows in (ROWS, ROWS[2:]):
-        _assert_same(_outcome(base.model, forward, rows), _outcome(base.model, base.forward, rows))
+        assert_near(_outcome(base.model, forward, rows), _outcome(base.model, base.forward, rows))

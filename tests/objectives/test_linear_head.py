@@ -11,12 +11,13 @@ import torch
 from torch.nn.functional import cross_entropy, linear
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.support import examples, opened
+from tests.support import assert_near, examples, gradients_of, opened
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
 from tunesmith.models.forward import PackedForward
+from tunesmith.objectives import cross_entropy as objective
 from tunesmith.objectives import linear_head
-from tunesmith.objectives.cross_entropy import CrossEntropy
+from tunesmith.objectives.cross_entropy import CrossEntropy, nll_of_batch
 from tunesmith.objectives.linear_head import nll_of_sites, weighted_nll
 
 SITES, WIDTH, VOCABULARY = 50, 16, 97
@@ -177,9 +178,27 @@ def test_an_objective_gives_the_same_by_both_routes(
         tuned.module.zero_grad()
         loss = CrossEntropy().loss(tuned.base.forward, replace(batch))
         loss.sum.backward()
-        gradients = {n: w.grad.clone() for n, w in tuned.module.named_parameters()}  # type: ignore[union-attr]
-        found.append((float(loss.sum.detach()), loss.count, gradients))
+        found.append((float(loss.sum.detach()), loss.count, gradients_of(tuned.module)))
     assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-6)
-    for name, gradient in found[0][2].items():
-        other = found[1][2][name]
-        assert (gradient - other).norm() <= 1e-5 * other.norm(), name
+    assert_near(found[0][2], found[1][2])
+
+
+def test_sites_cost_the_same_through_any_head(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Value by value, also where chunks end between sites; the sum is the objective's."""
+    forward = opened(tiny_base).base.forward
+    batch = on_device(pack(examples(8)), CPU)
+    linear_S = nll_of_batch(forward, batch)
+    monkeypatch.setattr(PackedForward, "linear_head", None)
+    monkeypatch.setattr(objective, "CHUNK", 7)
+    with _Watch() as watch:
+        any_S = nll_of_batch(forward, batch)
+    torch.testing.assert_close(any_S, linear_S, atol=1e-6, rtol=1e-6)
+    assert any_S.shape == batch.sites_S.shape
+    assert not any_S.requires_grad
+    vocabulary = forward._head.linear.out_features
+    assert (7, vocabulary) in watch.products
+    assert (len(batch.sites_S), vocabulary) not in watch.products
+    loss = CrossEntropy().loss(forward, batch).sum
+    torch.testing.assert_close(any_S @ batch.weights_S, loss.detach())

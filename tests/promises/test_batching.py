@@ -9,7 +9,15 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tests.support import SETTINGS, examples, loop_over, opened, weights_of
+from tests.support import (
+    SETTINGS,
+    assert_near,
+    examples,
+    gradients_of,
+    loop_over,
+    opened,
+    weights_of,
+)
 from tunesmith.core.records import Tokens
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
@@ -31,19 +39,7 @@ def _gradients(
         loss = CrossEntropy().loss(forward or tuned.base.forward, on_device(pack(group), CPU))
         loss.sum.backward()
         total, count = total + float(loss.sum.detach()), count + loss.count
-    return (
-        total,
-        count,
-        {n: w.grad.clone() for n, w in tuned.module.named_parameters() if w.grad is not None},
-    )
-
-
-def _assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    """Equal to 1e-5 relative, parameter by parameter, in the Euclidean norm."""
-    assert left.keys() == right.keys()
-    for name, value in left.items():
-        error = (value - right[name]).norm() / right[name].norm().clamp(min=1e-12)
-        assert error < 1e-5, f"{name} differs by {error:.1e}"
+    return total, count, gradients_of(tuned.module)
 
 
 @pytest.mark.parametrize("method", ["full", "last_layers", "lora"])
@@ -55,8 +51,8 @@ def test_packed_is_one_by_one_is_the_library(tiny_base: Path, method: str) -> No
     single = _gradients(tuned, [[row] for row in rows])
     assert packed[0] == pytest.approx(single[0], rel=1e-6)
     assert packed[1] == single[1]
-    _assert_same(packed[2], single[2])
-    _assert_same(packed[2], _library_gradients(tuned, rows))
+    assert_near(packed[2], single[2])
+    assert_near(packed[2], _library_gradients(tuned, rows))
 
 
 def _library_gradients(tuned: Tuned, rows: Sequence[Tokens]) -> dict[str, torch.Tensor]:
@@ -67,7 +63,7 @@ def _library_gradients(tuned: Tuned, rows: Sequence[Tokens]) -> dict[str, torch.
         logits = tuned.base.model(input_ids=ids[None]).logits[0, :-1].float()
         nll = cross_entropy(logits, ids[1:], reduction="none")
         (nll * torch.from_numpy(row.weights_N[1:])).sum().backward()
-    return {n: w.grad.clone() for n, w in tuned.module.named_parameters() if w.grad is not None}
+    return gradients_of(tuned.module)
 
 
 @pytest.mark.parametrize("path", [PaddedForward, FullLogitsForward])
@@ -77,7 +73,7 @@ def test_the_other_paths_equal_the_packed_one(tiny_base: Path, path: type) -> No
     packed = _gradients(tuned, [rows])
     other = _gradients(tuned, [rows], path(tuned.base.model))
     assert packed[0] == pytest.approx(other[0], rel=1e-6)
-    _assert_same(packed[2], other[2])
+    assert_near(packed[2], other[2])
 
 
 def test_attention_does_not_cross_examples(tiny_base: Path) -> None:
@@ -116,4 +112,4 @@ def test_chunks_of_the_head_change_nothing(
     monkeypatch.setattr("tunesmith.objectives.linear_head.CHUNK_LOGITS", 7 * 330)
     chunked = _gradients(tuned, [rows])
     assert whole[0] == pytest.approx(chunked[0], rel=1e-6)
-    _assert_same(whole[2], chunked[2])
+    assert_near(whole[2], chunked[2])

@@ -3,7 +3,6 @@ weights."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import random
@@ -12,16 +11,13 @@ import signal
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.support import recipe
+from tests.support import SignalAt, assert_same_training, recipe, saved_weights
 from tunesmith.core.errors import CheckpointError, Interrupted, RunFolderError
-from tunesmith.core.ports import Silent
-from tunesmith.core.records import StepReport
 from tunesmith.recipe import Recipe
 from tunesmith.runs.train import train
 
@@ -52,29 +48,14 @@ def _unbroken(asked: Recipe, out: Path) -> float:
     return time.monotonic() - started
 
 
-def _weights(out: Path, artefact: str) -> dict[str, torch.Tensor]:
-    (file,) = (out / artefact).glob("*.safetensors")
-    return load_file(file)
-
-
-def _steps(out: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-
-
-def _assert_equal_runs(left: Path, right: Path, artefact: str) -> None:
-    ours, theirs = _weights(left, artefact), _weights(right, artefact)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert _steps(left) == _steps(right)
+def _assert_equal_runs(left: Path, right: Path) -> None:
+    assert_same_training(left, right)
     assert (left / "verdict.json").read_text() == (right / "verdict.json").read_text()
 
 
-@pytest.mark.parametrize(
-    ("method", "dtype", "artefact"), [("lora", "bfloat16", "adapter"), ("full", "float32", "model")]
-)
+@pytest.mark.parametrize(("method", "dtype"), [("lora", "bfloat16"), ("full", "float32")])
 def test_ten_kills_change_no_bit(
-    tiny_base: Path, colours: Path, tmp_path: Path, method: str, dtype: str, artefact: str
+    tiny_base: Path, colours: Path, tmp_path: Path, method: str, dtype: str
 ) -> None:
     """Killed ten times at random moments, a run ends with the weights of one never touched.
 
@@ -102,14 +83,14 @@ def test_ten_kills_change_no_bit(
             kills += 1
         life.join(30)
         if (out / "verdict.json").exists():
-            _assert_equal_runs(out, tmp_path / "unbroken", artefact)
+            _assert_equal_runs(out, tmp_path / "unbroken")
             ended += 1
             out = tmp_path / f"killed-{ended}"
     life = _start(asked, out)
     life.join(120)
     assert life.exitcode == 0
     assert not list(out.glob(".partial-*"))
-    _assert_equal_runs(out, tmp_path / "unbroken", artefact)
+    _assert_equal_runs(out, tmp_path / "unbroken")
 
 
 @pytest.mark.parametrize("method", ["lora", "last_layers"])
@@ -118,21 +99,10 @@ def test_one_seed_gives_one_result(
 ) -> None:
     asked = recipe(tiny_base, colours, model__method=method)
     runs = [train(asked, tmp_path / name) for name in ("first", "second")]
-    _assert_equal_runs(runs[0].path, runs[1].path, runs[0].artefact.name)
+    _assert_equal_runs(runs[0].path, runs[1].path)
     other = train(recipe(tiny_base, colours, model__method=method, engine__seed=1), tmp_path / "o")
-    ours, theirs = (_weights(run.path, run.artefact.name) for run in (runs[0], other))
+    ours, theirs = (saved_weights(run.path) for run in (runs[0], other))
     assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-class _Raise(Silent):
-    """Sends this process a signal after a step."""
-
-    def __init__(self, number: int, step: int) -> None:
-        self._number, self._step = number, step
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self._step:
-            os.kill(os.getpid(), self._number)
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 3), (signal.SIGTERM, 8)])
@@ -144,11 +114,11 @@ def test_a_signal_saves_and_leaves(
     train(asked, tmp_path / "unbroken")
     out = tmp_path / "stopped"
     with pytest.raises(Interrupted, match=rf"after step {step} of 8.*resume the run"):
-        train(asked, out, watcher=_Raise(number, step))
+        train(asked, out, watcher=SignalAt(number, step))
     assert (out / "checkpoints" / f"step-{step:08d}").is_dir()
     assert not (out / "verdict.json").exists()
     train(None, out, resume=True)
-    _assert_equal_runs(out, tmp_path / "unbroken", "adapter")
+    _assert_equal_runs(out, tmp_path / "unbroken")
 
 
 def test_a_finished_run_is_not_taken_back(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
@@ -174,7 +144,7 @@ def test_a_changed_base_is_not_mixed_in(tiny_base: Path, colours: Path, tmp_path
 def _stopped(tiny_base: Path, colours: Path, tmp_path: Path) -> Path:
     out = tmp_path / "stopped"
     with pytest.raises(Interrupted):
-        train(recipe(tiny_base, colours), out, watcher=_Raise(signal.SIGINT, 5))
+        train(recipe(tiny_base, colours), out, watcher=SignalAt(signal.SIGINT, 5))
     return out
 
 
@@ -190,7 +160,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(
         train(None, out, resume=True)
     train(recipe(tiny_base, colours), tmp_path / "unbroken")
     train(None, out, resume=True, from_step=4)
-    _assert_equal_runs(out, tmp_path / "unbroken", "adapter")
+    _assert_equal_runs(out, tmp_path / "unbroken")
 
 
 def test_data_that_changed_is_not_mixed_in(tiny_base: Path, colours: Path, tmp_path: Path) -> None:

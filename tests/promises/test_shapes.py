@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
-from tests.shapes import SHAPES, VOCABULARY
+from tests.shapes import SHAPES, VOCABULARY, sharp
+from tests.support import gradients_of
 from tunesmith.core.batch import ROOT, Batch
 from tunesmith.core.records import Origin, Tokens
 from tunesmith.data.pack import pack
@@ -40,16 +41,6 @@ PADDED: dict[str, dict[str, Any]] = {
     | {"attention_types": [[["global", "local"], 1]]},
 }
 Gradients = dict[str, torch.Tensor]
-
-
-def _tiny(family: str) -> PreTrainedModel:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(family, **(PACKED | PADDED)[family])
-    model = AutoModelForCausalLM.from_config(config)
-    for weight in model.parameters():
-        if weight.ndim >= 2:
-            weight.data.mul_(4)
-    return model.train()
 
 
 def _rows() -> list[Tokens]:
@@ -85,7 +76,7 @@ def _by_the_library(model: PreTrainedModel, rows: list[Tokens]) -> tuple[float, 
         loss = (nll * torch.from_numpy(row.weights_N[1:])).sum()
         loss.backward()
         total += loss.item()
-    return total, _gradients(model)
+    return total, gradients_of(model)
 
 
 def _by_us(model: PreTrainedModel, forward: Any, batches: list[Batch]) -> tuple[float, Gradients]:
@@ -95,11 +86,7 @@ def _by_us(model: PreTrainedModel, forward: Any, batches: list[Batch]) -> tuple[
         loss = CrossEntropy().loss(forward, on_device(batch, torch.device("cpu"))).sum
         loss.backward()
         total += loss.item()
-    return total, _gradients(model)
-
-
-def _gradients(model: PreTrainedModel) -> Gradients:
-    return {n: w.grad.clone() for n, w in model.named_parameters() if w.grad is not None}
+    return total, gradients_of(model)
 
 
 def _assert_same(ours: tuple[float, Gradients], wanted: tuple[float, Gradients]) -> None:
@@ -115,7 +102,7 @@ def _assert_same(ours: tuple[float, Gradients], wanted: tuple[float, Gradients])
 
 @pytest.mark.parametrize("family", PACKED | PADDED)
 def test_shared_is_repeated_is_one_by_one_is_the_library(family: str) -> None:
-    model, rows = _tiny(family), _rows()
+    model, rows = sharp(family, (PACKED | PADDED)[family]).train(), _rows()
     wanted = _by_the_library(model, rows)
     forward = choose_forward(model)
     assert forward.name == ("packed" if family in PACKED else "padded")

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import colour_rows
-from tests.support import recipe
+from tests.support import LeaveAt, Left, recipe
 from tunesmith.core.errors import DataError, RunFolderError
 from tunesmith.core.files import read_jsonl
-from tunesmith.core.ports import Silent
-from tunesmith.core.records import Message, StepReport
+from tunesmith.core.records import Message
 from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.setup import set_up
@@ -88,16 +87,11 @@ def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
-class _Stop(Silent):
-    def step(self, report: StepReport) -> None:
-        raise KeyError
-
-
 def test_an_unfinished_run_says_how_to_go_on(
     tiny_base: Path, colours: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(KeyError):
-        train(recipe(tiny_base, colours), tmp_path / "run", watcher=_Stop())
+    with pytest.raises(Left):
+        train(recipe(tiny_base, colours), tmp_path / "run", watcher=LeaveAt(1))
     run = open_run(tmp_path / "run")
     with pytest.raises(RunFolderError, match=r"no tuned model yet.*--resume"):
         run.chat("Which colour?")

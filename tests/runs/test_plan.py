@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support import SETTINGS, examples, opened, recipe
+from tests.support import SETTINGS, LeaveAt, Left, Recorder, examples, opened, recipe
 from tunesmith.core.batch import ROOT
 from tunesmith.core.errors import Unsupported
 from tunesmith.core.files import read_json
-from tunesmith.core.ports import Silent
-from tunesmith.core.records import StepReport
 from tunesmith.data.loader import PackedBatches
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import Settings
@@ -39,7 +37,7 @@ def test_predicted_and_measured_stand_together(
     tiny_base: Path, colours: Path, tmp_path: Path
 ) -> None:
     """Tokens are known exactly; the rest has the same names on both sides."""
-    told = _Told()
+    told = Recorder()
     run = train(recipe(tiny_base, colours, evaluate__level="none"), tmp_path / "run", watcher=told)
     plan = read_json(run.folder.plan)
     predicted, measured = plan["predicted"], plan["measured"]
@@ -92,6 +90,7 @@ def _nothing_measured(
         judging=Judging(SHAPE, 100, Scoring(1e-6, Line(0.0, 1.0)), Answering()),
         held=1e6,
         trained=tuned.trainable,
+        arriving=2.0 * tuned.trainable,
         most_shapes=0,
         opening=0.0,
         saving=0.0,
@@ -142,8 +141,8 @@ def test_a_resumed_run_keeps_its_plan(
     tiny_base: Path, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    with pytest.raises(_Left):
-        train(recipe(tiny_base, colours, evaluate__level="none"), out, watcher=_LeaveAt(5))
+    with pytest.raises(Left):
+        train(recipe(tiny_base, colours, evaluate__level="none"), out, watcher=LeaveAt(5))
     before = read_json(out / "plan.json")
     monkeypatch.setattr(training, "make_plan", None)  # calling it would fail
     after = read_json(train(None, out, resume=True).folder.plan)
@@ -214,24 +213,3 @@ def test_rates_are_found_again_and_never_negative() -> None:
     steep = [s._replace(seconds=s.work.tokens**2 * 1e-6) for s in samples]
     assert fit(steep, SHAPE).fixed == 0
     assert fit(samples[:1], SHAPE).seconds(SHAPE, works[0]) == pytest.approx(samples[0].seconds)
-
-
-class _Told(Silent):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
-class _Left(Exception):
-    """The process ended here."""
-
-
-class _LeaveAt(Silent):
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self._step:
-            raise _Left

@@ -23,6 +23,7 @@ FOOT = Footprint(
     held=1e9,
     state=4e8,
     gradients=2e8,
+    arriving=1e8,
     kept=True,
     forward=Line(0.0, 9e6),
     both=Line(0.0, 1e7),

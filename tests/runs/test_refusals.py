@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import colour_rows
-from tests.support import recipe
+from tests.support import LeaveAt, Left, recipe
 from tunesmith.core.errors import (
     CheckpointError,
     DataError,
@@ -23,8 +23,6 @@ from tunesmith.core.errors import (
     StorageError,
     Unsupported,
 )
-from tunesmith.core.ports import Silent
-from tunesmith.core.records import StepReport
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.recipe import load
 from tunesmith.runs.train import train
@@ -137,24 +135,11 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         train(None, tmp_path / "run", resume=True)
 
 
-class _Left(Exception):
-    """The process ended here."""
-
-
-class _LeaveAt(Silent):
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self._step:
-            raise _Left
-
-
 def test_a_step_to_go_on_from_must_exist(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
     """Also where no checkpoint was made yet: the run does not begin anew in silence."""
     out = tmp_path / "run"
-    with pytest.raises(_Left):
-        train(recipe(tiny_base, colours), out, watcher=_LeaveAt(1))
+    with pytest.raises(Left):
+        train(recipe(tiny_base, colours), out, watcher=LeaveAt(1))
     with pytest.raises(CheckpointError, match=r"no checkpoint of step 3\. It has: none"):
         train(None, out, resume=True, from_step=3)
 
@@ -163,10 +148,10 @@ def test_going_on_from_an_earlier_step_forgets_the_later(
     tiny_base: Path, colours: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with pytest.raises(_Left):
-        train(recipe(tiny_base, colours), out, watcher=_LeaveAt(7))
-    with pytest.raises(_Left):
-        train(None, out, resume=True, from_step=4, watcher=_LeaveAt(5))
+    with pytest.raises(Left):
+        train(recipe(tiny_base, colours), out, watcher=LeaveAt(7))
+    with pytest.raises(Left):
+        train(None, out, resume=True, from_step=4, watcher=LeaveAt(5))
     assert Checkpoints(out / "checkpoints", 2).steps() == [4]
     train(None, out, resume=True)
 

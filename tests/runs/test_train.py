@@ -12,10 +12,8 @@ import pytest
 
 import tunesmith
 from tests.conftest import colour_rows
-from tests.support import recipe
+from tests.support import Recorder, recipe
 from tunesmith.core.files import read_json, read_jsonl
-from tunesmith.core.ports import Silent
-from tunesmith.core.records import StepReport
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.recipe import load
 from tunesmith.runs.open import Run
@@ -188,16 +186,8 @@ def test_a_validation_file_is_held_out_whole(
     assert run.recipe.engine.batch_size == 4
 
 
-class _Steps(Silent):
-    def __init__(self) -> None:
-        self.reports: list[StepReport] = []
-
-    def step(self, report: StepReport) -> None:
-        self.reports.append(report)
-
-
 def test_python_s_door_is_the_same_run(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
-    watcher = _Steps()
+    watcher = Recorder()
     run = tunesmith.train(
         base=tiny_base,
         data=colours,

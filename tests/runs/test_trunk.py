@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +11,17 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from tests.support import recipe
+from tests.support import (
+    Recorder,
+    SignalAt,
+    assert_same_training,
+    metrics_of,
+    recipe,
+    saved_weights,
+)
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Interrupted
-from tunesmith.core.ports import Silent
-from tunesmith.core.records import StepReport
 from tunesmith.models.trunk_cuts import LayerCut, SiteCut
 from tunesmith.recipe import Recipe
 from tunesmith.runs import trunk
@@ -29,21 +32,6 @@ METHODS = {"last_layers": {"layers": 1}, "head": {}, "lora": {"layers": 2}}
 _LIVES = multiprocessing.get_context("forkserver")
 _LIVES.set_forkserver_preload(["tunesmith.runs.train"])
 STOPPED = 17  # of 21 steps of 7 an epoch: in the middle of the third
-
-
-class _Signal(Silent):
-    """Sends this process a signal after a step, and keeps the notes."""
-
-    def __init__(self, number: int = 0, step: int = 0) -> None:
-        self._number, self._step = number, step
-        self.notes: list[str] = []
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self._step:
-            os.kill(os.getpid(), self._number)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def _asked(base: Path, data: Path, method: str, **fields: Any) -> Recipe:
@@ -61,28 +49,11 @@ def _asked(base: Path, data: Path, method: str, **fields: Any) -> Recipe:
     )
 
 
-def _weights(out: Path) -> dict[str, torch.Tensor]:
-    (file,) = [*out.glob("model/*.safetensors"), *out.glob("adapter/*.safetensors")]
-    return load_file(file)
-
-
-def _steps(out: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-
-
-def _assert_equal(left: Path, right: Path) -> None:
-    ours, theirs = _weights(left), _weights(right)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert _steps(left) == _steps(right)
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_is_what_it_is_without(
     tiny_base: Path, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    watcher = _Signal()
+    watcher = Recorder()
     asked = _asked(tiny_base, colours, method)
     kept = train(asked, tmp_path / "kept", watcher=watcher).path
     plan = json.loads((kept / "plan.json").read_text())["trunk"]
@@ -94,10 +65,10 @@ def test_a_run_is_what_it_is_without(
     plain = train(asked, tmp_path / "plain", watcher=watcher).path
     assert json.loads((plain / "plan.json").read_text())["trunk"]["kept"] == ""
     assert any("is run in every epoch" in note for note in watcher.notes)
-    for left, right in zip(_steps(kept), _steps(plain), strict=True):
+    for left, right in zip(metrics_of(kept), metrics_of(plain), strict=True):
         for name in {"loss", "held_out_loss", "grad_norm"} & left.keys():
             assert left[name] == pytest.approx(right[name], rel=1e-4)
-    ours, theirs = _weights(kept), _weights(plain)
+    ours, theirs = saved_weights(kept), saved_weights(plain)
     for name, weight in theirs.items():
         torch.testing.assert_close(ours[name], weight, rtol=1e-3, atol=1e-4)
 
@@ -117,17 +88,17 @@ def test_a_stopped_run_ends_in_the_same_bits(
     asked, out = _asked(tiny_base, colours, method), tmp_path / "stopped"
     train(asked, tmp_path / "unbroken")
     with pytest.raises(Interrupted):
-        train(asked, out, watcher=_Signal(signal.SIGTERM, STOPPED))
+        train(asked, out, watcher=SignalAt(signal.SIGTERM, STOPPED))
     monkeypatch.setattr(trunk, "MEMORY_SHARE", 0)
     train(None, out, resume=True)
     assert json.loads((out / "plan.json").read_text())["trunk"]["kept"] == "disk"
-    _assert_equal(out, tmp_path / "unbroken")
+    assert_same_training(out, tmp_path / "unbroken")
 
 
 def _killed(asked: Recipe, out: Path) -> None:
     torch.set_num_threads(1)
     trunk.MEMORY_SHARE = 0
-    train(asked, out, watcher=_Signal(signal.SIGKILL, STOPPED))
+    train(asked, out, watcher=SignalAt(signal.SIGKILL, STOPPED))
 
 
 def test_a_killed_run_leaves_no_states_on_disk(
@@ -147,7 +118,7 @@ def test_a_killed_run_leaves_no_states_on_disk(
     }  # fmt: skip
     train(None, out, resume=True)
     train(asked, tmp_path / "unbroken")
-    _assert_equal(out, tmp_path / "unbroken")
+    assert_same_training(out, tmp_path / "unbroken")
 
 
 def test_a_run_begun_without_goes_on_without(
@@ -164,9 +135,9 @@ def test_a_run_begun_without_goes_on_without(
         share(first)
         path = out / str(first)
         with pytest.raises(Interrupted):
-            train(asked, path, watcher=_Signal(signal.SIGTERM, STOPPED))
+            train(asked, path, watcher=SignalAt(signal.SIGTERM, STOPPED))
         share(then)
-        watcher = _Signal()
+        watcher = Recorder()
         train(None, path, resume=True, watcher=watcher)
         assert any(note in said for said in watcher.notes)
 

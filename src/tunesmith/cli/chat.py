@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunesmith.cli.options import RunPath
 from tunesmith.cli.text import tell
 from tunesmith.core.errors import InputError
 from tunesmith.core.records import Message
@@ -20,7 +20,7 @@ _NEW = "/new"
 
 
 def chat(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    run: RunPath,
     once: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Ask this, print the answer, and leave.")
     ] = None,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
+from tunesmith.cli.options import AsJson
 from tunesmith.cli.text import tell
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", None)}
 
 
-def doctor(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
-    ] = False,
-) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Say what this machine can do.
 
     Measures it, and proves the installation by a complete tiny run. Exits with 1 if something does

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tunesmith.cli.options import AsJson, RunPath
 from tunesmith.cli.text import tell
 
 _MARKS = {True: ("pass", "green"), False: ("fail", "red"), None: ("–", None)}
@@ -21,16 +22,14 @@ _QUESTIONS = {
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    run: RunPath,
     data: Annotated[
         Path,
         typer.Option(
             metavar="FILE", help="Examples that the run has not seen.", show_default=False
         ),
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge the tuned model of a run against its base on another file.
 

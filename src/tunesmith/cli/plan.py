@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tunesmith.cli.options import AsJson, BaseName, DataFiles, Overrides, RecipeFile, ValidationFile
 from tunesmith.cli.text import duration, tell
 from tunesmith.runs.asked import recipe_from
 
@@ -17,33 +17,12 @@ if TYPE_CHECKING:
 
 
 def plan(
-    recipe: Annotated[
-        Path | None,
-        typer.Argument(metavar="RECIPE", help="A YAML file; `tunesmith recipe` prints all keys."),
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="The model: a folder, a hub name (owner/name), or anvil, the default."),
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Examples, JSON lines or JSON. May be repeated."),
-    ] = None,
-    validation: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Held-out examples; else a share of --data is held out."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A key of the recipe: engine.epochs=2. May be repeated.",
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
-    ] = False,
+    recipe: RecipeFile = None,
+    base: BaseName = None,
+    data: DataFiles = None,
+    validation: ValidationFile = None,
+    set_: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a run would take: time, memory and tokens.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunesmith.cli import failures
+from tunesmith.cli.options import AsJson, BaseName, DataFiles, Overrides, RecipeFile, ValidationFile
 from tunesmith.cli.text import tell
 from tunesmith.core.errors import GateHeld, InputError, Interrupted, StorageError
 from tunesmith.runs.asked import free_folder, recipe_from
@@ -20,34 +21,15 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[
-        Path | None,
-        typer.Argument(metavar="RECIPE", help="A YAML file; `tunesmith recipe` prints all keys."),
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="The model: a folder, a hub name (owner/name), or anvil, the default."),
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Examples, JSON lines or JSON. May be repeated."),
-    ] = None,
-    validation: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Held-out examples; else a share of --data is held out."),
-    ] = None,
+    recipe: RecipeFile = None,
+    base: BaseName = None,
+    data: DataFiles = None,
+    validation: ValidationFile = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The run folder; else runs/<name of the data>-<number>."),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A key of the recipe: engine.epochs=2. May be repeated.",
-        ),
-    ] = None,
+    set_: Overrides = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, by its own recipe.")
     ] = False,
@@ -58,9 +40,7 @@ def train(
     gate: Annotated[
         bool, typer.Option("--gate", help="Exit with 3 if the verdict is hold.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train, evaluate and judge a specialised model.
 

@@ -14,7 +14,7 @@ device; the fields and shapes are the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +35,14 @@ class Segment(NamedTuple):
     start: int
     end: int
     parent: int = ROOT
+
+
+def path(segments: Sequence[Segment], place: int) -> list[Segment]:
+    """Segment `place` with all its ancestors before it, the root first."""
+    found = [segments[place]]
+    while found[-1].parent != ROOT:
+        found.append(segments[found[-1].parent])
+    return found[::-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from tunesmith.core.errors import Interrupted, NonFiniteLoss, OutOfMemory
 from tunesmith.core.ports import Batches, Objective, SiteModel, Watcher
 from tunesmith.core.records import StepReport, Validation
 from tunesmith.core.seeds import derive
+from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoint, Checkpoints
 from tunesmith.engine.factored import NotFinite
 from tunesmith.engine.memory import (
-    give_back,
     half_made,
     is_out_of_memory,
     no_room_for_update,

@@ -5,14 +5,14 @@ the gradient, and update. Per trained bfloat16 weight they hold, in bytes:
 
     |                        | weights | gradient           | optimiser          |
     |------------------------|---------|--------------------|--------------------|
-    | normal, AdamW          | 2 + 4   | 4                  | 8                  |
+    | normal, AdamW          | 2 + 4   | 2 of one, 4 of more| 8                  |
     | low, factored AdamW    | 2 + 2   | one matrix at once | 2 (+ rows, columns)|
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import torch
@@ -86,7 +86,7 @@ class Updates(Protocol):
 
 
 class AfterBackward:
-    """Gradients add up in float32 over all micro-batches; then every weight is updated at once."""
+    """Gradients add up in float32 over all micro-batches; then all weights are updated."""
 
     spoilt = False
 
@@ -108,24 +108,20 @@ class AfterBackward:
         self._count += loss.count
 
     def finish(self) -> float:
-        gradients = [w.grad for w in self._masters.weights.values() if w.grad is not None]
-        length = float(nn.utils.get_total_norm(gradients))
+        length = _length(self._masters.gradients().values())
         # No gradient and no weight of a token is 0 / 0: not a number, as it should be.
         norm = length / self._count if self._count else math.nan
         if not math.isfinite(norm):
             raise NotFinite(norm)
         # The division by the count and the shortening are one pass over the gradients.
         scale = min(1.0, self._clip / (norm + 1e-6)) / self._count
-        torch._foreach_mul_(gradients, scale)
-        for optimizer in self._optimizers:
-            optimizer.step()
-        self.drop()
-        self._masters.publish()
+        for _ in self._masters.updating(scale):
+            for optimizer in self._optimizers:
+                optimizer.step()
         return norm
 
     def drop(self) -> None:
-        for weight in (*self._masters.weights.values(), *self._module.parameters()):
-            weight.grad = None
+        self._masters.drop_gradients()
 
     def weights(self) -> Tensors:
         return {name: master.detach() for name, master in self._masters.weights.items()}
@@ -219,6 +215,12 @@ class InsideBackward:
             self.spoilt = before
             raise
         self._squares += norm * norm
+
+
+def _length(gradients: Iterable[torch.Tensor]) -> float:
+    """The norm of all of them together, in float32 whatever they are in."""
+    norms = [torch.linalg.vector_norm(g, dtype=torch.float32) for g in gradients]
+    return float(torch.stack(norms).norm()) if norms else 0.0
 
 
 def _factored(optimizers: list[Optimizer]) -> FactoredAdamW:

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from tunesmith.core.batch import ROOT, Batch, Segment
+from tunesmith.core.batch import Batch, Segment
 from tunesmith.core.errors import Unsupported
 from tunesmith.models import attention
+from tunesmith.models.grid import Grid
 from tunesmith.models.layout import Layout
 
 LinearHead = tuple[torch.Tensor, torch.Tensor | None]
@@ -110,7 +111,7 @@ class PaddedForward:
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
-        grid = _Grid(batch)
+        grid = Grid(batch)
         hidden = self._body(
             input_ids=grid.spread(batch.tokens_T),
             position_ids=grid.spread(batch.positions_T),
@@ -144,7 +145,7 @@ class FullLogitsForward(PaddedForward):
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """The model's own logits at the sites, shape (S, V)."""
-        grid = _Grid(batch)
+        grid = Grid(batch)
         logits = self._model(
             input_ids=grid.spread(batch.tokens_T),
             attention_mask=grid.mask.long(),
@@ -307,49 +308,3 @@ def probe(model: PreTrainedModel) -> Batch:
         owner_S=sites,
         origins=(),
     )
-
-
-class _Grid:
-    """A batch as rows padded on the right, one for each path from a root to a leaf.
-
-    The tokens of a segment with several paths below it stand in several rows, and their hidden
-    states are the same in each: a site is read from the first.
-    """
-
-    def __init__(self, batch: Batch) -> None:
-        device = batch.tokens_T.device
-        paths = [_path(batch.segments, leaf) for leaf in _leaves(batch.segments)]
-        indices = [
-            torch.cat([torch.arange(s.start, s.end) for s in (batch.segments[i] for i in path)])
-            for path in paths
-        ]
-        self._index = torch.nn.utils.rnn.pad_sequence(indices, batch_first=True).to(device)
-        lengths = torch.tensor([len(index) for index in indices], device=device)
-        self.mask = torch.arange(self._index.shape[1], device=device)[None] < lengths[:, None]
-        rows = torch.empty(batch.tokens, dtype=torch.long, device=device)
-        for row, index in reversed(list(enumerate(indices))):
-            rows[index.to(device)] = row
-        self._rows = rows.index_select(0, batch.sites_S)
-        self._columns = batch.positions_T.index_select(0, batch.sites_S)
-
-    def spread(self, values_T: torch.Tensor) -> torch.Tensor:
-        """Values of the tokens in their cells, 0 elsewhere; shape (rows, longest)."""
-        return values_T[self._index] * self.mask
-
-    def at_sites(self, values: torch.Tensor) -> torch.Tensor:
-        """(rows, longest, …) at the batch's sites, shape (S, …)."""
-        return values[self._rows, self._columns]
-
-
-def _leaves(segments: tuple[Segment, ...]) -> list[int]:
-    """The segments that are nobody's parent."""
-    parents = {segment.parent for segment in segments}
-    return [place for place in range(len(segments)) if place not in parents]
-
-
-def _path(segments: tuple[Segment, ...], place: int) -> list[int]:
-    """Segments from the root to `place`."""
-    path = [place]
-    while segments[path[-1]].parent != ROOT:
-        path.append(segments[path[-1]].parent)
-    return path[::-1]

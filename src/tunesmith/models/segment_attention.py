@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.core.batch import ROOT, Segment
+from tunesmith.core.batch import Segment, path
 
 _BLOCK_BYTES = 32 << 20
 _MOST_ROWS = 256
@@ -72,22 +72,13 @@ def blocks_of(segments: Sequence[Segment], heads: int) -> list[Block]:
 
 
 def _cut(segments: Sequence[Segment], index: int, heads: int) -> Iterator[Block]:
-    segment, above = segments[index], _ancestors(segments, index)
+    *ancestors, segment = path(segments, index)
+    above = tuple((ancestor.start, ancestor.end) for ancestor in ancestors)
     most_keys = segment.end - segment.start + sum(end - start for start, end in above)
     rows = max(1, min(_MOST_ROWS, _BLOCK_BYTES // (4 * heads * most_keys)))
     for start in range(segment.start, segment.end, rows):
         end = min(start + rows, segment.end)
         yield Block(start, end, (*above, (segment.start, end)))
-
-
-def _ancestors(segments: Sequence[Segment], index: int) -> tuple[Span, ...]:
-    """The spans of all ancestors, root first."""
-    spans: list[Span] = []
-    parent = segments[index].parent
-    while parent != ROOT:
-        spans.insert(0, (segments[parent].start, segments[parent].end))
-        parent = segments[parent].parent
-    return tuple(spans)
 
 
 def attend(
@@ -125,13 +116,12 @@ class _Attention(torch.autograd.Function):
         window: int | None,
         softcap: float | None,
     ) -> torch.Tensor:
-        groups = key.shape[1]
         out = query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
         rules = _Rules(scale, window, softcap)
         kept: list[torch.Tensor | None] = []
         keep = any(ctx.needs_input_grad) and softcap is None
         for block in blocks:
-            scores = rules.scores(_rows(query, block, groups), _keys(key, block), block)
+            scores = rules.scores(query, key, block)
             weights = torch.softmax(scores, -1).to(query.dtype)
             _set_rows(out, block, torch.bmm(weights, _keys(value, block)))
             kept.append(weights if keep and block.keys <= _KEPT_KEYS else None)
@@ -150,7 +140,7 @@ class _Attention(torch.autograd.Function):
             rows, keys, values = _rows(query, block, groups), _keys(key, block), _keys(value, block)
             slope = None
             if weights is None:
-                scores = rules.scores(rows, keys, block)
+                scores = rules.scores(query, key, block)
                 weights, slope = torch.softmax(scores, -1).to(query.dtype), rules.slope(scores)
             d_rows = _rows(grad, block, groups)
             _add_keys(d_value, block, torch.bmm(weights.transpose(1, 2), d_rows))
@@ -175,9 +165,11 @@ class _Rules:
     window: int | None
     softcap: float | None
 
-    def scores(self, rows: torch.Tensor, keys: torch.Tensor, block: Block) -> torch.Tensor:
-        """Masked scores in float32, (G, R n, m), of rows (G, R n, d) and keys (G, m, d)."""
-        scores = torch.bmm(rows.float() * self.scale, keys.float().transpose(1, 2))
+    def scores(self, query: torch.Tensor, key: torch.Tensor, block: Block) -> torch.Tensor:
+        """Masked scores in float32, (G, R n, m)."""
+        rows = _rows(query, block, key.shape[1], torch.float32)
+        keys = _keys(key, block, torch.float32).mul_(self.scale)
+        scores = torch.bmm(rows, keys.transpose(1, 2))
         if self.softcap is not None:
             scores.div_(self.softcap).tanh_().mul_(self.softcap)
         first = block.keys - block.rows
@@ -216,11 +208,14 @@ def _unseen(
     return mask.masked_fill_(far, _HIDDEN)
 
 
-def _rows(states: torch.Tensor, block: Block, groups: int) -> torch.Tensor:
+def _rows(
+    states: torch.Tensor, block: Block, groups: int, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     """(1, H, T, d) to (G, R n, d), n padded: the queries of a key-value head under one another."""
     _, heads, _, size = states.shape
-    rows = states.new_zeros(heads, _padded(block.rows), size)
+    rows = states.new_empty(heads, _padded(block.rows), size, dtype=dtype)
     rows[:, : block.rows] = states[0, :, block.start : block.end]
+    rows[:, block.rows :] = 0
     return rows.view(groups, -1, size)
 
 
@@ -230,9 +225,10 @@ def _set_rows(out: torch.Tensor, block: Block, rows: torch.Tensor) -> None:
     out[0, block.start : block.end] = by_head[:, : block.rows].transpose(0, 1)
 
 
-def _keys(states: torch.Tensor, block: Block) -> torch.Tensor:
+def _keys(states: torch.Tensor, block: Block, dtype: torch.dtype | None = None) -> torch.Tensor:
     """(1, G, T, d) to (G, m, d), m padded."""
-    keys = states.new_zeros(states.shape[1], _padded(block.keys), states.shape[3])
+    keys = states.new_empty(states.shape[1], _padded(block.keys), states.shape[3], dtype=dtype)
+    keys[:, block.keys :] = 0
     at = 0
     for start, end in block.spans:
         keys[:, at : at + end - start] = states[0, :, start:end]

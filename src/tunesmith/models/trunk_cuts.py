@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from tunesmith.core.batch import ROOT, Batch
+from tunesmith.core.batch import Batch, path
 from tunesmith.models.forward import Forward, PackedForward
 from tunesmith.models.open import decoder_layers, text_body
 from tunesmith.models.trunk_store import Piece
@@ -202,18 +202,15 @@ def _sequences(batch: Batch) -> Iterator[_Sequence]:
         sites_M = np.flatnonzero(owner_S == owner)
         positions_M = positions_T[sites_S[sites_M]]
         last = int(sites_S[sites_M[positions_M.argmax()]])
-        path_N = _path(batch, int(starts.searchsorted(last, "right")) - 1, last)
+        path_N = _up_to(batch, int(starts.searchsorted(last, "right")) - 1, last)
         yield _Sequence(path_N, tokens_T[path_N], sites_M, positions_M)
 
 
-def _path(batch: Batch, index: int, last: int) -> np.ndarray:
+def _up_to(batch: Batch, index: int, last: int) -> np.ndarray:
     """Places in T of the tokens from the root to token `last`, which segment `index` holds."""
-    runs, end = [], last + 1
-    while index != ROOT:
-        segment = batch.segments[index]
-        runs.append(np.arange(segment.start, min(end, segment.end)))
-        index, end = segment.parent, batch.tokens
-    return np.concatenate(runs[::-1])
+    *ancestors, own = path(batch.segments, index)
+    runs = [np.arange(segment.start, segment.end) for segment in ancestors]
+    return np.concatenate([*runs, np.arange(own.start, last + 1)])
 
 
 def _key(*arrays: np.ndarray) -> bytes:

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.ports import SiteModel
-from tunesmith.objectives.linear_head import weighted_nll
+from tunesmith.objectives.linear_head import nll_of_sites, weighted_nll
 
 # Sites per call of a head that is more than a linear map: bounds the memory of the logits.
 CHUNK = 1024
@@ -39,6 +39,17 @@ class CrossEntropy:
         return LossSum(sum=nll, count=float(batch.weights_S.sum()))
 
 
+@torch.no_grad()
+def nll_of_batch(model: SiteModel, batch: Batch) -> torch.Tensor:
+    """−log p(y_s) at the sites of `batch` through any head: nats, float32, shape (S,)."""
+    hidden_SD = model.hidden_at_sites(batch)
+    head = model.linear_head
+    if head is not None:
+        return nll_of_sites(hidden_SD, head, batch.targets_S)
+    chunks = zip(hidden_SD.split(CHUNK), batch.targets_S.split(CHUNK), strict=True)
+    return torch.cat([_nll(model, hidden, targets) for hidden, targets in chunks])
+
+
 def _through_any_head(
     model: SiteModel, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor
 ) -> torch.Tensor:
@@ -59,5 +70,8 @@ def _through_any_head(
 def _weighted_nll(
     model: SiteModel, hidden_SD: torch.Tensor, targets_S: torch.Tensor, weights_S: torch.Tensor
 ) -> torch.Tensor:
-    logits_SV = model.head(hidden_SD).float()
-    return (cross_entropy(logits_SV, targets_S, reduction="none") * weights_S).sum()
+    return (_nll(model, hidden_SD, targets_S) * weights_S).sum()
+
+
+def _nll(model: SiteModel, hidden_SD: torch.Tensor, targets_S: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(model.head(hidden_SD).float(), targets_S, reduction="none")

@@ -43,7 +43,7 @@ class Sample(NamedTuple):
     """A micro-batch that was computed: its work, its time, and memory above what was held.
 
     `forward_bytes` is the peak up to the end of the forward pass, `peak_bytes` that of both passes
-    with all gradients kept in float32.
+    with all gradients kept as they come.
     """
 
     work: Work
@@ -263,7 +263,7 @@ def _no_trace(tuned: Tuned) -> Iterator[None]:
 
 @contextmanager
 def _gradients_dropped(module: nn.Module, kept: bool) -> Iterator[None]:
-    """Inside, gradients are held in float32 as the engine holds them, or not `kept`; then they go.
+    """Inside, gradients are held as the engine holds a first one, or not `kept`; then they go.
 
     With engine.memory=low each is freed as soon as it has updated its weight.
     """
@@ -272,7 +272,7 @@ def _gradients_dropped(module: nn.Module, kept: bool) -> Iterator[None]:
     def take(weight: torch.Tensor) -> None:
         assert weight.grad is not None
         if kept:
-            held.append(weight.grad.float())
+            held.append(weight.grad)
         weight.grad = None
 
     trained = [weight for weight in module.parameters() if weight.requires_grad]

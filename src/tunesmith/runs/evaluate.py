@@ -71,17 +71,18 @@ class _Rows:
 
 def _refuse_trained(run: Run, examples: Sequence[Example], data: Path) -> None:
     """Raises DataError if any row is word for word one that the run was trained on."""
-    hashes = {content_hash(example.content) for example in examples}
+    hashes = [content_hash(example.content) for example in examples]
+    asked = set(hashes)
     trained = {
         line["content"]: line["origin"]
         for line in iterate_jsonl(run.folder.ledger_rows)
-        if line["outcome"] == "trained" and line["content"] in hashes
+        if line["outcome"] == "trained" and line["content"] in asked
     }
-    twins = [example for example in examples if content_hash(example.content) in trained]
+    twins = [place for place, content in enumerate(hashes) if content in trained]
     if twins:
         first = twins[0]
         raise DataError(
-            f"{first.origin} is the row this run was trained on at "
-            f"{trained[content_hash(first.content)]}; {len(twins)} of {len(examples)} rows of "
+            f"{examples[first].origin} is the row this run was trained on at "
+            f"{trained[hashes[first]]}; {len(twins)} of {len(examples)} rows of "
             f"{data} are such. Evaluate on rows the model has not seen."
         )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from tunesmith.engine.masters import PORTION
+
 
 class Line(NamedTuple):
     """Bytes as a straight line over the tokens of a micro-batch."""
@@ -35,14 +37,15 @@ class Footprint:
     """The parts that make up the peak of the training stage, in bytes.
 
     `held` is there before training: libraries, data, weights. `state` is what masters and optimiser
-    add for good, `gradients` all of them in float32; they are `kept` to the update, or freed within
-    the backward pass. `forward` and `both` are the passes of one micro-batch, by its tokens;
-    `shapes` is what libraries keep for each size of it.
+    add for good, `gradients` all of them in float32, `arriving` in the type in which they come;
+    they are `kept` to the update, or freed within the backward pass. `forward` and `both` are the
+    passes of one micro-batch, by its tokens; `shapes` is what libraries keep for each size of it.
     """
 
     held: float
     state: float
     gradients: float
+    arriving: float
     kept: bool
     forward: Line
     both: Line
@@ -51,11 +54,14 @@ class Footprint:
     def peak(self, tokens: float, several: bool) -> float:
         """The peak with micro-batches of `tokens`, `several` of them to a step or one.
 
-        From the second micro-batch on all gradients are there before its forward pass. Update and
-        checkpoint need nothing beyond state and gradients: they come when activations are freed.
+        From the second micro-batch on all gradients are there before its forward pass. The update
+        has those of a portion in float32 beside them; it and the checkpoint come when activations
+        are freed.
         """
-        gradients = self.gradients if self.kept or several else 0.0
-        passes = max(self.both.at(tokens), gradients)
+        one = self.arriving if self.kept else 0.0
+        gradients = self.gradients if several else one
+        portion = min(4.0 * PORTION, self.gradients) if self.kept else 0.0
+        passes = max(self.both.at(tokens), gradients + portion)
         if several:
             passes = max(passes, self.forward.at(tokens) + gradients)
         return self.held + self.shapes + self.state + passes
@@ -70,4 +76,5 @@ class Footprint:
     def with_lora(self, weights: int) -> Footprint:
         """With `weights` of LoRA trained instead: nothing is kept of the model's own weights."""
         size = 4.0 * weights
-        return replace(self, state=2 * size, gradients=size, kept=True)
+        arriving = size * self.arriving / self.gradients
+        return replace(self, state=2 * size, gradients=size, arriving=arriving, kept=True)

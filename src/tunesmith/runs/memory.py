@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import resource
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from tunesmith.engine.allocator import trim
 from tunesmith.runs.environment import memory_bytes, peak_memory_bytes
 
 _PROC = Path("/proc")
@@ -39,7 +37,7 @@ class Meter:
 
     def mark(self) -> None:
         """Forget the peak so far, after giving back what is free."""
-        _trim()
+        trim()
         if self._cuda is not None:
             torch.cuda.reset_peak_memory_stats(self._cuda)
             return
@@ -60,22 +58,6 @@ class Meter:
         if self._cuda is not None:
             return torch.cuda.max_memory_allocated(self._cuda)
         return _status("VmHWM") or peak_memory_bytes()
-
-
-def give_back() -> None:
-    """Free what nothing refers to, so that the peak of one stage is not that of the next."""
-    gc.collect()
-    _trim()
-
-
-def _trim() -> None:
-    """Return freed blocks to the system. glibc keeps small ones until `malloc_trim`."""
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
 
 
 def room(device: torch.device) -> Room | None:

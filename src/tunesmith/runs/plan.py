@@ -41,8 +41,9 @@ Limit = Callable[[torch.device], Room | None]
 class Costs:
     """What was measured of a model: time and memory of a micro-batch, an update, and judging.
 
-    `held` are bytes before training, `opening` seconds of opening the model, `saving` of writing a
-    checkpoint, `keeping` of writing the best weights.
+    `held` are bytes before training, `trained` is how many weights are trained and `arriving` the
+    bytes of their gradients as they come; `opening` are seconds of opening the model, `saving` of
+    writing a checkpoint, `keeping` of writing the best weights.
     """
 
     shape: Shape
@@ -51,6 +52,7 @@ class Costs:
     judging: Judging
     held: float
     trained: int
+    arriving: float
     most_shapes: int
     opening: float
     saving: float
@@ -58,17 +60,18 @@ class Costs:
 
     def footprint(self, shapes: int, keeps_gradients: bool) -> Footprint:
         """Memory over the tokens of a micro-batch."""
-        samples, gradients = self.passes.samples, 4.0 * self.trained
+        samples = self.passes.samples
         unmet = max(0, min(shapes, self.most_shapes) - _MET)
         return Footprint(
             held=self.held,
             state=self.update.masters_bytes + self.update.optimizer_bytes,
-            gradients=gradients,
+            gradients=4.0 * self.trained,
+            arriving=self.arriving,
             kept=keeps_gradients,
             forward=Line.through([(s.work.tokens, s.forward_bytes) for s in samples]),
             both=Line.through(
                 [(s.work.tokens, s.peak_bytes) for s in samples],
-                start=gradients if keeps_gradients else 0.0,
+                start=self.arriving if keeps_gradients else 0.0,
             ),
             shapes=self.passes.shape_bytes * unmet,
         )
@@ -155,6 +158,7 @@ def _measure(
         judging=judging,
         held=meter.held(),
         trained=tuned.trainable,
+        arriving=float(sum(w.nbytes for w in tuned.module.parameters() if w.requires_grad)),
         most_shapes=_most_shapes(tuned),
         opening=opening,
         saving=saving,

@@ -6,18 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
-from tunesmith.core.batch import Batch
 from tunesmith.core.ports import SiteModel
 from tunesmith.core.records import Score, Tokens
 from tunesmith.data.pack import pack, within_budget
 from tunesmith.engine.loop import on_device
 from tunesmith.models.open import Base
-from tunesmith.objectives.linear_head import nll_of_sites
-
-CHUNK = 1024
-"""Sites whose logits exist at one time, where the head is more than a linear map."""
+from tunesmith.objectives.cross_entropy import nll_of_batch
 
 
 class ModelScorer:
@@ -39,7 +34,8 @@ class ModelScorer:
         for run in within_budget(examples, self._budget, share):
             rows = [examples[i] for i in run]
             batch = on_device(pack(rows, share), self._base.model.device)
-            nll_S = self._nll(batch).cpu().double().numpy()
+            with torch.inference_mode():
+                nll_S = nll_of_batch(self._forward, batch).cpu().double().numpy()
             weights_S = batch.weights_S.cpu().double().numpy()
             owner_S = batch.owner_S.cpu().numpy()
             nll = np.bincount(owner_S, nll_S * weights_S, minlength=len(run))
@@ -54,18 +50,3 @@ class ModelScorer:
         """Nats per supervised token over all examples."""
         scores = self.score(examples)
         return sum(score.nll for score in scores) / sum(score.count for score in scores)
-
-    @torch.inference_mode()
-    def _nll(self, batch: Batch) -> torch.Tensor:
-        forward = self._forward
-        hidden_SD = forward.hidden_at_sites(batch)
-        if forward.linear_head is not None:
-            return nll_of_sites(hidden_SD, forward.linear_head, batch.targets_S)
-        return torch.cat(
-            [
-                cross_entropy(forward.head(hidden).float(), targets, reduction="none")
-                for hidden, targets in zip(
-                    hidden_SD.split(CHUNK), batch.targets_S.split(CHUNK), strict=True
-                )
-            ]
-        )

@@ -17,6 +17,7 @@ from tunesmith.core.files import (
 )
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.data import PackedBatches
+from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.progress import Progress
@@ -31,7 +32,7 @@ from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
-from tunesmith.runs.memory import Meter, give_back
+from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
 from tunesmith.runs.planned import afterwards, note_cost

@@ -1,8 +1,11 @@
-"""The product of a gated feed-forward layer as one autograd function (Shazeer 2020, eq. 6).
+"""A gated feed-forward layer's product and the linear layer below it (Shazeer 2020, eq. 6).
 
-    y = act(a) ∘ b        da = dy ∘ b ∘ act'(a)        db = dy ∘ act(a)
+    p = act(a) ∘ b        da = dp ∘ b ∘ act'(a)        db = dp ∘ act(a)        y = linear(p)
 
-Only a and b are kept; act(a) is made again. The layers around it stay the model's own modules.
+One autograd function for both where the layer below is plain or plain LoRA: a and b are kept, and p
+is made again for the gradient of the linear layer, at one product a number, since act(a) is made
+again for db anyway. Elsewhere a function for p alone. The layers around them stay the model's own
+modules.
 """
 
 from __future__ import annotations
@@ -14,6 +17,17 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import gelu, silu
+
+from tunesmith.models.fused.linear import (
+    Grads,
+    Parts,
+    forward,
+    input_gradient,
+    low_gradient,
+    part_gradients,
+    plain_linear,
+)
+from tunesmith.models.fused.lora import FusedLora
 
 aten = torch.ops.aten
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -49,8 +63,13 @@ def fused_gate(module: nn.Module) -> Forward | None:
 
 
 def _feed_forward(module: Any, activation: str, x: torch.Tensor) -> torch.Tensor:
-    product = _gated(module.gate_proj(x), module.up_proj(x), activation)
-    y: torch.Tensor = module.down_proj(product)
+    gate, up, down = module.gate_proj(x), module.up_proj(x), module.down_proj
+    parts = down.parts(gate) if isinstance(down, FusedLora) else plain_linear(down, gate)
+    y: torch.Tensor
+    if parts is None:
+        y = down(_gated(gate, up, activation))
+    else:
+        y = _gated_linear(gate, up, activation, *parts)
     return y
 
 
@@ -72,11 +91,39 @@ class _Gated(torch.autograd.Function):
         return ACTIVATIONS[activation][0](gate).mul_(up)
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, grad: torch.Tensor) -> Grads:
         gate, up = ctx.saved_tensors
         act, act_backward = ACTIVATIONS[ctx.activation]
-        d_gate = act_backward(grad * up, gate)
-        return d_gate, act(gate).mul_(grad), None
+        return act_backward(grad * up, gate), act(gate).mul_(grad), None
+
+
+class _GatedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, gate: torch.Tensor, up: torch.Tensor, activation: str, *tensors: Any
+    ) -> torch.Tensor:
+        parts = Parts(*tensors)
+        product = ACTIVATIONS[activation][0](gate).mul_(up)
+        y_NO, low_Nr = forward(product.flatten(0, -2), parts)
+        ctx.save_for_backward(gate, up, low_Nr, *parts[:4])
+        ctx.activation, ctx.scaling = activation, parts.scaling
+        return y_NO.view(*gate.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Grads:
+        gate, up, low_Nr, weight, bias, lora_down, lora_up = ctx.saved_tensors
+        parts = Parts(weight, bias, lora_down, lora_up, ctx.scaling)
+        act, act_backward = ACTIVATIONS[ctx.activation]
+        grad_NO = grad.reshape(-1, grad.shape[-1])
+        d_low_Nr = low_gradient(grad_NO, parts)
+        d_product = input_gradient(grad_NO, d_low_Nr, parts).view(gate.shape)
+        active = act(gate)
+        product_NI = (active * up).flatten(0, -2)
+        needed = ctx.needs_input_grad[3:]
+        d_parts = part_gradients(grad_NO, product_NI, low_Nr, d_low_Nr, parts, needed)
+        d_up = active.mul_(d_product)
+        return act_backward(d_product.mul_(up), gate), d_up, None, *d_parts
 
 
 _gated: Callable[..., torch.Tensor] = _Gated.apply
+_gated_linear: Callable[..., torch.Tensor] = _GatedLinear.apply
