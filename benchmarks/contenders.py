@@ -32,6 +32,13 @@ CONTENDERS: dict[str, Contender] = {
             "`tunesmith.train` with a recipe in bfloat16; all else is left at `auto`.",
         ),
         Contender(
+            "ours-small",
+            "tunesmith, 512 tokens at once",
+            "ours",
+            "The same with `engine.tokens_per_micro_batch: 512`, which changes no result.",
+            options={"settings": {"engine.tokens_per_micro_batch": 512}},
+        ),
+        Contender(
             "ours-memory",
             "tunesmith, low memory",
             "ours",

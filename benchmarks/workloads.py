@@ -81,7 +81,7 @@ PEERS = ("trl", "trl-bf16", "litgpt", "torchtune")
 STANDARD = Workload(
     name="standard",
     title="LoRA of rank 16 on all linear layers, rows of 80 to 200 tokens",
-    contenders=("ours", *PEERS),
+    contenders=("ours", "ours-small", *PEERS),
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -92,6 +92,7 @@ WORKLOADS: dict[str, Workload] = {
             STANDARD,
             name="prefix",
             title="The same with a system prompt of 400 tokens that all rows share",
+            contenders=("ours", *PEERS),
             prefix=400,
             steps=4,
         ),
@@ -108,6 +109,7 @@ WORKLOADS: dict[str, Workload] = {
             STANDARD,
             name="top2",
             title="The top two layers, from the second epoch on",
+            contenders=("ours", *PEERS),
             method="last_layers",
             learning_rate=1e-4,
             steps=5,
@@ -117,6 +119,7 @@ WORKLOADS: dict[str, Workload] = {
             STANDARD,
             name="head",
             title="The head alone, from the second epoch on",
+            contenders=("ours", *PEERS),
             method="head",
             learning_rate=1e-4,
             steps=5,

@@ -12,6 +12,7 @@ from torch import nn
 from tests.support import SETTINGS, Recorder, examples, loop_over, opened, weights_of
 from tunesmith.core.batch import LossSum
 from tunesmith.core.errors import NonFiniteLoss
+from tunesmith.engine import updates as updates_module
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.factored import BETAS, EPSILON, FactoredAdamW, NotFinite, join, part
 from tunesmith.engine.loop import Settings
@@ -168,6 +169,18 @@ def test_no_gradient_outlives_its_update(tiny_base: Path) -> None:
     assert updates.finish() > 0
     assert len(alive) == len(list(tuned.module.parameters()))
     assert max(alive) == 0
+
+
+def test_freed_blocks_go_back_after_each_step(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed: list[int] = []
+    monkeypatch.setattr(updates_module, "trim", lambda: trimmed.append(1))
+    for memory, optimizer, times in (("low", "adamw_factored", 3), ("normal", "adamw", 3)):
+        settings = replace(SETTINGS, total_steps=3, memory=memory, optimizer=optimizer)
+        loop = loop_over(opened(tiny_base), examples(8), tmp_path / memory, settings)
+        loop.run(StopRequest())
+        assert len(trimmed) == times
 
 
 class _Nan(torch.autograd.Function):

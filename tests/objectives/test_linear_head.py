@@ -35,14 +35,16 @@ def chunked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 class _Case:
     """Leaves of one computation; a third of the weights are 0, one target is nearly certain."""
 
-    def __init__(self, dtype: torch.dtype = torch.float32, frozen: bool = False) -> None:
+    def __init__(
+        self, dtype: torch.dtype = torch.float32, frozen: bool = False, sites: int = SITES
+    ) -> None:
         torch.manual_seed(5)
-        self.hidden = torch.randn(SITES, WIDTH).to(dtype).requires_grad_()
+        self.hidden = torch.randn(sites, WIDTH).to(dtype).requires_grad_()
         self.weight = torch.randn(VOCABULARY, WIDTH).to(dtype).requires_grad_(not frozen)
         self.bias = torch.randn(VOCABULARY).to(dtype).requires_grad_(not frozen)
-        self.targets = torch.randint(0, VOCABULARY, (SITES,))
+        self.targets = torch.randint(0, VOCABULARY, (sites,))
         self.targets[0] = linear(self.hidden[0], self.weight, self.bias).argmax()
-        self.site_weights = torch.tensor([0.0, 0.5, 2.0]).repeat(SITES)[:SITES]
+        self.site_weights = torch.tensor([0.0, 0.5, 2.0]).repeat(sites)[:sites]
 
     def gradients(self) -> list[torch.Tensor | None]:
         return [leaf.grad for leaf in (self.hidden, self.weight, self.bias)]
@@ -117,6 +119,7 @@ class _Watch(TorchDispatchMode):
 def test_no_tensor_is_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     chunk = 7 * VOCABULARY
     monkeypatch.setattr(linear_head, "CHUNK_LOGITS", chunk)
+    monkeypatch.setattr(linear_head, "_SIZES", 1)
     case = _Case(frozen=True)
     with _Watch() as watch:
         case.ours().backward()
@@ -135,6 +138,36 @@ def test_a_frozen_head_costs_no_product_for_its_weight() -> None:
         assert ((VOCABULARY, WIDTH) in watch.products) is not frozen
 
 
+def test_products_have_few_sizes() -> None:
+    """Code is made for each size, and kept: 1 to 32 sites are one size."""
+    sizes = set()
+    for sites in (1, 31, 32):
+        case = _Case(frozen=False, sites=sites)
+        for graph in (torch.enable_grad, torch.no_grad):
+            with graph(), _Watch() as watch:
+                case.ours()
+            sizes.add(tuple(rows for rows, columns in watch.products if columns == VOCABULARY))
+    assert sizes == {(32,)}
+
+
+@pytest.mark.parametrize(
+    ("sites", "dtype", "chunks"),
+    [
+        (2 * WIDTH, torch.bfloat16, 1),  # logits of 2 V S bytes, where a sum would take 4 V D
+        (2 * WIDTH + 1, torch.bfloat16, 3),
+        (2 * WIDTH, torch.float32, 2),  # added where it stands: nothing to save
+    ],
+)
+def test_the_gradient_of_a_trained_head_is_one_product_where_that_takes_no_more(
+    sites: int, dtype: torch.dtype, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear_head, "CHUNK_LOGITS", WIDTH * VOCABULARY)
+    monkeypatch.setattr(linear_head, "_SIZES", 1)
+    weight = torch.empty(VOCABULARY, WIDTH, dtype=dtype)
+    assert len(list(linear_head._chunks(sites, weight, trained=True))) == chunks
+    assert len(list(linear_head._chunks(sites, weight, trained=False))) > 1
+
+
 def test_without_a_gradient_only_the_loss_is_formed() -> None:
     case = _Case()
     with torch.no_grad(), _Watch() as watch:
@@ -148,8 +181,9 @@ def _products(forward: PackedForward) -> int:
     batch = on_device(pack(examples(4)), CPU)
     with _Watch() as watch:
         CrossEntropy().loss(forward, batch).sum.backward()
-    logits = (len(batch.sites_S), forward._head.linear.out_features)
-    return watch.products.count(logits)
+    sites, vocabulary = len(batch.sites_S), forward._head.linear.out_features
+    filled = -(-sites // linear_head._SIZES) * linear_head._SIZES
+    return sum(watch.products.count((rows, vocabulary)) for rows in {sites, filled})
 
 
 def test_a_head_that_is_more_than_linear_takes_the_plain_route(tiny_base: Path) -> None:

@@ -18,12 +18,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy, linear, pad
 
 # Logits in one call of the head: 24 MB in bfloat16. Matrix products reach their full rate at it.
 CHUNK_LOGITS = 12 << 20
 # Logits made into probabilities at a time on a CPU: in float32 they stay within its L2 cache.
 CACHED_LOGITS = 3 << 16
+
+# Sites are filled up to a multiple of this many: oneDNN makes code for every size of a bfloat16
+# product that it meets, and keeps it.
+_SIZES = 32
 
 # Rows of the head's gradient made at a time where they are added in another precision.
 _CAST_ROWS = 4096
@@ -40,6 +44,7 @@ def weighted_nll(
     Gradients reach `hidden_SD` and whatever of the head requires one.
     """
     weight_VD, bias_V = head
+    hidden_SD, targets_S, weights_S = (_filled(t) for t in (hidden_SD, targets_S, weights_S))
     watched = any(t is not None and t.requires_grad for t in (hidden_SD, weight_VD, bias_V))
     if not (watched and torch.is_grad_enabled()):
         return nll_of_sites(hidden_SD, head, targets_S) @ weights_S
@@ -52,14 +57,15 @@ def weighted_nll(
 @torch.no_grad()
 def nll_of_sites(hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor) -> torch.Tensor:
     """−log p(y_s) in nats, float32, shape (S,), without a gradient."""
+    sites, hidden_SD, targets_S = len(targets_S), _filled(hidden_SD), _filled(targets_S)
     nll_S = hidden_SD.new_empty(len(hidden_SD), dtype=torch.float32)
-    for rows in _chunks(len(hidden_SD), len(head[0])):
+    for rows in _chunks(len(hidden_SD), head[0]):
         logits_CV = linear(hidden_SD[rows], *head)
         for part in _cached(logits_CV):
             nll_S[rows][part] = cross_entropy(
                 logits_CV[part].float(), targets_S[rows][part], reduction="none"
             )
-    return nll_S
+    return nll_S[:sites]
 
 
 class _WeightedNll(torch.autograd.Function):
@@ -74,8 +80,8 @@ class _WeightedNll(torch.autograd.Function):
         targets_S: torch.Tensor,
         weights_S: torch.Tensor,
     ) -> torch.Tensor:
-        chunks = list(_chunks(len(hidden_SD), len(weight_VD)))
         for_hidden, for_weight, for_bias = ctx.needs_input_grad[:3]
+        chunks = list(_chunks(len(hidden_SD), weight_VD, for_weight))
         dhidden_SD = torch.empty_like(hidden_SD) if for_hidden else None
         dweight_VD = _zeros(weight_VD, len(chunks)) if for_weight else None
         dbias_V = _zeros(bias_V, len(chunks)) if bias_V is not None and for_bias else None
@@ -140,9 +146,23 @@ def _zeros(like: torch.Tensor, chunks: int) -> torch.Tensor:
     return torch.zeros_like(like, dtype=torch.float32 if chunks > 1 else like.dtype)
 
 
-def _chunks(sites: int, vocabulary: int) -> Iterator[slice]:
-    """Sites by as many as make CHUNK_LOGITS."""
-    return _slices(sites, max(1, CHUNK_LOGITS // vocabulary))
+def _chunks(sites: int, weight_VD: torch.Tensor, trained: bool = False) -> Iterator[slice]:
+    """Sites by as many as make CHUNK_LOGITS.
+
+    Where the gradients of several chunks would be added in float32, 4 V D bytes, it is one chunk if
+    its logits take no more: 2 V S bytes.
+    """
+    vocabulary, width = weight_VD.shape
+    size = max(1, CHUNK_LOGITS // vocabulary)
+    size -= size % _SIZES if size > _SIZES else 0
+    alone = trained and weight_VD.dtype != torch.float32 and sites <= 2 * width
+    return _slices(sites, sites if alone else size)
+
+
+def _filled(values_S: torch.Tensor) -> torch.Tensor:
+    """With zeros behind it, up to a multiple of _SIZES sites: of no weight, they add nothing."""
+    more = -len(values_S) % _SIZES
+    return pad(values_S, (0, 0) * (values_S.ndim - 1) + (0, more)) if more else values_S
 
 
 def _cached(logits_CV: torch.Tensor) -> Iterator[slice]:
