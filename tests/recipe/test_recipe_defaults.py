@@ -133,7 +133,8 @@ def test_bfloat16_is_taken_where_it_is_fast(
     [
         ({}, 1024, 8192),
         ({"max_context": 131072}, 2048, 8192),
-        ({"max_context": 131072, "hidden_size": 2048}, 2048, 2048),
+        ({"max_context": 131072, "hidden_size": 511}, 2048, 8192),
+        ({"max_context": 131072, "hidden_size": 512}, 2048, 2048),
         ({"max_context": 131072, "device": "cuda"}, 4096, 32768),
     ],
 )
