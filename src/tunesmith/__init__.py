@@ -42,7 +42,7 @@ def train(
     Args:
         base: a model folder, a hub name (owner/name, which is fetched), or `anvil`, the small
             model inside this package (the default).
-        data: one or several files of examples, JSON lines or JSON.
+        data: one or several files of examples, folders of them, or patterns such as `*.jsonl`.
         validation: a file of held-out examples; without it a share of `data` is held out.
         out: the run folder, which must be new; by default runs/<name of the data>-<number>.
         recipe: a YAML file with any of the keys that `tunesmith recipe` lists.

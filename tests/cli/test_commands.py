@@ -39,6 +39,20 @@ def test_train_takes_the_first_free_folder(training: Any, rows: Path) -> None:
     assert training.out == Path("runs/tickets-2")
 
 
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("tickets.csv.gz", "tickets"),
+        ("v1.2.jsonl", "v1.2"),
+        ("data/tickets/**/*.jsonl", "tickets"),
+        ("data/tickets", "tickets"),
+    ],
+)
+def test_a_run_is_named_after_its_data(training: Any, name: str, stem: str) -> None:
+    assert run(["train", "--data", name]) == 0
+    assert training.out == Path(f"runs/{stem}-1")
+
+
 def test_train_resumes(training: Any) -> None:
     assert run(["train", "--out", "runs/a", "--resume", "--from-step", "8"]) == 0
     assert training.recipe is None
@@ -139,8 +153,9 @@ def test_data_show_brackets_what_is_learned(monkeypatch: Patch, capsys: Capture)
         ]
 
     monkeypatch.setattr("tunesmith.runs.show.show_data", shown)
-    assert run(["data", "show", "a.jsonl", "--rows", "2", "--kind", "text"]) == 0
-    assert asked == {"template": "auto", "kind": "text", "limit": 2}
+    show = ["data", "show", "a.jsonl", "--rows", "2", "--kind", "text", "--map"]
+    assert run([*show, "q=prompt"]) == 0
+    assert asked == {"template": "auto", "kind": "text", "limit": 2, "mapping": {"q": "prompt"}}
     assert capsys.readouterr().out.splitlines() == [
         "⟦learned⟧  context only",
         "",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.records import Completion
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.render import Renderer
+from tunesmith.data.sources import rows_at
 from tunesmith.data.split import content_hash
 
 
@@ -25,6 +26,7 @@ class Settings:
     train: tuple[str, ...]
     validation: str | None = None
     bad_rows: Literal["refuse", "drop"] = "refuse"
+    mapping: Mapping[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -122,6 +124,45 @@ def test_a_given_validation_file_is_held_out_whole(
     assert (totals["rows_in"], totals["trained"], totals["held_out"]) == (13, 10, 3)
     assert {tokens.origin.path for tokens in prepared.held_out} == {held}
     assert set(prepared.files) == {train, held}
+
+
+def test_folders_and_patterns_stand_for_their_files(
+    renderer: Renderer, write: Callable[..., str], tmp_path: Path
+) -> None:
+    for folder in ("train", "held"):
+        (tmp_path / folder).mkdir()
+    write(GOOD[:10], "train/b.jsonl")
+    table = [["prompt", "completion"], *([row["prompt"], row["completion"]] for row in GOOD[10:15])]
+    (tmp_path / "train" / "a.csv").write_text("\n".join(map(",".join, table)))
+    (tmp_path / "train" / "LICENSE").touch()
+    held = write(GOOD[20:23], "held/c.jsonl")
+    train, pattern = str(tmp_path / "train"), str(tmp_path / "held" / "*.jsonl")
+    prepared = _prepare(renderer, Settings((train,), pattern))
+    files = [f"{train}/a.csv", f"{train}/b.jsonl", held]
+    assert list(prepared.files) == files
+    assert _adds_up(prepared)["held_out"] == 3
+    origins = [str(tokens.origin) for tokens in prepared.train]
+    assert origins[:6] == [*(f"{files[0]}:{line}" for line in range(2, 7)), f"{files[1]}:1"]
+    assert [f.reason for f in prepared.findings] == ["skipped_files"]
+    with pytest.raises(DataError, match="named more than once"):
+        _prepare(renderer, Settings((train, files[1])))
+
+
+def test_questions_are_read_again_in_one_pass_a_file(
+    renderer: Renderer, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = (write(GOOD[:20]), write(GOOD[20:], "more.jsonl"))
+    prepared = _prepare(renderer, Settings(paths), share=0.5)
+    rows, passes = prepared.held_out.rows[::-1], []
+
+    def counted(path: str, places: Any) -> Any:
+        passes.append(path)
+        return rows_at(path, places)
+
+    monkeypatch.setattr("tunesmith.data.prepared.rows_at", counted)
+    prompts = prepared.prompts(rows)
+    assert [prompt.origin for prompt in prompts] == [prepared.store.origin(row) for row in rows]
+    assert sorted(passes) == sorted(paths)
 
 
 def test_a_row_on_both_sides_is_refused_or_dropped(

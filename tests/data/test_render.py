@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import AddedToken
+from tokenizers import AddedToken, normalizers
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import (
@@ -135,10 +135,16 @@ REWRITES = (
     "{{ m['content'] }}{% endif %}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
 )
+ENDS_OTHERWISE = (
+    "{% for m in messages %}{{ m['role'] + ':' + m['content'] }}"
+    "{{ '<|im_end|>' if loop.last and not add_generation_prompt else '</s>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+)
 THINKS = (
     "{% for m in messages %}{{ m['role'] + ':' + m['content'] + '<|im_end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant:<think>' }}{% endif %}"
 )
+SWITCH = "{% if enable_thinking %}thoughts are welcome{% endif %}"
 ENDLESS = (
     "{% for m in messages %}{{ m['role'] + ':' + m['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
@@ -160,8 +166,9 @@ NO_SYSTEM = (
 @pytest.mark.parametrize(
     ("template", "content", "reason", "part"),
     [
-        (REWRITES, TWO_TURNS, "template_rewrites_turns", "message 3 (assistant) differently"),
-        (THINKS, _chat("a", "b"), "template_rewrites_turns", "generation prompt is not how"),
+        (THINKS, _chat("a", "b"), "template_prompt_differs", "ends with '<think>', which"),
+        (THINKS, _chat("a", "b"), "template_prompt_differs", "Take that out of the generation"),
+        (SWITCH + THINKS, _chat("a", "b"), "template_prompt_differs", "enable_thinking = false"),
         (ENDLESS, _chat("a", "b"), "no_end", "{{ eos_token }}"),
         (SOMETIMES_ENDS, _chat("a", "good bye"), "no_end", "{{ eos_token }}"),
         (SHORTENS, _chat("a", "why</think>b"), "template_drops_answer", "message 2"),
@@ -176,6 +183,69 @@ def test_what_a_template_cannot_teach_is_found(
     assert (finding.reason, finding.severity) == (reason, "drop")
     assert finding.origin == Origin("rows.jsonl", 3)
     assert part in finding.message
+
+
+@pytest.mark.parametrize("template", [REWRITES, ENDS_OTHERWISE], ids=["content", "end"])
+def test_each_answer_stands_behind_the_history_it_is_served_with(plain: Any, template: str) -> None:
+    whole = _served(plain, template, TWO_TURNS.messages, False)
+    first = _served(plain, template, TWO_TURNS.messages[:3], False)
+    assert whole[: len(first)] != first, "this template must write earlier answers differently"
+    parts = _render(Renderer(plain, template), TWO_TURNS)
+    assert [part.part for part in parts] == [0, 1]
+    for part, answer in zip(parts, (2, 4), strict=True):
+        prefix = _served(plain, template, TWO_TURNS.messages[:answer], True)
+        assert part.ids_N[: len(prefix)].tolist() == prefix
+        answered = _served(plain, template, TWO_TURNS.messages[: answer + 1], False)
+        assert part.ids_N.tolist() == answered
+        assert _learned(plain, part) == [TWO_TURNS.messages[answer].content + "<|im_end|>"]
+
+
+def test_an_answer_of_its_own_has_the_ids_of_the_rendered_text(
+    tokenizer_of: Callable[..., Any],
+) -> None:
+    tokenizer = tokenizer_of()
+    tokenizer.backend_tokenizer.normalizer = normalizers.Prepend(" ")
+    template = ENDS_OTHERWISE.replace("m['role'] + ':'", "'<|im_start|>'")
+    template = template.replace("assistant:", "<|im_start|>")
+    for part, count in zip(_render(Renderer(tokenizer, template), TWO_TURNS), (3, 5), strict=True):
+        served = _served(tokenizer, template, TWO_TURNS.messages[:count], False)
+        assert part.ids_N.tolist() == served
+
+
+def test_an_answer_ends_where_generation_stops(tokenizer_of: Callable[..., Any]) -> None:
+    tokenizer = tokenizer_of(extra=["<|end_of_response|>"])
+    template = ENDLESS.replace("'\n' }}", "'<|end_of_response|></s>' }}")
+    assert template != ENDLESS
+    assert _learned(tokenizer, _one(Renderer(tokenizer, template), TWO_TURNS)) == [
+        "On its way.<|end_of_response|></s>",
+        "Dienstag, 你好 🙂.<|end_of_response|></s>",
+    ]
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_an_end_of_text_on_its_own_line_is_not_learned(
+    tokenizer_of: Callable[..., Any], swallows: bool
+) -> None:
+    plain = tokenizer_of()
+    end = AddedToken("<|im_end|>", rstrip=swallows, special=True)
+    plain.add_special_tokens({"additional_special_tokens": [end]})
+    template = SOMETIMES_ENDS + "{% if not add_generation_prompt %}{{ '\n</s>' }}{% endif %}"
+    tokens = _one(Renderer(plain, template), TWO_TURNS)
+    assert _learned(plain, tokens) == ["On its way.<|im_end|>", "Dienstag, 你好 🙂.<|im_end|>"]
+
+
+def test_thoughts_that_the_prompt_opens_may_stand_in_the_answer(plain: Any) -> None:
+    template = ENDLESS.replace("'\n' }}", "'<|im_end|>' }}").replace("ant:", "ant:<think>")
+    tokens = _one(Renderer(plain, template), _chat("a", "<think>why</think>b"))
+    assert _learned(plain, tokens) == ["why</think>b<|im_end|>"]
+
+
+def test_an_answer_that_stands_in_the_prompt_only_is_found(plain: Any) -> None:
+    template = ENDLESS.replace("'\n' }}", "'<|im_end|>' }}")
+    template = template.replace("m['content']", "m['content'].replace('assistant:', '')")
+    finding = _render(Renderer(plain, template), _chat("a", "assistant:"))
+    assert isinstance(finding, Finding)
+    assert finding.reason == "template_drops_answer"
 
 
 def test_a_template_that_never_writes_the_answer_is_refused(plain: Any) -> None:

@@ -11,7 +11,8 @@ import pytest
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Origin
 from tunesmith.data import sources
-from tunesmith.data.sources import read, require_distinct
+from tunesmith.data.sources import Place, blocks, limits, read, require_distinct, rows_at
+from tunesmith.data.sources.json_lines import LineBlock
 
 
 def _file(folder: Path, text: str | bytes, name: str = "rows.jsonl") -> str:
@@ -84,11 +85,9 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
         read([str(tmp_path / "nowhere" / "rows.jsonl")])
 
 
-def test_a_folder_names_its_files(tmp_path: Path) -> None:
-    there = _file(tmp_path, "{}", "tickets.jsonl")
-    with pytest.raises(DataError, match="is a folder") as caught:
-        read([str(tmp_path)])
-    assert there in str(caught.value)
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder where a data file is needed"):
+        list(blocks(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -142,20 +141,21 @@ def test_the_size_of_blocks_changes_no_row_and_each_is_found_again(
 ) -> None:
     path = _file(tmp_path, text)
     rows = read([path])
-    monkeypatch.setattr(sources, "_BLOCK_BYTES", size)
-    monkeypatch.setattr(sources, "_BLOCK_ITEMS", min(size, 2))
-    placed = [each for block in sources.blocks(path) for each in block.rows()]
+    monkeypatch.setattr(limits, "BLOCK", size)
+    monkeypatch.setattr(limits, "ITEMS", min(size, 2))
+    placed = [each for block in blocks(path) for each in block.rows()]
     assert [each.row for each in placed] == rows
     assert [row.fields["text"] for row in rows] == ["größe", "b\u2028", "c"]
-    for each in placed:
-        assert sources.row_at(each.row.origin, each.start, each.size) == each.row
+    places = [Place(each.row.origin, each.start, each.size) for each in placed]
+    assert rows_at(path, places[::-1]) == rows[::-1]
+    assert rows_at(path, places[1:2]) == rows[1:2]
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_a_fault_in_a_later_block_keeps_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(sources, "_BLOCK_BYTES", size)
+    monkeypatch.setattr(limits, "BLOCK", size)
     lines = b'\xef\xbb\xbf{"text": "a"}\n\n{"text": "b"}\n'
     with pytest.raises(DataError, match=r"rows\.jsonl:4: .* byte 0xff at offset 33"):
         read([_file(tmp_path, lines + b"{\xff}\n")])
@@ -166,8 +166,67 @@ def test_a_fault_in_a_later_block_keeps_its_place(
 def test_a_long_file_of_lines_is_not_read_to_find_its_form(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_BLOCK_BYTES", 1)
-    monkeypatch.setattr(sources, "_whole", None)
+    monkeypatch.setattr(limits, "BLOCK", 1)
+    monkeypatch.setattr(limits, "WHOLE", 0)
     for first in ('{"text": "a"}', '{"text": a}', "x", '{"text": "a'):
-        blocks = sources.blocks(_file(tmp_path, f"{first}\n" + '{"text": "b"}\n' * 9))
-        assert next(blocks).line == 1
+        block = next(blocks(_file(tmp_path, f"{first}\n" + '{"text": "b"}\n' * 9)))
+        assert isinstance(block, LineBlock)
+        assert block.line == 1
+
+
+def test_a_line_without_an_end_is_not_held_to_the_end_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BLOCK", 8)
+    monkeypatch.setattr(limits, "ROW", 64)
+    path = _file(tmp_path, '{"text": "a"}\n' * 5 + '{"text": "' + "b" * 90 + '"}\n')
+    with pytest.raises(DataError, match=r"rows\.jsonl:6: the line .* longer than 64 bytes"):
+        read([path])
+    array = _file(tmp_path, '[{"text": "' + "b" * 90 + '"}]', "rows.json")
+    assert len(read([array])) == 1, "an array may stand on one line"
+    monkeypatch.setattr(limits, "WHOLE", 64)
+    with pytest.raises(DataError, match="holds more than 64 bytes, and a JSON array must be held"):
+        read([array])
+
+
+def test_a_row_that_has_changed_is_not_read_again(tmp_path: Path) -> None:
+    path = _file(tmp_path, '{"text": "a"}\n{"text": "b"}\n')
+    (block,) = blocks(path)
+    places = [Place(each.row.origin, each.start, each.size) for each in block.rows()]
+    for now in ('{"text": "a"}\n', '{"text": "abc"}\n{"text": "b"}\n'):
+        with pytest.raises(DataError, match=r"rows\.jsonl:[12]: the row is no longer what it was"):
+            rows_at(_file(tmp_path, now), places)
+
+
+def test_a_value_that_is_no_text_is_still_told_of(tmp_path: Path) -> None:
+    for value in ('"\\ud800"', "[" * 900 + "]" * 900):
+        with pytest.raises(DataError, match="must be a JSON object") as caught:
+            read([_file(tmp_path, f"{value}\n" * 2)])
+        str(caught.value).encode()
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"BZh91AY", "packed with bzip2"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"ARROW1\0\0", "an Arrow file"),
+        (b"\xff\xfe{\0", "UTF-16"),
+        (b"notes.txt".ljust(257, b"\0") + b"ustar", "a tar archive"),
+    ],
+)
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.txt", "rows.csv"])
+def test_a_known_form_that_is_not_read_is_named(
+    tmp_path: Path, head: bytes, what: str, name: str
+) -> None:
+    with pytest.raises(DataError, match=rf"{name} is {what}.* which is not read\. \w+"):
+        read([_file(tmp_path, head + b" and so on\n", name)])
+
+
+@pytest.mark.parametrize("name", ["rows.txt", "rows.md", "rows.csv", "rows", "rows.data"])
+@pytest.mark.parametrize(
+    "text", ['{"text": "a"}\n', '[{"text": "a"}]', '\ufeff\n{"data": [\n{"text": "a"}]}']
+)
+def test_json_is_told_by_its_content(tmp_path: Path, name: str, text: str) -> None:
+    assert [row.fields for row in read([_file(tmp_path, text, name)])] == [{"text": "a"}]

@@ -53,6 +53,12 @@ def test_a_file_is_read(plain: Any, tmp_path: Path, chatml: str) -> None:
     assert str(path) in reason
 
 
+def test_a_template_that_takes_content_in_parts_is_read(plain: Any, tmp_path: Path) -> None:
+    path = tmp_path / "chat.jinja"
+    path.write_text("{% for m in messages %}{{ m['content'][0]['text'] + eos_token }}{% endfor %}")
+    assert choose(plain, str(path))[0] == path.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

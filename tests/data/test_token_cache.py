@@ -26,7 +26,7 @@ from tunesmith.data.portions import Tokenise
 from tunesmith.data.prepare import prepare
 from tunesmith.data.prepared import Prepared
 from tunesmith.data.render import Renderer
-from tunesmith.data.sources import LineBlock
+from tunesmith.data.sources.json_lines import LineBlock
 from tunesmith.data.store import ROW, Portion, Store, Summary, Writer, table_of
 
 ROWS: list[dict[str, Any]] = [
@@ -68,6 +68,7 @@ def _everything(prepared: Prepared) -> tuple[Any, ...]:
         "".join(prepared.ledger.texts()),
         prepared.ledger.totals(),
         prepared.findings,
+        prepared.recognised,
         prepared.files,
         [(p.origin, p.ids_N.tolist(), p.answer) for p in prepared.prompts(prepared.held_out.rows)],
     )
@@ -98,7 +99,7 @@ def test_a_hit_is_a_miss_is_no_cache(
 def test_several_processes_make_what_one_makes(
     renderer: Renderer, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    monkeypatch.setattr("tunesmith.data.sources._BLOCK_BYTES", 500)
+    monkeypatch.setattr("tunesmith.data.sources.limits.BLOCK", 500)
     path, broken = write(ROWS), write([*ROWS, 3, *ROWS, 4], "broken.jsonl")
     alone = _everything(_prepare(renderer, path))
     files = {file.name: file.read_bytes() for file in _entries(folder)[0].iterdir()}
@@ -109,6 +110,28 @@ def test_several_processes_make_what_one_makes(
     with pytest.raises(DataError, match=rf"broken\.jsonl:{len(ROWS) + 1}: a row must be"):
         _prepare(renderer, broken)
     assert len(list(folder.iterdir())) == 1, "what was not finished is gone"
+
+
+def test_several_files_are_worked_at_together_and_each_row_keeps_its_file(
+    renderer: Renderer, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.data.sources.limits.BLOCK", 500)
+    monkeypatch.setattr(tokenised, "_cores", lambda: 2)
+    paths = tuple(write(ROWS[:60][at : at + 9], f"{at}.jsonl") for at in range(0, 60, 9))
+    prepared = prepare(Settings(paths), "sft", renderer, 64, lambda _: 0.0)
+    assert [str(tokens.origin) for tokens in prepared.train] == [
+        f"{path}:{line}" for path in paths for line in range(1, 10) if path != paths[-1] or line < 7
+    ]
+
+
+def test_a_name_that_makes_another_form_makes_another_entry(
+    renderer: Renderer, tmp_path: Path, folder: Path
+) -> None:
+    for ending in (".csv", ".txt"):
+        path = tmp_path / f"rows{ending}"
+        path.write_text("text\nlong enough\nto be large\n")
+        tokenised.tokenised([str(path)], Tokenise(renderer, "text", 64))
+    assert len(_entries(folder)) == 2
 
 
 def test_everything_that_decides_the_tokens_decides_the_entry(
@@ -125,13 +148,14 @@ def test_everything_that_decides_the_tokens_decides_the_entry(
     for number, renderer in enumerate(renderers, start=1):
         tokenised.tokenised([path], Tokenise(renderer, **given))
         assert len(_entries(folder)) == number
-    for number, changed in enumerate(({"kind": "text"}, {"context": 63}), start=5):
+    others: list[Any] = [{"kind": "text"}, {"context": 63}, {"mapping": {"a": "b"}}]
+    for number, changed in enumerate(others, start=5):
         tokenised.tokenised([path], Tokenise(renderers[0], **(given | changed)))
         assert len(_entries(folder)) == number
     tokenised.tokenised([write([*ROWS, ROWS[0]])], Tokenise(renderers[0], **given))
-    assert len(_entries(folder)) == 7
+    assert len(_entries(folder)) == 8
     _prepare(renderers[0], write(ROWS, "same rows, other name.jsonl"), share=lambda _: 0.5)
-    assert len(_entries(folder)) == 7, "neither the name nor the split does"
+    assert len(_entries(folder)) == 8, "neither the name nor the split does"
 
 
 @pytest.mark.parametrize("table", ["rows", "sequences", "summary.json"])

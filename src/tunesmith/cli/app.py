@@ -13,11 +13,11 @@ import typer
 import tunesmith
 from tunesmith.cli import failures
 from tunesmith.cli.chat import chat
+from tunesmith.cli.data import data
 from tunesmith.cli.doctor import doctor
 from tunesmith.cli.evaluate import evaluate
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
-from tunesmith.cli.rows import show_rows
 from tunesmith.cli.train import train
 
 
@@ -29,12 +29,10 @@ class Asked:
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-data = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at a data file.")
 
 for command in (train, plan, chat, evaluate):
     app.command()(command)
 app.add_typer(data, name="data")
-data.command("show")(show_rows)
 app.command()(recipe)
 app.command()(doctor)
 

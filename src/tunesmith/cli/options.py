@@ -18,7 +18,11 @@ BaseName = Annotated[
 ]
 DataFiles = Annotated[
     list[Path] | None,
-    typer.Option(metavar="FILE", help="Examples, JSON lines or JSON. May be repeated."),
+    typer.Option(
+        metavar="FILE",
+        help="Examples: a file (JSON lines, JSON, CSV, Parquet, text), a folder or a pattern. May "
+        "be repeated.",
+    ),
 ]
 ValidationFile = Annotated[
     Path | None,
@@ -32,6 +36,23 @@ Overrides = Annotated[
         help="A key of the recipe: engine.epochs=2. May be repeated.",
     ),
 ]
+Mapped = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="FIELD=NAME",
+        help="Read a field of the data under another name: reply=completion. May be repeated.",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
 ]
+
+
+def mapping_of(mapped: list[str] | None) -> dict[str, str]:
+    """What `--map` says, as `data.mapping` in the recipe."""
+    pairs = [(text, *text.partition("=")[::2]) for text in mapped or []]
+    for text, field, name in pairs:
+        if not field or not name:
+            raise typer.BadParameter(f"{text} is not FIELD=NAME, as in reply=completion.")
+    return {field: name for _, field, name in pairs}

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tunesmith.cli.options import Mapped, mapping_of
+from tunesmith.cli.text import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -16,8 +19,6 @@ if TYPE_CHECKING:
 
 _LEARNED = "black on green"
 _CONTEXT = "dim"
-# Control characters in data must not reach the terminal: each is shown by its picture.
-_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 
 
 class Kind(str, Enum):
@@ -40,6 +41,7 @@ def show_rows(
     kind: Annotated[
         Kind, typer.Option(help="sft learns the answers, text learns every token.")
     ] = Kind.sft,
+    mapped: Mapped = None,
 ) -> None:
     """Show what the model sees of each row, the learned tokens in colour.
 
@@ -50,7 +52,8 @@ def show_rows(
     from tunesmith.runs.show import show_data
 
     name = "auto" if template is None else str(template)
-    shown = show_data(file, base, template=name, kind=kind.value, limit=rows)
+    mapping = mapping_of(mapped)
+    shown = show_data(file, base, template=name, kind=kind.value, limit=rows, mapping=mapping)
     console = Console(highlight=False, markup=False, emoji=False)
     in_colour = console.color_system is not None and not console.no_color
     _print(_legend(in_colour), console)
@@ -81,7 +84,7 @@ def _row(row: Shown, in_colour: bool) -> Text:
 
 def _stretch(text: str, learned: bool, in_colour: bool) -> tuple[str, str]:
     """The text with its style, or with brackets where there are no colours."""
-    clean = text.translate(_PICTURES)
+    clean = visible(text)
     if in_colour:
         return clean, _LEARNED if learned else _CONTEXT
     return (f"⟦{clean}⟧" if learned else clean), ""

@@ -42,18 +42,52 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the assistant asks for; `arguments` is the text of a JSON object."""
+
+    name: str
+    arguments: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    `tool_calls` and `reasoning` (what was thought before the answer) are the assistant's;
+    `tool_call_id` and `name` say which call a tool's message answers. `weight` is 1 where the
+    assistant's turn is learned and 0 where it is context only; nobody else's turn is ever learned.
+    """
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning: str = ""
+    weight: Literal[0, 1] = 1
+
+    @property
+    def learned(self) -> bool:
+        """Whether this turn is one to learn."""
+        return self.role == "assistant" and self.weight == 1
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Message:
+        """What `dataclasses.asdict` made of one, read again from JSON."""
+        calls = tuple(ToolCall(**call) for call in value.get("tool_calls", ()))
+        return cls(**{**value, "tool_calls": calls})
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation; every assistant turn is learned."""
+    """A conversation; every assistant turn of weight 1 is learned.
+
+    `tools` are the functions that the assistant may call, each as the text of its JSON schema.
+    """
 
     messages: tuple[Message, ...]
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +105,95 @@ class Text:
     text: str
 
 
-Content = Chat | Completion | Text
+Spoken = str | tuple[Message, ...]
+"""What is said, as plain text or as turns of a conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Two ways to go on from a prompt, the better one first; all three plain text, or all turns."""
+
+    prompt: Spoken
+    chosen: Spoken
+    rejected: Spoken
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """One way to go on from a prompt, and whether it was liked; both plain text, or both turns."""
+
+    prompt: Spoken
+    completion: Spoken
+    label: bool
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A conversation that waits for its answer; `reference` is the text of a JSON object with what
+    a grader is to know of it."""
+
+    messages: tuple[Message, ...]
+    reference: str
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text and the classes that it belongs to, one or several."""
+
+    text: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Words, and one tag for each."""
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts of like meaning, or, with `score`, of the similarity that it names."""
+
+    anchor: str
+    positive: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """A text, one that is near to it in meaning, and one that is farther."""
+
+    anchor: str
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLabel:
+    """The path of an image, as the row gives it, and the class that the image belongs to."""
+
+    path: str
+    label: str
+
+
+Content = (
+    Chat
+    | Completion
+    | Text
+    | Preference
+    | Rating
+    | Prompted
+    | Label
+    | Tagged
+    | Pair
+    | Triplet
+    | ImageLabel
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +247,16 @@ class Finding:
 class Prompt:
     """A held-out example as a question: everything up to the answer, and the answer wanted.
 
-    `ids_N` is the generation prompt as the trained model was shown it (int32).
+    `ids_N` is the generation prompt as the trained model was shown it (int32), `tools` the
+    functions that it names. An answer that calls a tool, or is thought over first, is all of that
+    as it is written.
     """
 
     origin: Origin
     messages: tuple[Message, ...]
     ids_N: np.ndarray
     answer: str
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

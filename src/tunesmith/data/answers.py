@@ -11,7 +11,9 @@ import numpy as np
 from tunesmith.core.records import Origin, Tokens
 from tunesmith.data.cuts import Cuts
 from tunesmith.data.encode import Encoder
-from tunesmith.data.turns import Conversation, Ending, Refused
+from tunesmith.data.endings import Ending
+from tunesmith.data.refusals import Refused
+from tunesmith.data.turns import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,11 @@ class Answers:
 
     Args:
         encoder: the tokenizer.
-        ending: how the template ends an answer.
         stop_ids: ids that end an answer.
     """
 
-    def __init__(self, encoder: Encoder, ending: Ending, stop_ids: Collection[int]) -> None:
+    def __init__(self, encoder: Encoder, stop_ids: Collection[int]) -> None:
         self._encoder = encoder
-        self._ending = ending
         self._stop_ids = stop_ids
         self._cuts = Cuts(encoder)
 
@@ -70,23 +70,33 @@ class Answers:
         prompts: Sequence[list[int]],
         answered: Sequence[list[int]],
     ) -> list[Tokens]:
-        """One sequence if every prompt and answer is a token prefix of it, else one an answer."""
-        kept = [self._up_to_stop(ids) for ids in answered]
-        lengths = [self._encoder.byte_length(turn.learned) for turn in conversation.turns]
+        """One sequence if every prompt and answer is a token prefix of it, else one an answer.
+
+        It is one an answer where a token reaches over the end of a generation prompt, and where the
+        template writes an earlier answer in another way once later turns follow (Qwen3 leaves out
+        its thoughts, gpt-oss ends it with another token): each answer then stands behind the
+        history as it is when that answer is asked for.
+        """
+        turns = conversation.turns
+        both = zip(answered, turns, strict=True)
+        kept = [self._up_to_stop(ids, turn.ending) for ids, turn in both]
+        lengths = [self._encoder.byte_length(turn.learned) for turn in turns]
         if all(whole[: len(ids)] == ids for ids in (*prompts, *kept)):
             spans = [(len(p), len(k)) for p, k in zip(prompts, kept, strict=True)]
             return [learning(origin, whole, spans, sum(lengths))]
         parts = []
-        for part, (turn, prompt) in enumerate(zip(conversation.turns, prompts, strict=True)):
-            answer_N = self._encoder.continuation(turn.answered[len(turn.prompt) :])
-            ids = [*prompt, *self._up_to_stop(answer_N.tolist())]
+        for part, (turn, prompt) in enumerate(zip(turns, prompts, strict=True)):
+            ids = kept[part]
+            if ids[: len(prompt)] != prompt:
+                answer_N = self._encoder.continuation(turn.answered[len(turn.prompt) :])
+                ids = [*prompt, *self._up_to_stop(answer_N.tolist(), turn.ending)]
             span = (len(prompt), len(ids))
             parts.append(learning(origin, ids, [span], lengths[part], part))
         return parts
 
-    def _up_to_stop(self, ids: list[int]) -> list[int]:
+    def _up_to_stop(self, ids: list[int], ending: Ending) -> list[int]:
         """The ids up to and with the end token, without what the template writes behind it."""
-        kept = ids[: len(ids) - self._ending.tokens]
+        kept = ids[: len(ids) - ending.tokens]
         if not kept or kept[-1] not in self._stop_ids:
             raise Refused(
                 "no_end",

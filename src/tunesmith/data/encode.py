@@ -93,7 +93,11 @@ class Encoder:
 
     def byte_length(self, text: str) -> int:
         """UTF-8 bytes of a text, the names of special tokens in it not counted."""
-        return len(self._special_text.sub("", text).encode())
+        return len(self.bare(text).encode())
+
+    def bare(self, text: str) -> str:
+        """A text without the names of special tokens in it."""
+        return self._special_text.sub("", text)
 
     def special_in(self, text: str) -> str | None:
         """The first special token that a text spells by name, or None.

@@ -5,6 +5,7 @@ Every step is one pass of numpy over a table of the store: a shape with R has on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
@@ -13,7 +14,7 @@ import numpy as np
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Chat, Completion, Finding
 from tunesmith.data.checks import in_both_splits
-from tunesmith.data.formats import unused
+from tunesmith.data.formats import recognised, unused
 from tunesmith.data.ledger import DROPPED, HELD_OUT, TRAINED, Account, Ledger, Places
 from tunesmith.data.sequences import Sequences
 from tunesmith.data.split import held_out, twins
@@ -109,6 +110,16 @@ class Fates:
         dropped = np.flatnonzero(self._reason_R)
         found = (self._finding(int(row)) for row in dropped)
         return [each for each in islice(found, FINDINGS_KEPT) if each is not None]
+
+    def recognised(self) -> list[str]:
+        """A sentence a file: how many of its rows were read as which format."""
+        store = self._store
+        rows = np.bincount(store.rows["file"], minlength=len(store.paths)).tolist()
+        counts = store.summary.formats
+        return [
+            recognised(path, rows[file], counts.get(file, Counter()))
+            for file, path in enumerate(store.paths)
+        ]
 
     def warnings(self) -> list[Finding]:
         """What should be known of whole files."""

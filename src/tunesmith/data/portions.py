@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tunesmith.core.records import Example, Finding, Row
+from tunesmith.core.records import Example, Finding
 from tunesmith.data.examine import Fate, Kept, examine
-from tunesmith.data.formats import extra_fields, understand
-from tunesmith.data.json_rows import Placed
+from tunesmith.data.formats import Reading, read_row
 from tunesmith.data.render import Kind, Renderer
-from tunesmith.data.sources import Block
+from tunesmith.data.sources import Block, Placed
 from tunesmith.data.split import content_digest
 from tunesmith.data.store import FINDINGS_KEPT, KINDS, ROW, Portion, table_of
 
@@ -29,15 +29,18 @@ class Tokenise:
     renderer: Renderer
     kind: Kind
     context: int
+    mapping: Mapping[str, str] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """All that the tables follow from besides the rows, as JSON."""
-        return {**self.renderer.identity(), "kind": self.kind, "context": self.context}
+        own = {"kind": self.kind, "context": self.context, "mapping": dict(self.mapping)}
+        return {**self.renderer.identity(), **own}
 
     def __call__(self, block: Block) -> Portion:
         """Raises DataError where the block holds something that is not a row."""
         placed = list(block.rows())
-        understood = [understand(each.row) for each in placed]
+        readings = [read_row(each.row, self.mapping) for each in placed]
+        understood = [reading.outcome for reading in readings]
         fates = examine(understood, self.kind, self.renderer, self.context)
         numbered = enumerate(fates)
         kept = [(row, part) for row, f in numbered if isinstance(f, Kept) for part in f.parts]
@@ -51,7 +54,8 @@ class Tokenise:
             tokens=tokens,
             reasons=[_reason(fate) for fate in fates],
             messages={row: finding.message for row, finding in first},
-            extras=_extras([each.row for each in placed], understood),
+            extras=_extras(readings),
+            formats=Counter(reading.title for reading in readings if reading.title),
         )
 
 
@@ -72,9 +76,5 @@ def _reason(fate: Fate) -> str:
     return fate.reason if isinstance(fate, Finding) else ""
 
 
-def _extras(rows: list[Row], understood: list[Example | Finding]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for row, example in zip(rows, understood, strict=True):
-        if isinstance(example, Example):
-            counts.update(extra_fields(row))
-    return counts
+def _extras(readings: list[Reading]) -> Counter[str]:
+    return Counter(name for reading in readings for name in reading.extras)

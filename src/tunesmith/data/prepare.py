@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from tunesmith.core.errors import DataError
@@ -10,7 +10,7 @@ from tunesmith.data.fates import Fates
 from tunesmith.data.portions import Tokenise
 from tunesmith.data.prepared import Prepared
 from tunesmith.data.render import Kind, Renderer
-from tunesmith.data.sources import require_distinct, require_readable
+from tunesmith.data.sources import expand, require_distinct, require_readable
 from tunesmith.data.tokenised import tokenised
 
 
@@ -19,12 +19,17 @@ class DataSettings(Protocol):
 
     @property
     def train(self) -> Sequence[str]:
-        """Paths of the training files."""
+        """Training files, folders of them, and patterns."""
         ...
 
     @property
     def validation(self) -> str | None:
-        """Path of the validation file, or None to hold rows out of the training files."""
+        """The validation file, a folder or a pattern; None holds training rows out."""
+        ...
+
+    @property
+    def mapping(self) -> Mapping[str, str] | None:
+        """Names of fields, and the names under which they are read, where they are others."""
         ...
 
     @property
@@ -56,11 +61,13 @@ def prepare(
             none of the validation file.
         StorageError: the tokens of large files cannot be kept on disk.
     """
-    paths = _paths(settings)
+    train = expand(settings.train)
+    validation = expand([] if settings.validation is None else [settings.validation])
+    paths = (*train.files, *validation.files)
     require_distinct(paths)
     require_readable(paths)
-    made = tokenised(paths, Tokenise(renderer, kind, context))
-    fates = Fates(made.store, len(settings.train))
+    made = tokenised(paths, Tokenise(renderer, kind, context, settings.mapping or {}))
+    fates = Fates(made.store, len(train.files))
     if settings.validation is not None:
         fates.drop_twins()
     if fates.drops and settings.bad_rows == "refuse":
@@ -76,14 +83,17 @@ def prepare(
         train=sides[0],
         held_out=sides[1],
         ledger=ledger,
-        findings=[*made.notes, *fates.warnings(), *fates.findings()],
+        findings=[
+            *train.findings,
+            *validation.findings,
+            *made.notes,
+            *fates.warnings(),
+            *fates.findings(),
+        ],
         files=made.digests,
         store=made.store,
         renderer=renderer,
         kind=kind,
+        mapping=settings.mapping or {},
+        recognised=fates.recognised(),
     )
-
-
-def _paths(settings: DataSettings) -> list[str]:
-    validation = [] if settings.validation is None else [settings.validation]
-    return [*settings.train, *validation]

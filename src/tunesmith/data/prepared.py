@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.records import Completion, Example, Finding, Prompt
+from tunesmith.core.records import Completion, Example, Finding, Prompt, Row
 from tunesmith.data.formats import understand
 from tunesmith.data.ledger import Ledger
 from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.sequences import Sequences
-from tunesmith.data.sources import changed, row_at
+from tunesmith.data.sources import Place, changed, rows_at
 from tunesmith.data.split import content_digest
 from tunesmith.data.store import KINDS, Store
 
@@ -22,7 +23,8 @@ class Prepared:
 
     `train` and `held_out` are in the order of the input rows; one row may be several Tokens.
     `findings` holds warnings and drops (of the drops the first some hundred; the ledger has all),
-    `files` the SHA-256 of each file read.
+    `files` the SHA-256 of each file read. `mapping` is the recipe's `data.mapping`; `recognised`
+    says of each file which formats its rows have.
     """
 
     train: Sequences
@@ -33,6 +35,8 @@ class Prepared:
     store: Store
     renderer: Renderer
     kind: Kind
+    mapping: Mapping[str, str]
+    recognised: list[str]
 
     def trains_completions(self) -> bool:
         """Whether a training row is a prompt with its completion."""
@@ -42,21 +46,35 @@ class Prepared:
     def prompts(self, rows: Iterable[int]) -> list[Prompt]:
         """The chats and completions among these rows (numbers as in `Sequences.rows`) as questions.
 
-        Their texts are read again from the files. None under the objective "text".
+        Their texts are read again, in one pass a file. None under the objective "text".
 
         Raises:
             DataError: a row is no longer what it was.
         """
         if self.kind != "sft":
             return []
-        prompts = [self.renderer.prompt(self._example(int(row))) for row in rows]
+        prompts = [self.renderer.prompt(example) for example in self._examples(rows)]
         return [prompt for prompt in prompts if prompt is not None]
 
-    def _example(self, row: int) -> Example:
-        record, origin = self.store.rows[row], self.store.origin(row)
-        example = understand(row_at(origin, int(record["start"]), int(record["size"])))
-        if not isinstance(example, Example) or (
-            content_digest(example.content) != record["content"].tobytes()
-        ):
-            raise DataError(changed(origin))
+    def _examples(self, rows: Iterable[int]) -> list[Example]:
+        asked = [int(row) for row in rows]
+        by_file: defaultdict[int, list[int]] = defaultdict(list)
+        for row in dict.fromkeys(asked):
+            by_file[int(self.store.rows["file"][row])].append(row)
+        found: dict[int, Example] = {}
+        for file, numbers in by_file.items():
+            read = rows_at(self.store.paths[file], [self._place(row) for row in numbers])
+            found |= {row: self._same(row, again) for row, again in zip(numbers, read, strict=True)}
+        return [found[row] for row in asked]
+
+    def _place(self, row: int) -> Place:
+        record = self.store.rows[row]
+        return Place(self.store.origin(row), int(record["start"]), int(record["size"]))
+
+    def _same(self, row: int, again: Row) -> Example:
+        """The example in a row that was read again. Raises DataError if it is another one."""
+        example = understand(again, self.mapping)
+        expected = self.store.rows[row]["content"].tobytes()
+        if not isinstance(example, Example) or content_digest(example.content) != expected:
+            raise DataError(changed(again.origin))
         return example

@@ -34,8 +34,10 @@ from tunesmith.core.records import (
 from tunesmith.data.answers import Answers, Job, learning
 from tunesmith.data.documents import pieces
 from tunesmith.data.encode import Encoder
+from tunesmith.data.kinds import wrong_kind
+from tunesmith.data.refusals import Refused
 from tunesmith.data.spelled import refuse_special_tokens
-from tunesmith.data.turns import ChatTemplate, Refused
+from tunesmith.data.turns import ChatTemplate
 
 _CHUNK_ROWS = 256
 _CHUNK_CHARACTERS = 1_000_000
@@ -63,7 +65,7 @@ class Renderer:
         self._chat = ChatTemplate(self.encoder, template)
         self.completion_as = completion_as
         self._template = template
-        self._answers = Answers(self.encoder, self._chat.ending, self.stop_ids())
+        self._answers = Answers(self.encoder, self.stop_ids())
 
     @property
     def _plain(self) -> bool:
@@ -87,8 +89,9 @@ class Renderer:
         }
 
     def stop_ids(self) -> tuple[int, ...]:
-        """Ids that end an answer: the tokenizer's end token and the template's."""
-        ids = (self.encoder.tokenizer.eos_token_id, self._chat.ending.stop)
+        """Ids that end an answer: the tokenizer's end token and the template's, for calls too."""
+        written = (self._chat.ending.stop, self._chat.call_ending.stop)
+        ids = (self.encoder.tokenizer.eos_token_id, *written)
         return tuple(sorted({int(token) for token in ids if token is not None}))
 
     def render(
@@ -116,22 +119,27 @@ class Renderer:
         if isinstance(content, Completion) and self._plain:
             asked = (Message("user", content.prompt),)
             return Prompt(example.origin, asked, self._opening(content.prompt), content.completion)
-        messages = _messages(content)
-        turn = self._chat.conversation(messages).turns[-1]
+        chat = _as_chat(content)
+        turn = self._chat.conversation(chat.messages, chat.tools).turns[-1]
+        message = chat.messages[turn.index]
+        plain = not message.tool_calls and not message.reasoning
+        answer = message.content if plain else self.encoder.bare(turn.learned).strip()
         ids_N = self.encoder.whole(turn.prompt)
-        return Prompt(example.origin, messages[:-1], ids_N, messages[-1].content)
+        return Prompt(example.origin, chat.messages[: turn.index], ids_N, answer, chat.tools)
 
-    def ask(self, messages: Sequence[Message]) -> np.ndarray:
+    def ask(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> np.ndarray:
         """The ids that ask for the answer to `messages` (int32): training's own prefix.
+
+        `tools` are the functions that the assistant may call, as in `records.Chat`.
 
         Raises:
             DataError: the template refuses the conversation, or a message spells a special token.
         """
         try:
-            refuse_special_tokens(Chat(tuple(messages)), self.encoder)
+            refuse_special_tokens(Chat(tuple(messages), tuple(tools)), self.encoder)
             if self._plain and len(messages) == 1:
                 return self._opening(messages[0].content)
-            return self.encoder.whole(self._chat.text(messages, prompt=True))
+            return self.encoder.whole(self._chat.text(messages, True, tools))
         except Refused as refused:
             raise DataError(str(refused)) from None
 
@@ -155,6 +163,8 @@ class Renderer:
     def _job(self, example: Example, kind: Kind, context: int) -> Job | Finding:
         content, origin = example.content, example.origin
         try:
+            if (complaint := wrong_kind(content, kind)) is not None:
+                raise Refused("wrong_kind", complaint)
             refuse_special_tokens(content, self.encoder)
             if isinstance(content, Text):
                 return self._document(origin, content.text, context, delimit=True)
@@ -163,10 +173,13 @@ class Renderer:
                     joined = content.prompt + content.completion
                     return self._document(origin, joined, context, delimit=True)
                 return Job((), lambda _: [self._completion(origin, content)])
+            chat = _as_chat(content)
             if kind == "text":
-                whole = self._chat.text(_messages(content))
+                _require_all_learned(chat)
+                whole = self._chat.text(chat.messages, tools=chat.tools)
                 return self._document(origin, whole, context, delimit=False)
-            return self._answers.job(origin, self._chat.conversation(_messages(content)))
+            conversation = self._chat.conversation(chat.messages, chat.tools)
+            return self._answers.job(origin, conversation)
         except Refused as refused:
             return _finding(refused, origin)
 
@@ -208,11 +221,22 @@ def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
         yield chunk
 
 
-def _messages(content: Content) -> tuple[Message, ...]:
+def _as_chat(content: Content) -> Chat:
     if isinstance(content, Chat):
-        return content.messages
+        return content
     assert isinstance(content, Completion)
-    return Message("user", content.prompt), Message("assistant", content.completion)
+    return Chat((Message("user", content.prompt), Message("assistant", content.completion)))
+
+
+def _require_all_learned(chat: Chat) -> None:
+    """Raises Refused where an answer is to be context: the objective text learns everything."""
+    weights = [message.weight for message in chat.messages]
+    if 0 in weights:
+        raise Refused(
+            "weight_without_sft",
+            f"Message {weights.index(0) + 1} has weight 0, and the objective text learns every "
+            "token. Set objective.kind=sft, or leave the weight out.",
+        )
 
 
 def _finding(refused: Refused, origin: Origin) -> Finding:

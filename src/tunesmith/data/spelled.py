@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunesmith.core.records import Chat, Completion, Content
+from tunesmith.core.records import Chat, Completion, Content, Text
 from tunesmith.data.encode import Encoder
-from tunesmith.data.turns import Refused
+from tunesmith.data.refusals import Refused
 
 
 def refuse_special_tokens(content: Content, encoder: Encoder) -> None:
@@ -35,10 +35,15 @@ def _texts(content: Content, encoder: Encoder) -> Iterator[tuple[str, str]]:
     """Each text with the name of its place."""
     if isinstance(content, Chat):
         for number, message in enumerate(content.messages, start=1):
-            yield f"Message {number} ({message.role})", message.content
+            place = f"Message {number} ({message.role})"
+            for text in (message.content, message.reasoning, message.name, message.tool_call_id):
+                yield place, text or ""
+            for call in message.tool_calls:
+                yield f"{place}, in a tool call,", f"{call.name}\n{call.arguments}\n{call.id or ''}"
+        yield from (('"tools"', tool) for tool in content.tools)
     elif isinstance(content, Completion):
         yield '"prompt"', content.prompt
         yield '"completion"', content.completion
-    else:
+    elif isinstance(content, Text):
         # A document may bring its own end token: it gets no second, so the ids are the same.
         yield '"text"', content.text.removesuffix(encoder.tokenizer.eos_token or "")

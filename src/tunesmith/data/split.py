@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
-from tunesmith.core.records import Chat, Completion, Content
+from tunesmith.core.records import Content, Message
 
 _SALT = "tunesmith held-out split 1"
 _CANONICAL = json.JSONEncoder(separators=(",", ":"))
@@ -21,13 +23,24 @@ def content_hash(content: Content) -> str:
 
 def content_digest(content: Content) -> bytes:
     """`content_hash` as 32 bytes."""
-    if isinstance(content, Chat):
-        fields: list[object] = ["chat", [(m.role, m.content) for m in content.messages]]
-    elif isinstance(content, Completion):
-        fields = ["completion", content.prompt, content.completion]
-    else:
-        fields = ["text", content.text]
-    return hashlib.sha256(_CANONICAL.encode([_SALT, fields]).encode()).digest()
+    parts = [_canonical(getattr(content, field.name)) for field in fields(content)]
+    while parts and parts[-1] in ([], None):
+        parts.pop()
+    kind = type(content).__name__.lower()
+    return hashlib.sha256(_CANONICAL.encode([_SALT, [kind, *parts]]).encode()).digest()
+
+
+def _canonical(value: Any) -> Any:
+    """What is hashed of a field: what was said and called, not how a file numbers its calls.
+
+    What later versions read besides is left out where it is empty, so that no row changes sides.
+    """
+    if isinstance(value, Message):
+        calls = [(call.name, call.arguments) for call in value.tool_calls]
+        thoughts = value.reasoning
+        said = [value.role, value.content]
+        return [*said, calls, thoughts] if calls or thoughts else said
+    return [_canonical(each) for each in value] if isinstance(value, tuple) else value
 
 
 def held_out(digests_R32: np.ndarray, share: float) -> np.ndarray:

@@ -23,14 +23,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tunesmith.core.errors import StorageError
-from tunesmith.core.records import Chat, Completion, Content, Finding, Origin, Text, Tokens
+from tunesmith.core.records import Content, Finding, Origin, Tokens
+from tunesmith.data import kinds
 
 ROW = np.dtype(
     [
         ("file", "<i4"),
-        ("line", "<i8"),
-        ("item", "<i4"),  # 0 in JSON lines
-        ("start", "<i8"),  # bytes
+        ("line", "<i8"),  # in Parquet the number of the row
+        ("item", "<i4"),  # 0 but in JSON arrays
+        ("start", "<i8"),  # bytes of the unpacked file
         ("size", "<i8"),  # bytes
         ("kind", "u1"),  # index into KINDS; 0 if the row was not understood
         ("reason", "u1"),  # index into `Summary.reasons`, from 1; 0 if the row can be trained
@@ -50,7 +51,7 @@ SEQUENCE = np.dtype(
 )
 TOKEN = np.dtype("<i4")
 TABLES = {"rows": ROW, "sequences": SEQUENCE, "tokens": TOKEN}
-KINDS: tuple[type[Content] | None, ...] = (None, Chat, Completion, Text)
+KINDS: tuple[type[Content] | None, ...] = (None, *kinds.KINDS)
 
 FINDINGS_KEPT = 500
 """Bad rows whose sentence is kept. The ledger has the reason of each."""
@@ -61,30 +62,35 @@ class Summary:
     """What is known of a store beside its tables.
 
     `rows_in` is counted where the files are read, `reasons` are the keys of findings in the order
-    in which they were first met, `messages` the sentences of the first bad rows, by row number, and
-    `extras` counts unused fields by file.
+    in which they were first met, `messages` the sentences of the first bad rows, by row number;
+    `extras` counts unused fields by file, and `formats` the rows of each format by file.
     """
 
     rows_in: int = 0
     reasons: list[str] = field(default_factory=list)
     messages: dict[int, str] = field(default_factory=dict)
     extras: dict[int, Counter[str]] = field(default_factory=dict)
+    formats: dict[int, Counter[str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it is written beside the tables."""
-        messages, extras = list(self.messages.items()), list(self.extras.items())
         return {
             "rows_in": self.rows_in,
             "reasons": self.reasons,
-            "messages": messages,
-            "extras": extras,
+            "messages": list(self.messages.items()),
+            "extras": list(self.extras.items()),
+            "formats": list(self.formats.items()),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Summary:
         """The reverse of `to_json`."""
-        extras = {file: Counter(counts) for file, counts in value["extras"]}
-        return cls(value["rows_in"], list(value["reasons"]), dict(value["messages"]), extras)
+        extras, formats = (
+            {file: Counter(counts) for file, counts in value[name]}
+            for name in ("extras", "formats")
+        )
+        messages = dict(value["messages"])
+        return cls(value["rows_in"], list(value["reasons"]), messages, extras, formats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,8 @@ class Portion:
     """The tables of some rows, numbered from 0, with their findings.
 
     `rows_in` is how many were read, `reasons` has one key a row, empty for one that can be trained;
-    `messages` are the sentences of the first FINDINGS_KEPT bad rows.
+    `messages` are the sentences of the first FINDINGS_KEPT bad rows; `extras` counts unused fields,
+    and `formats` the rows of each format.
     """
 
     rows_in: int
@@ -102,6 +109,7 @@ class Portion:
     reasons: Sequence[str]
     messages: Mapping[int, str]
     extras: Counter[str]
+    formats: Counter[str] = field(default_factory=Counter)
 
 
 class Writer:
@@ -127,6 +135,7 @@ class Writer:
                 summary.messages[self._rows + row] = message
         summary.rows_in += portion.rows_in
         summary.extras.setdefault(file, Counter()).update(portion.extras)
+        summary.formats.setdefault(file, Counter()).update(portion.formats)
         for name, table in (("rows", rows), ("sequences", sequences), ("tokens", portion.tokens)):
             self._files[name].write(table.tobytes())
         self._rows += len(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,26 @@ from tunesmith.data.encode import adds_start
 # No space after the colon of the generation prompt: most tokenizers join a space to the word that
 # follows, so the space must belong to the answer for the prompt to be a token prefix.
 DEFAULT = (
+    "{% if tools %}{{ 'Tools: ' + (tools | tojson) + '\\n' }}{% endif %}"
     "{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] + '\\n' }}"
     "{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}"
     "{% elif message['role'] == 'tool' %}{{ 'Tool: ' + message['content'] + '\\n' }}"
-    "{% else %}{{ 'Assistant: ' + message['content'] + eos_token + '\\n' }}{% endif %}"
+    "{% else %}{{ 'Assistant: ' + message['content'] }}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "{% if message['content'] or not loop.first %}{{ '\\n' }}{% endif %}"
+    "{{ 'Call: ' + (call['function'] | tojson) }}{% endfor %}"
+    "{{ eos_token + '\\n' }}{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
-"""Plain words, and the tokenizer's own end token after each answer."""
+"""Plain words, and the tokenizer's own end token after each answer. Tools and calls are JSON."""
 
 _PROBE = [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Answer"}]
+_PROBE_IN_PARTS = [
+    {**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in _PROBE
+]
+"""The same as templates of models that also see may want it."""
 
 
 def choose(tokenizer: Any, setting: str) -> tuple[str, str]:
@@ -63,11 +73,22 @@ def _from_file(tokenizer: Any, path: Path) -> str:
             "jinja file, or auto."
         ) from None
     try:
-        tokenizer.apply_chat_template(_PROBE, tokenize=False, chat_template=template)
+        refusals = [_refusal(tokenizer, template, probe) for probe in (_PROBE, _PROBE_IN_PARTS)]
     except TemplateSyntaxError as error:
         raise DataError(f"{path}:{error.lineno}: not a jinja template: {error.message}.") from None
-    except (TemplateError, TypeError, ValueError) as error:
+    if None not in refusals:
         raise DataError(
-            f"The chat template {path} cannot render one question and one answer: {error}."
-        ) from None
+            f"The chat template {path} cannot render one question and one answer: {refusals[0]}."
+        )
     return template
+
+
+def _refusal(tokenizer: Any, template: str, probe: Sequence[dict[str, Any]]) -> Exception | None:
+    """Why a template does not render a conversation; a syntax error is raised."""
+    try:
+        tokenizer.apply_chat_template(probe, tokenize=False, chat_template=template)
+    except TemplateSyntaxError:
+        raise
+    except (TemplateError, TypeError, ValueError) as error:
+        return error
+    return None

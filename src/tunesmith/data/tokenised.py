@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from tunesmith.core.records import Finding
 from tunesmith.data.cache import TokenCache, key_of, seal
 from tunesmith.data.digests import cache_folder, digest, identity
 from tunesmith.data.portions import Tokenise
-from tunesmith.data.sources import Block, blocks
+from tunesmith.data.sources import Block, blocks, described, size_of
 from tunesmith.data.store import TABLES, Portion, Store, Writer
 from tunesmith.data.workers import Workers
 
@@ -51,13 +52,14 @@ def tokenised(paths: Sequence[str], task: Tokenise) -> Tokenised:
         DataError: a file cannot be read, is no data, or was written to meanwhile.
         StorageError: the data is large, and the disk cannot hold its tokens.
     """
-    if sum(os.path.getsize(path) for path in paths) < LARGE:
+    if sum(map(size_of, paths)) < LARGE:
         store = _in_memory(paths, task)
         return Tokenised(store, {path: sha256(Path(path)) for path in paths}, [])
     before = [identity(Path(path)) for path in paths]
     digests = {path: digest(Path(path)) for path in paths}
     cache = TokenCache(cache_folder() / "tokens")
-    key = key_of({"files": list(digests.values()), **task.identity()})
+    files = [(digests[path], described(path).name) for path in paths]
+    key = key_of({"files": files, **task.identity()})
     known = cache.find(key, paths)
     if known is not None:
         return Tokenised(known, digests, [])
@@ -137,16 +139,23 @@ def _fill(
     paths: Sequence[str],
     mapper: AbstractContextManager[Mapper],
 ) -> None:
-    with mapper as apply:
+    files: deque[int] = deque()  # of the blocks that are worked at
+
+    def taken() -> Iterator[Block]:
         for file, path in enumerate(paths):
-            for portion in apply(blocks(path)):
-                append(file, portion)
+            for block in blocks(path):
+                files.append(file)
+                yield block
+
+    with mapper as apply:
+        for portion in apply(taken()):
+            append(files.popleft(), portion)
 
 
 @contextmanager
 def _mapper(task: Tokenise, paths: Sequence[str]) -> Iterator[Mapper]:
     """Applies the task to blocks, in order: with a process for each core that may be used."""
-    useful = sum(os.path.getsize(path) for path in paths) // (LARGE // 4)
+    useful = sum(map(size_of, paths)) // (LARGE // 4)
     count = min(_cores(), useful, _MOST_PROCESSES)
     if count == 1:
         yield partial(map, task)

@@ -9,37 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any
 
 from jinja2 import TemplateError
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Message
+from tunesmith.data.calls import PROBE_CALL, PROBE_TOOL, PROBE_WORD, beside_content, schemas
 from tunesmith.data.encode import Encoder
+from tunesmith.data.endings import Ending, ending_of_answer, ending_of_call
+from tunesmith.data.refusals import Refused, require_prompt, require_written
 
 _QUESTION, _ANSWER = "What is it?", "Zyzzogeton 4711"
+_PART = "'type': "
+"""What a template writes that takes parts for a text: how Python spells them."""
 
+_OBJECT = "{'word':"
+"""The same for a template that takes arguments for a text."""
 
-class Refused(Exception):
-    """A conversation that this template cannot teach; `render.py` turns it into a Finding."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Ending(NamedTuple):
-    """How the template ends an answer.
-
-    `stop` is the end token's id (None if there is none), `written` the text it stands for, white
-    space that it swallows included; `text` and `tokens` are what the template writes behind it,
-    which no model is ever asked to produce.
-    """
-
-    stop: int | None
-    written: str
-    text: str
-    tokens: int
+_UNWRITTEN = (
+    "The chat template does not write the assistant's content, so nothing could be learned with "
+    "it. Give another template with data.template."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +39,15 @@ class Turn:
     """One answer: the generation prompt before it, and the conversation up to and with it.
 
     `answered` still holds what the template writes behind the end token; `learned` does not hold
-    the end token either.
+    the end token either. `index` is the place of the message in the conversation, `ending` how this
+    answer ends.
     """
 
     prompt: str
     answered: str
     learned: str
+    index: int
+    ending: Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +59,33 @@ class Conversation:
 
 
 class ChatTemplate:
-    """A jinja chat template bound to a tokenizer."""
+    """A jinja chat template bound to a tokenizer.
+
+    Content is text; templates of models that also see may take it in parts only, and get one part.
+    """
 
     def __init__(self, encoder: Encoder, template: str) -> None:
         self._encoder = encoder
         self._template = template
+        self._in_parts = self._calls_as_text = False
         self.ending = self._probe()
+        self.call_ending = self._probe_calls()
 
-    def text(self, messages: Sequence[Message], prompt: bool = False) -> str:
+    def text(
+        self, messages: Sequence[Message], prompt: bool = False, tools: Sequence[str] = ()
+    ) -> str:
         """The rendering of `messages`, with the generation prompt behind them if `prompt`.
+
+        `tools` are the functions that the assistant may call, as in `records.Chat`.
 
         Raises:
             Refused: the template raised an error of its own (a role it does not take).
         """
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+        turns = [self._written(message) for message in messages]
         try:
             text = self._encoder.tokenizer.apply_chat_template(
                 turns,
+                tools=schemas(tools),
                 tokenize=False,
                 add_generation_prompt=prompt,
                 chat_template=self._template,
@@ -93,12 +98,15 @@ class ChatTemplate:
             ) from None
         return str(text)
 
-    def conversation(self, messages: Sequence[Message]) -> Conversation:
-        """The rendering of a conversation that ends with the assistant, answer by answer.
+    def conversation(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> Conversation:
+        """The rendering of a conversation up to its last learned answer, answer by answer.
+
+        What stands behind that answer is seen by none that is learned. Answers of weight 0 are
+        context, as a customer's words are.
 
         Raises:
-            Refused: the template raises, drops an answer, has no end token, or writes earlier
-                turns in another way once later ones follow.
+            Refused: the template raises, drops an answer, has no end token, or asks for an answer
+                with a text that it does not write before it.
         """
         if self.ending.stop is None:
             raise Refused(
@@ -107,60 +115,90 @@ class ChatTemplate:
                 "on it would never stop. Put {{ eos_token }} behind the assistant's content in the "
                 "template, and give it with data.template.",
             )
-        whole = self.text(messages)
-        answers = [n for n, message in enumerate(messages) if message.role == "assistant"]
-        return Conversation(whole, tuple(self._turn(whole, messages, n) for n in answers))
-
-    def _turn(self, whole: str, messages: Sequence[Message], index: int) -> Turn:
-        prompt = self.text(messages[:index], prompt=True)
-        last = index == len(messages) - 1
-        answered = whole if last else self.text(messages[: index + 1])
-        kept = answered.removesuffix(self.ending.text)
-        if not answered.startswith(prompt) or not whole.startswith(kept):
-            raise Refused("template_rewrites_turns", _rewrites(index + 1, last))
-        learned = kept[len(prompt) :].removesuffix(self.ending.written)
-        if _squeezed(messages[index].content) not in _squeezed(learned):
+        answers = [n for n, message in enumerate(messages) if message.learned]
+        if not answers:
+            raise Refused("nothing_to_learn", "No answer of this conversation is to be learned.")
+        if tools and not self._shows_tools:
             raise Refused(
-                "template_drops_answer",
-                f"The chat template leaves out text of message {index + 1} (assistant), so it "
-                "would not be learned. Take that text out, or give another data.template.",
+                "template_hides_tools",
+                "The chat template does not write the tools of this conversation, so the model "
+                "would learn to call what it is never told of. Give a template that writes them "
+                "with data.template, or have them left out: --set data.mapping={tools: unused}.",
             )
-        return Turn(prompt, answered, learned)
+        whole = self.text(messages[: answers[-1] + 1], tools=tools)
+        turns = (self._turn(whole, messages[: answers[-1] + 1], tools, n) for n in answers)
+        return Conversation(whole, tuple(turns))
+
+    def _turn(
+        self, whole: str, messages: Sequence[Message], tools: Sequence[str], index: int
+    ) -> Turn:
+        prompt = self.text(messages[:index], True, tools)
+        last = index == len(messages) - 1
+        answered = whole if last else self.text(messages[: index + 1], tools=tools)
+        ending = self.call_ending if messages[index].tool_calls else self.ending
+        kept = answered.removesuffix(ending.text)
+        require_prompt(prompt, answered, index + 1, self._template)
+        learned = kept[len(prompt) :].removesuffix(ending.written)
+        require_written(messages[index], prompt, learned, index + 1)
+        return Turn(prompt, answered, learned, index, ending)
+
+    def _written(self, message: Message) -> dict[str, Any]:
+        """The message as templates take it."""
+        content: Any = message.content
+        if self._in_parts:
+            content = [{"type": "text", "text": content}]
+        beside = beside_content(message, as_text=self._calls_as_text)
+        return {"role": message.role, "content": content, **beside}
+
+    @cached_property
+    def _shows_tools(self) -> bool:
+        """Whether the functions that the assistant may call appear in the rendering."""
+        question = Message("user", _QUESTION)
+        for probe in ((question,), (Message("system", _ANSWER), question)):
+            try:
+                if self.text(probe, tools=(PROBE_TOOL,)) != self.text(probe):
+                    return True
+            except Refused:
+                continue
+        return False
+
+    def _probe_calls(self) -> Ending:
+        """How an answer ends that calls a tool.
+
+        `_calls_as_text` is set if the template takes arguments as text only, as DeepSeek's does.
+        """
+        probe = (Message("user", _QUESTION), Message("assistant", "", tool_calls=(PROBE_CALL,)))
+        for self._calls_as_text in (False, True):
+            try:
+                text = self.text(probe, tools=(PROBE_TOOL,))
+            except Refused:
+                continue
+            if PROBE_WORD in text and _OBJECT not in text:
+                call_end = text.rfind(PROBE_WORD) + len(PROBE_WORD)
+                return ending_of_call(self._encoder, text, call_end, self.ending)
+        self._calls_as_text = False
+        return self.ending
 
     def _probe(self) -> Ending:
-        probe = (Message("user", _QUESTION), Message("assistant", _ANSWER))
-        try:
-            text = self.text(probe)
-        except Refused as error:
-            raise DataError(f"One question and one answer cannot be rendered. {error}") from None
+        text = self._probe_text()
         content_end = text.rfind(_ANSWER) + len(_ANSWER)
-        if content_end < len(_ANSWER):
-            raise DataError(
-                "The chat template does not write the assistant's content, so nothing could be "
-                "learned with it. Give another template with data.template."
-            )
-        (encoding,) = self._encoder.encodings([text], offsets=True)
-        for index, (token, span) in enumerate(zip(encoding.ids, encoding.offsets, strict=True)):
-            if token in self._encoder.specials and span[0] >= content_end:
-                behind = len(encoding.ids) - index - 1
-                return Ending(token, text[span[0] : span[1]], text[span[1] :], behind)
-        return Ending(None, "", "", 0)
+        return ending_of_answer(self._encoder, text, content_end)
 
+    def _probe_text(self) -> str:
+        """One question and one answer; in parts if the template writes the answer only so.
 
-def _rewrites(number: int, last: bool) -> str:
-    if last:
-        return (
-            f"The chat template's generation prompt is not how it renders message {number} "
-            "(assistant), so the model would be trained on another text than it is asked to go on "
-            "from. Give a template for which it is with data.template."
-        )
-    return (
-        f"The chat template writes message {number} (assistant) differently once other messages "
-        "follow, so no single text trains every answer as it is served. Give one row for each "
-        "answer, or a template that keeps earlier turns with data.template."
-    )
-
-
-def _squeezed(text: str) -> str:
-    """Without white space: templates may trim an answer, and that is no loss."""
-    return "".join(text.split())
+        Raises:
+            DataError: the answer is written in neither form.
+        """
+        probe = (Message("user", _QUESTION), Message("assistant", _ANSWER))
+        refusals = []
+        for self._in_parts in (False, True):
+            try:
+                text = self.text(probe)
+            except Refused as error:
+                refusals.append(f"One question and one answer cannot be rendered. {error}")
+                continue
+            if _ANSWER in text and _PART not in text:
+                return text
+            refusals.append(_UNWRITTEN)
+        raise DataError(refusals[0])

@@ -183,5 +183,5 @@ def _scores(values: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
 
 
 def _answered(value: Mapping[str, Any]) -> Answered:
-    messages = tuple(Message(**message) for message in value["messages"])
+    messages = tuple(map(Message.from_json, value["messages"]))
     return Answered(**{**value, "origin": Origin(**value["origin"]), "messages": messages})

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 AUTO: Literal["auto"] = "auto"
 
@@ -54,6 +54,23 @@ FilePaths = Annotated[
     BeforeValidator(_listed, json_schema_input_type=str | list[str]),
     Field(min_length=1),
     Words(("a path", "a list of paths"), is_path=True),
+]
+
+
+class Names(dict[str, str]):
+    """Names by name, as a frozen section can hold them: hashed by content, and never changed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # dict has none
+        return hash(frozenset(self.items()))
+
+    def __setitem__(self, name: str, value: str) -> None:
+        raise TypeError("A recipe is never changed; make another one.")
+
+
+FieldNames = Annotated[
+    dict[Text, Text],
+    AfterValidator(Names),
+    Words(("a mapping of field names to field names",)),
 ]
 BaseModelName = Annotated[
     str,

@@ -18,6 +18,7 @@ from tunesmith.recipe.fields import (
     Auto,
     BaseModelName,
     Count,
+    FieldNames,
     FilePath,
     FilePaths,
     Index,
@@ -71,13 +72,18 @@ class DataSection(Section):
     """The examples, and how they become tokens."""
 
     train: FilePaths | None = knob(None)
-    """The files of examples to learn, JSON lines or JSON. Training cannot start without."""
+    """The examples to learn: files, folders and patterns (`*.jsonl`) of JSON lines, JSON, CSV, TSV,
+    Parquet, text or Markdown, also packed (.gz, .xz, .zst). Training cannot start without."""
 
     validation: FilePath | None = knob(None)
     """A file of held-out examples. Without it a share of the training rows is held out."""
 
     validation_share: Auto | Share = knob(AUTO, "share of rows")
     """How many of the training rows are held out, where no validation file is given."""
+
+    mapping: FieldNames | None = knob(None)
+    """Fields of the data files that are read under another name, such as {reply: completion}, for
+    files whose own names say nothing to tunesmith. A name that no format knows is left out."""
 
     template: Auto | FilePath = knob(AUTO)
     """A jinja file that renders conversations. `auto` is the template of the base's tokenizer."""

@@ -39,6 +39,13 @@ def free_folder(recipe: Recipe) -> Path:
 
     Raises RecipeError if the recipe names no training data.
     """
-    stem = Path(recipe.data.require_train()[0]).stem
+    stem = _stem(recipe.data.require_train()[0])
     numbered = (RUNS / f"{stem}-{number}" for number in count(1))
     return next(folder for folder in numbered if not folder.exists())
+
+
+def _stem(name: str) -> str:
+    """What the data are called: a file without its endings; of a pattern, the folder it is in."""
+    plain = [part for part in Path(name).parts if not set(part) & set("*?[")]
+    file = Path(plain[-1]) if plain else Path("data")
+    return (file.with_suffix("") if file.suffix in (".gz", ".xz", ".zst") else file).stem or "data"

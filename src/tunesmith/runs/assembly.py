@@ -21,6 +21,8 @@ def tell_data(setup: Setup, watcher: Watcher) -> None:
         f"{totals['rows_in']} rows in: {totals['trained']} to train on, {totals['held_out']} held "
         f"out, {dropped} dropped; {totals['supervised_tokens']} supervised tokens."
     )
+    for sentence in setup.prepared.recognised:
+        watcher.note(sentence)
     for finding in setup.prepared.findings:
         if finding.severity == "warn":
             watcher.note(finding.message)

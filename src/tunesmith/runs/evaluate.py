@@ -45,7 +45,7 @@ class _Rows:
 
     def __init__(self, run: Run, data: Path) -> None:
         recipe, renderer = run.recipe, run.model.renderer
-        examples = read_examples([str(data)])
+        examples = read_examples([str(data)], recipe.data.mapping)
         _refuse_trained(run, examples, data)
         kind, context = recipe.objective.kind, recipe.data.context
         self.tokens = render_all(renderer, examples, kind, context)

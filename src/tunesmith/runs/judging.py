@@ -75,5 +75,5 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
 
 def _same_prefix(renderer: Renderer, prompt: Prompt) -> bool:
     """Whether a server that opens the artefact would ask with the ids training put first."""
-    served = renderer.ask(prompt.messages)
+    served = renderer.ask(prompt.messages, prompt.tools)
     return served.tolist() == prompt.ids_N.tolist()

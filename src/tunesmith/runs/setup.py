@@ -5,7 +5,7 @@ All that a user can get wrong is found here: files, rows, the base, keys that co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,9 +129,9 @@ def render_all(
     return tokens
 
 
-def read_examples(paths: Sequence[str]) -> list[Example]:
+def read_examples(paths: Sequence[str], mapping: Mapping[str, str] | None = None) -> list[Example]:
     """The rows of data files, understood. Raises DataError naming the first that is not."""
-    rows = detect(read(paths)).rows
+    rows = detect(read(paths), mapping or {}).rows
     for row in rows:
         if isinstance(row, Finding):
             raise DataError(f"{row.origin}: {row.message}")
@@ -142,7 +142,7 @@ def probe_tokens(recipe: Recipe, renderer: Renderer, context: int) -> list[Token
     """The general probes, whole, and the user's own, scored as the objective would train them."""
     tokens = render_all(renderer, general(), "text", context)
     if recipe.evaluate.probes is not None:
-        mine = read_examples([str(Path(recipe.evaluate.probes))])
+        mine = read_examples([str(Path(recipe.evaluate.probes))], recipe.data.mapping)
         tokens += render_all(renderer, mine, recipe.objective.kind, context)
     return tokens
 

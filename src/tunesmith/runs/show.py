@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from tunesmith.core.records import Chat, Example, Finding, Origin, Tokens
 from tunesmith.data import Renderer, choose, examine, show
 from tunesmith.data.formats import understand
 from tunesmith.data.render import CompletionAs
-from tunesmith.data.sources import blocks
+from tunesmith.data.sources import blocks, expand
 from tunesmith.models.open import describe
 from tunesmith.recipe import Recipe
 from tunesmith.runs.setup import early_choices, facts_of
@@ -30,17 +30,26 @@ class Shown:
 
 
 def show_data(
-    file: Path, base: str, *, template: str = "auto", kind: str = "sft", limit: int = 3
+    file: Path,
+    base: str,
+    *,
+    template: str = "auto",
+    kind: str = "sft",
+    limit: int = 3,
+    mapping: Mapping[str, str] | None = None,
 ) -> list[Shown]:
-    """The first `limit` rows of a data file as `base` would be trained on them.
+    """The first `limit` rows of a file or folder as `base` would be trained on them.
 
-    They go through the checks of a training run whose recipe names only base, template and kind.
+    They go through the checks of a training run whose recipe names only base, template, kind and
+    mapping (`data.mapping`).
     Raises DataError or ModelError if file, template or base cannot be opened.
     """
     described = describe(base)
     tokenizer = described.tokenizer
     chosen = early_choices(Recipe(), facts_of(described), 1).recipe.data
-    rows = (understand(placed.row) for block in blocks(str(file)) for placed in block.rows())
+    read = chain.from_iterable(blocks(path) for path in expand([str(file)]).files)
+    placed = (placed for block in read for placed in block.rows())
+    rows = (understand(each.row, mapping or {}) for each in placed)
     first = list(islice(rows, limit))
     completion_as = _completion_as(chain(first, rows), chosen.completion_as)
     renderer = Renderer(tokenizer, choose(tokenizer, template)[0], completion_as)

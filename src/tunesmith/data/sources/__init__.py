@@ -1,0 +1,31 @@
+"""Files in, rows out, each row with the place it came from.
+
+names       folders and patterns to files
+opened      a file, unpacked where it is packed (`packed`), within `limits`
+forms       which form it has, told by content where content tells
+json_lines, json_arrays, tables, parquet, documents       a form each: rows, and rows again
+reading     all of it together
+"""
+
+from __future__ import annotations
+
+from tunesmith.data.sources.names import Named, expand, require_distinct
+from tunesmith.data.sources.opened import require_readable, size_of
+from tunesmith.data.sources.reading import blocks, described, read, rows_at
+from tunesmith.data.sources.rows import Block, Place, Placed, changed
+
+__all__ = [
+    "Block",
+    "Named",
+    "Place",
+    "Placed",
+    "blocks",
+    "changed",
+    "described",
+    "expand",
+    "read",
+    "require_distinct",
+    "require_readable",
+    "rows_at",
+    "size_of",
+]

@@ -1,0 +1,146 @@
+"""The act `data check`: what is wrong with data files, and a cleaned copy of them. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.files import write_jsonl, write_texts
+from tunesmith.core.ports import Silent, Watcher
+from tunesmith.core.records import Example, Finding, Row, Text
+from tunesmith.data.formats import understand
+from tunesmith.data.quality import BENCHMARK, TRAIN, VALIDATION, Report, Survey, repaired
+from tunesmith.data.sources import blocks, expand, require_distinct, require_readable
+
+_SIDES = {TRAIN: "rows to train on", VALIDATION: "validation rows", BENCHMARK: "benchmark rows"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A cleaned copy: where it is, where its changes are listed, and how many there were."""
+
+    path: Path
+    changes: Path
+    kept: int
+    dropped: Mapping[str, int]
+    rewritten: Mapping[str, int]
+
+
+def check_data(
+    files: Sequence[str],
+    *,
+    validation: str | None = None,
+    benchmarks: Sequence[str] = (),
+    mapping: Mapping[str, str] | None = None,
+    watcher: Watcher | None = None,
+) -> Report:
+    """Look at data files, row by row and all rows together.
+
+    Args:
+        files: what would be trained on; here as elsewhere files, folders and patterns.
+        validation: what the model would be judged on.
+        benchmarks: what others will judge it on; rows of any form.
+        mapping: fields that are read under another name, as in the recipe.
+        watcher: is told what goes on.
+
+    Raises:
+        DataError: a file cannot be read or is named twice, or holds something other than rows.
+    """
+    watcher = watcher or Silent()
+    files, benchmarks = expand(files).files, expand(benchmarks).files
+    held = expand([] if validation is None else [validation]).files
+    require_distinct([*files, *held])
+    require_readable([*files, *held, *benchmarks])
+    survey = Survey()
+    for side, paths in ((BENCHMARK, benchmarks), (TRAIN, files), (VALIDATION, held)):
+        for path in paths:
+            watcher.stage("read", f"{path}: {_SIDES[side]}")
+            for row in _rows(path):
+                read = understand(row, mapping or {})
+                survey.add(_item(row, read) if side == BENCHMARK else read, side)
+    watcher.stage("compare", "all rows with each other")
+    return survey.report()
+
+
+def write_cleaned(files: Sequence[str], report: Report, out: Path) -> Cleaned:
+    """Write what `report` says can be cleaned of `files` to `out`, as JSON lines.
+
+    `out`.changes.jsonl lists each row that was left out or rewritten, with the reason. Rows stay in
+    their order, all others as they are; the files themselves are only read. Both files appear whole
+    or not at all.
+
+    Raises:
+        DataError: a file has changed since it was checked.
+        StorageError: the disk refuses.
+    """
+    changes: list[dict[str, Any]] = []
+    write_texts(out, _cleaned(files, report, changes))
+    listed = changes_of(out)
+    write_jsonl(listed, changes)
+    dropped = Counter(change["dropped"] for change in changes if "dropped" in change)
+    rewritten: Counter[str] = Counter()
+    for change in changes:
+        rewritten.update(change.get("rewritten", ()))
+    kept = report.rows[TRAIN] - dropped.total()
+    return Cleaned(out, listed, kept, dropped, rewritten)
+
+
+def changes_of(out: Path) -> Path:
+    """Where the changes of a cleaned copy are listed."""
+    return out.with_name(f"{out.name}.changes.jsonl")
+
+
+def require_free(out: Path) -> None:
+    """Raises DataError if a cleaned copy cannot be written there without losing something."""
+    for path in (out, changes_of(out)):
+        if path.exists():
+            raise DataError(f"{path} exists already. Name a new file, or remove that one first.")
+    if not out.parent.is_dir():
+        raise DataError(f"There is no folder {out.parent} for the cleaned copy. Make it first.")
+
+
+def _cleaned(files: Sequence[str], report: Report, changes: list[dict[str, Any]]) -> Iterator[str]:
+    """The lines of the copy; what was changed is added to `changes` meanwhile."""
+    dropped, first, line = report.dropped(), report.rows[BENCHMARK], 0
+    number = -1
+    paths = expand(files).files
+    for number, row in enumerate(row for path in paths for row in _rows(path)):
+        change: dict[str, Any] = {"row": str(row.origin)}
+        if first + number in dropped:
+            changes.append({**change, "dropped": dropped[first + number]})
+            continue
+        line += 1
+        fields, rewritten = repaired(row.fields)
+        if rewritten:
+            changes.append({**change, "line": line, "rewritten": dict(rewritten)})
+        yield json.dumps(fields, ensure_ascii=False, default=str) + "\n"
+    if number + 1 != report.rows[TRAIN]:
+        raise DataError(
+            f"There are {number + 1} rows now where {report.rows[TRAIN]} were checked: a file was "
+            "changed meanwhile. Check again."
+        )
+
+
+def _rows(path: str) -> Iterator[Row]:
+    return (placed.row for block in blocks(path) for placed in block.rows())
+
+
+def _item(row: Row, read: Example | Finding) -> Example:
+    """A benchmark's row as an example: in no known format, it is all the text that it holds."""
+    if isinstance(read, Example):
+        return read
+    return Example(row.origin, Text("\n".join(_texts(row.fields))))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for each in value.values() for text in _texts(each))
+    elif isinstance(value, (list, tuple)):
+        yield from (text for each in value for text in _texts(each))
