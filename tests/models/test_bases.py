@@ -15,6 +15,7 @@ from transformers import AutoConfig, Gemma3Config, PreTrainedConfig
 
 from tests.support import model_section, opened
 from tunesmith.core.errors import ModelError, Unsupported
+from tunesmith.models.fused import fused_parts
 from tunesmith.models.methods import METHODS, reopen
 from tunesmith.models.open import decoder_layers, describe, open_base
 from tunesmith.models.trunk import open_trunk
@@ -101,6 +102,25 @@ def test_an_adapter_is_reopened_wherever_its_base_lies_now(tiny_base: Path, tmp_
     moved = shutil.copytree(tiny_base, tmp_path / "moved")
     base = open_base(describe(str(moved)), "float32", "cpu")
     reopen(base, folder)
+    with torch.no_grad():
+        assert torch.equal(base.model(IDS).logits, wanted)
+
+
+def test_a_reopened_adapter_computes_as_the_trained_one_did(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    """In the same bits: PEFT's own layer rounds elsewhere in bfloat16."""
+    tuned = opened(tiny_base, "lora", dtype="bfloat16")
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for weight in tuned.module.parameters():
+            if weight.requires_grad:
+                weight.add_(0.05 * torch.randn_like(weight))
+        wanted = tuned.module.eval()(IDS).logits
+    tuned.save(tmp_path / "adapter")
+    base = open_base(describe(str(tiny_base)), "bfloat16", "cpu")
+    reopened = reopen(base, tmp_path / "adapter")
+    assert "adapters" in fused_parts(reopened)
     with torch.no_grad():
         assert torch.equal(base.model(IDS).logits, wanted)
 

@@ -132,7 +132,11 @@ METHODS: dict[str, Callable[[Base, MethodSettings, int], Tuned]] = {
 
 def reopen(base: Base, folder: Path) -> nn.Module:
     """Put a saved adapter on a freshly opened base. Afterwards `base.forward` answers with it."""
-    module = PeftModel.from_pretrained(base.model, folder, autocast_adapter_dtype=False)
+    config = LoraConfig.from_pretrained(str(folder))
+    fuse_lora(config, base.model)  # what is served computes as what was trained, to the last bit
+    module = PeftModel.from_pretrained(
+        base.model, folder, config=config, autocast_adapter_dtype=False
+    )
     return module.eval()
 
 

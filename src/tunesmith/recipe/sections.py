@@ -98,6 +98,11 @@ class DataSection(Section):
     """What happens to a row that cannot be trained: it stops the run, named by file and line, or
     it is left out and counted in the ledger."""
 
+    checks: Literal["refuse", "warn", "off"] = knob("refuse")
+    """What happens where the checks of `tunesmith data check` find what must not be trained on, such
+    as a key or the number of a card: the run stops, or it says so and goes on, or it does not look
+    (single rows that cannot be trained are found in any case: bad_rows)."""
+
     shuffle: bool = knob(True)
     """Draw a new order of the examples each epoch. Off keeps the order of the files, for data
     whose order is a curriculum."""

@@ -26,6 +26,8 @@ def tell_data(setup: Setup, watcher: Watcher) -> None:
     for finding in setup.prepared.findings:
         if finding.severity == "warn":
             watcher.note(finding.message)
+    for sentence in setup.warnings:
+        watcher.note(sentence)
 
 
 def opened(setup: Setup, watcher: Watcher) -> Tuned:

@@ -25,6 +25,7 @@ from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
 from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, resolve
 from tunesmith.runs.environment import fast_bfloat16
+from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import HeldOut, divide
 
 
@@ -32,7 +33,8 @@ from tunesmith.runs.heldout import HeldOut, divide
 class Setup:
     """A recipe without `auto`, and the data, template and base it speaks of.
 
-    `inputs` are the SHA-256 of every file that decides what the run becomes.
+    `inputs` are the SHA-256 of every file that decides what the run becomes, `warnings` what the
+    checks of the data's texts have to say.
     """
 
     resolved: Resolved
@@ -43,6 +45,7 @@ class Setup:
     probes: list[Tokens]
     check: Checker | None
     inputs: dict[str, str]
+    warnings: tuple[str, ...]
 
     @property
     def recipe(self) -> Recipe:
@@ -92,6 +95,7 @@ def set_up(recipe: Recipe) -> Setup:
         probes=probe_tokens(recipe, renderer, context),
         check=check_of(recipe),
         inputs=prepared.files | _hashes(recipe, described),
+        warnings=require_checked(recipe),
     )
 
 

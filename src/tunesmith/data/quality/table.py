@@ -85,7 +85,7 @@ CHECKS: dict[str, Check] = {
         fix="drop",
     ),
     "nearly_in_both_splits": Check(
-        "stop",
+        "warn",
         "nearly equal to a validation row",
         "The model would be judged on what it has seen. --fix leaves the training row out.",
         whole=sets.nearly_in_both_splits,
