@@ -99,7 +99,7 @@ class DataSection(Section):
     it is left out and counted in the ledger."""
 
     checks: Literal["refuse", "warn", "off"] = knob("refuse")
-    """What happens where the checks of `tunesmith data check` find what must not be trained on, such
+    """What happens where the checks of `tunesmith data check` find what must not be learned, such
     as a key or the number of a card: the run stops, or it says so and goes on, or it does not look
     (single rows that cannot be trained are found in any case: bad_rows)."""
 

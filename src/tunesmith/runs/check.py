@@ -52,8 +52,11 @@ def check_data(
         DataError: a file cannot be read or is named twice, or holds something other than rows.
     """
     watcher = watcher or Silent()
-    files, benchmarks = expand(files).files, expand(benchmarks).files
-    held = expand([] if validation is None else [validation]).files
+    asked = [files, [] if validation is None else [validation], benchmarks]
+    training, judging, public = map(expand, asked)
+    for finding in (*training.findings, *judging.findings, *public.findings):
+        watcher.note(finding.message)
+    files, held, benchmarks = training.files, judging.files, public.files
     require_distinct([*files, *held])
     require_readable([*files, *held, *benchmarks])
     survey = Survey()

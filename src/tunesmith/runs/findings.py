@@ -10,8 +10,8 @@ from tunesmith.data.sources import expand, size_of
 from tunesmith.recipe import Recipe
 from tunesmith.runs.check import check_data
 
-MOST_BYTES = 8 << 20
-"""Of data that is checked at every start: a few seconds. More is for `tunesmith data check`."""
+MOST_BYTES = 4 << 20
+"""Of data that is checked at every start: some seconds. More is for `tunesmith data check`."""
 
 # Found where the rows are read and split, too, with what data.bad_rows says of it.
 _SEEN_ELSEWHERE = ("in_both_splits", "empty_answer")

@@ -87,9 +87,8 @@ CHECKS: dict[str, Check] = {
     "nearly_in_both_splits": Check(
         "warn",
         "nearly equal to a validation row",
-        "The model would be judged on what it has seen. --fix leaves the training row out.",
+        "Look whether they are copies or only alike: of copies leave the training row out.",
         whole=sets.nearly_in_both_splits,
-        fix="drop",
     ),
     "in_a_benchmark": Check(
         "stop",
