@@ -15,7 +15,7 @@ _SCRIPTS: dict[str, re.Pattern[str]] = {
     "Devanagari script": re.compile(r"[\u0900-\u097f]"),
     "Thai": re.compile(r"[\u0e00-\u0e7f]"),
 }
-# The most frequent words that few of the other languages share.
+# Frequent words that few of the others share: not Polish i, to and do, which English is full of.
 _WORDS: dict[str, frozenset[str]] = {
     name: frozenset(words.split())
     for name, words in {
@@ -26,7 +26,7 @@ _WORDS: dict[str, frozenset[str]] = {
         "Italian": "il e di che non una per sono con mi del della gli come ho è",
         "Portuguese": "o e que não uma para com meu os do da em eu como você é",
         "Dutch": "de het een en van ik niet is dat op te zijn voor met mijn wat",
-        "Polish": "nie i w na się jest to z do że co jak mój po czy dla",
+        "Polish": "nie w na się jest z że co jak mój po czy dla ale przez",
     }.items()
 }
 _READ = 400
