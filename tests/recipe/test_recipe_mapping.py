@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,25 +10,12 @@ import pytest
 from tunesmith.core.errors import RecipeError
 from tunesmith.recipe import Facts, dump, load, resolve
 
-FACTS = Facts(
-    hidden_size=64,
-    layers=2,
-    max_context=128,
-    examples=100,
-    mean_tokens=10.0,
-    sequences=100,
-    mean_sequence=10.0,
-    device="cpu",
-    fast_bfloat16=False,
-    has_chat_template=True,
-)
 
-
-def test_a_mapping_is_written_and_read_again(tmp_path: Path) -> None:
+def test_a_mapping_is_written_and_read_again(tmp_path: Path, facts: Callable[..., Facts]) -> None:
     recipe = load(None, ["data.mapping={my reply: completion, ask: prompt}"])
     assert recipe.data.mapping == {"my reply": "completion", "ask": "prompt"}
     path = tmp_path / "recipe.yaml"
-    path.write_text(dump(resolve(recipe, FACTS)), encoding="utf-8")
+    path.write_text(dump(resolve(recipe, facts())), encoding="utf-8")
     assert load(path).data.mapping == recipe.data.mapping
 
 

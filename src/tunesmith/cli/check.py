@@ -115,7 +115,7 @@ def _sentence(report: Report) -> str:
 
 def _print_found(found: Found) -> None:
     count = len(found.rows)
-    tell(f"  {count:,} {_rows(count)} {found.check.title}  [{found.reason}]", hang=4)
+    tell(f"  {found.counted}  [{found.reason}]", hang=4)
     for place in found.places[:_PLACES]:
         tell(visible(f"      {place.origin}  {place.says}"), hang=8)
     if count > _PLACES:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import StorageError
+from tunesmith.core.errors import DataError, StorageError
 
 _TEMPORARY = ".partial-"
 
@@ -55,6 +55,14 @@ def storage_sentence(path: Path, error: OSError) -> str:
             "--out."
         )
     return f"{path} could not be written ({error.strerror or error})."
+
+
+def require_new(path: Path, what: str) -> None:
+    """Raises DataError if `path`, meant for `what`, exists, or its folder does not."""
+    if path.exists():
+        raise DataError(f"{path} exists already. Name a new file, or remove that one first.")
+    if not path.parent.is_dir():
+        raise DataError(f"There is no folder {path.parent} for {what}. Make it first.")
 
 
 def write_text(path: Path, text: str) -> None:

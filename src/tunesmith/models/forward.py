@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from tunesmith.core.batch import Batch, Segment
 from tunesmith.core.errors import Unsupported
 from tunesmith.models import attention
+from tunesmith.models.fused.linear import hooked
 from tunesmith.models.grid import Grid
 from tunesmith.models.layout import Layout
 
@@ -163,14 +164,6 @@ class FullLogitsForward(PaddedForward):
         return None
 
 
-# What a module keeps hooks in: calling its weight by itself would pass them over.
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
-
 Forward = PackedForward | PaddedForward | FullLogitsForward
 
 
@@ -194,8 +187,7 @@ class _Head:
     def parts(self) -> LinearHead | None:
         """Weight and bias of a plain linear head: no adapter, no hook, no scale and no cap."""
         layer = self.linear
-        hooked = any(getattr(layer, hooks) for hooks in _HOOKS)
-        if type(layer) is not nn.Linear or hooked or not self.is_linear:
+        if type(layer) is not nn.Linear or hooked(layer) or not self.is_linear:
             return None
         return layer.weight, layer.bias
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.files import write_jsonl, write_texts
+from tunesmith.core.files import require_new, write_jsonl, write_texts
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Example, Finding, Row, Text
 from tunesmith.data.formats import understand
 from tunesmith.data.quality import BENCHMARK, TRAIN, VALIDATION, Report, Survey, repaired
-from tunesmith.data.sources import blocks, expand, require_distinct, require_readable
+from tunesmith.data.sources import expand, require_distinct, require_readable, rows_of
 
 _SIDES = {TRAIN: "rows to train on", VALIDATION: "validation rows", BENCHMARK: "benchmark rows"}
 
@@ -63,7 +63,7 @@ def check_data(
     for side, paths in ((BENCHMARK, benchmarks), (TRAIN, files), (VALIDATION, held)):
         for path in paths:
             watcher.stage("read", f"{path}: {_SIDES[side]}")
-            for row in _rows(path):
+            for row in rows_of(path):
                 read = understand(row, mapping or {})
                 survey.add(_item(row, read) if side == BENCHMARK else read, side)
     watcher.stage("compare", "all rows with each other")
@@ -101,10 +101,7 @@ def changes_of(out: Path) -> Path:
 def require_free(out: Path) -> None:
     """Raises DataError if a cleaned copy cannot be written there without losing something."""
     for path in (out, changes_of(out)):
-        if path.exists():
-            raise DataError(f"{path} exists already. Name a new file, or remove that one first.")
-    if not out.parent.is_dir():
-        raise DataError(f"There is no folder {out.parent} for the cleaned copy. Make it first.")
+        require_new(path, "the cleaned copy")
 
 
 def _cleaned(files: Sequence[str], report: Report, changes: list[dict[str, Any]]) -> Iterator[str]:
@@ -112,7 +109,7 @@ def _cleaned(files: Sequence[str], report: Report, changes: list[dict[str, Any]]
     dropped, first, line = report.dropped(), report.rows[BENCHMARK], 0
     number = -1
     paths = expand(files).files
-    for number, row in enumerate(row for path in paths for row in _rows(path)):
+    for number, row in enumerate(row for path in paths for row in rows_of(path)):
         change: dict[str, Any] = {"row": str(row.origin)}
         if first + number in dropped:
             changes.append({**change, "dropped": dropped[first + number]})
@@ -127,10 +124,6 @@ def _cleaned(files: Sequence[str], report: Report, changes: list[dict[str, Any]]
             f"There are {number + 1} rows now where {report.rows[TRAIN]} were checked: a file was "
             "changed meanwhile. Check again."
         )
-
-
-def _rows(path: str) -> Iterator[Row]:
-    return (placed.row for block in blocks(path) for placed in block.rows())
 
 
 def _item(row: Row, read: Example | Finding) -> Example:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.files import write_texts
+from tunesmith.core.files import require_new, write_texts
 from tunesmith.core.records import Finding
 from tunesmith.data.formats import read_row, recognised
 from tunesmith.data.formats.write import WRITERS
-from tunesmith.data.sources import blocks, expand, require_distinct, require_readable
+from tunesmith.data.sources import expand, require_distinct, require_readable, rows_of
 
 _NAMED = 5
 
@@ -58,10 +58,7 @@ def convert(
     """
     if form not in WRITERS:
         raise DataError(f"There is no format {form}; formats are {', '.join(WRITERS)}.")
-    if out.exists():
-        raise DataError(f"{out} exists already. Name a new file, or remove that one first.")
-    if not out.parent.is_dir():
-        raise DataError(f"There is no folder {out.parent} for the converted rows. Make it first.")
+    require_new(out, "the converted rows")
     files = expand(files).files
     require_distinct(files)
     require_readable(files)
@@ -75,9 +72,9 @@ def _lines(
 ) -> Iterator[str]:
     for path in files:
         rows, titles = 0, Counter[str]()
-        for placed in (placed for block in blocks(path) for placed in block.rows()):
+        for row in rows_of(path):
             rows += 1
-            reading = read_row(placed.row, mapping)
+            reading = read_row(row, mapping)
             titles.update([reading.title] if reading.title else [])
             outcome = reading.outcome
             if isinstance(outcome, Finding):

@@ -45,15 +45,14 @@ def require_checked(recipe: Recipe) -> tuple[str, ...]:
 def _warnings(found: list[Found]) -> Iterator[str]:
     grave = [each for each in found if each.check.grade != "note"]
     for each in grave:
-        yield f"{_counted(each)}, first {each.places[0].origin}."
+        yield f"{each.counted}, first {each.places[0].origin}."
     if grave:
         yield "`tunesmith data check` names all of these rows and says what can be done."
 
 
 def _refusal(stops: list[Found]) -> str:
     lines = [
-        f"{each.places[0].origin}: {each.places[0].says} In all {_counted(each)}. "
-        f"{each.check.advice}"
+        f"{each.places[0].origin}: {each.places[0].says} In all {each.counted}. {each.check.advice}"
         for each in stops
     ]
     return "\n".join(
@@ -63,8 +62,3 @@ def _refusal(stops: list[Found]) -> str:
             "cleaned copy. To train on them as they are, set data.checks=warn.",
         ]
     )
-
-
-def _counted(found: Found) -> str:
-    count = len(found.rows)
-    return f"{count:,} {'row' if count == 1 else 'rows'} {found.check.title}"

@@ -41,6 +41,12 @@ class Found:
     rows: np.ndarray
     places: tuple[Place, ...]
 
+    @property
+    def counted(self) -> str:
+        """How many rows, and what they are: "5 rows equal to an earlier one"."""
+        count = len(self.rows)
+        return f"{count:,} {'row' if count == 1 else 'rows'} {self.check.title}"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

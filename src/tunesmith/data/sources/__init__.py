@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from tunesmith.data.sources.names import Named, expand, require_distinct
 from tunesmith.data.sources.opened import require_readable, size_of
-from tunesmith.data.sources.reading import blocks, described, read, rows_at
+from tunesmith.data.sources.reading import blocks, described, read, rows_at, rows_of
 from tunesmith.data.sources.rows import Block, Place, Placed, changed
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "require_distinct",
     "require_readable",
     "rows_at",
+    "rows_of",
     "size_of",
 ]

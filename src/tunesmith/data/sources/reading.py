@@ -17,8 +17,12 @@ def read(names: Iterable[str]) -> list[Row]:
     Raises:
         DataError: see `expand` for what a name and `blocks` for what a file may be.
     """
-    files = expand(names).files
-    return [placed.row for path in files for block in blocks(path) for placed in block.rows()]
+    return [row for path in expand(names).files for row in rows_of(path)]
+
+
+def rows_of(path: str) -> Iterator[Row]:
+    """The rows of one file, in order; raises as `blocks` does."""
+    return (placed.row for block in blocks(path) for placed in block.rows())
 
 
 def blocks(path: str) -> Iterator[Block]:

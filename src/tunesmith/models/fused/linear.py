@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-# What a module keeps hooks in: computing with its weight passes them over.
+# What a module keeps hooks in.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 Grads = tuple[torch.Tensor | None, ...]
@@ -35,10 +35,14 @@ class Parts(NamedTuple):
     scaling: float = 0.0
 
 
+def hooked(module: nn.Module) -> bool:
+    """Whether a hook waits for calls of `module`: computing with its weight would pass it over."""
+    return any(getattr(module, hooks) for hooks in _HOOKS)
+
+
 def plain_linear(layer: nn.Module, x: torch.Tensor) -> Parts | None:
     """The parts of an `nn.Linear` that computes just x Wᵀ + b with `x`, or None."""
-    hooked = any(getattr(layer, hooks) for hooks in _HOOKS)
-    if type(layer) is not nn.Linear or hooked or "forward" in vars(layer):
+    if type(layer) is not nn.Linear or hooked(layer) or "forward" in vars(layer):
         return None
     if layer.weight.dtype != x.dtype or torch.is_autocast_enabled(x.device.type):
         return None
