@@ -27,9 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from tunesmith.core.records import Completion, Example, Label, Origin
-from tunesmith.data.quality import TRAIN, VALIDATION
-from tunesmith.data.quality.columns import Columns, Gatherer
-from tunesmith.data.quality.view import sentences, view
+from tunesmith.data.quality import TRAIN, VALIDATION, Survey, seen
+from tunesmith.data.quality.columns import Columns
 from tunesmith.runs.check import check_data
 
 PLANTED = 500
@@ -108,12 +107,12 @@ def leaks(pool: Pool, seed: int = 0) -> Iterator[dict[str, object]]:
     began = time.perf_counter()
     columns = _columns(pool, held)
     seconds = time.perf_counter() - began
-    found = columns.near.twins_FR[TRAIN][len(pool.train) :] >= 0
+    found = columns.twins_FR[TRAIN][len(pool.train) :] >= 0
     others = len(pool.others)
     for number, name in enumerate(EDITS):
         start = others + number * PLANTED
         yield {"set": pool.name, "edit": name, "recall": float(found[start:][:PLANTED].mean())}
-    twins = columns.near.twins_FR[TRAIN][len(pool.train) :][:others]
+    twins = columns.twins_FR[TRAIN][len(pool.train) :][:others]
     alarms = [(at, int(twins[at])) for at in np.flatnonzero(found[:others])]
     for at, twin in draw.sample(alarms, min(12, len(alarms))):
         print(f"    {pool.others[at][0]!r} ~ {pool.train[twin][0]!r}", file=sys.stderr)
@@ -128,15 +127,15 @@ def leaks(pool: Pool, seed: int = 0) -> Iterator[dict[str, object]]:
 
 
 def _columns(pool: Pool, held: Iterable[tuple[str, str]]) -> Columns:
-    gatherer = Gatherer()
-    number = 0
+    survey = Survey()
     for side, rows in ((TRAIN, pool.train), (VALIDATION, held)):
-        for text, answer in rows:
-            content = Label(text, (answer,)) if pool.labels else Completion(text, answer)
-            seen = view(Example(Origin(pool.name, number + 1), content))
-            gatherer.add(seen, sentences(seen.seen.compared), side, number)
-            number += 1
-    return gatherer.columns()
+        contents = [
+            Label(text, (answer,)) if pool.labels else Completion(text, answer)
+            for text, answer in rows
+        ]
+        examples = [Example(Origin(pool.name, at + 1), each) for at, each in enumerate(contents)]
+        survey.take(pool.name, seen(examples, {}), side)
+    return survey.columns()
 
 
 def short_rows(count: int, seed: int = 0) -> Iterator[dict[str, str]]:

@@ -15,7 +15,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, BinaryIO, Generic, TypeVar
@@ -28,6 +29,12 @@ Result = TypeVar("Result")
 _START = "import sys; sys.path[:] = {path!r}; from tunesmith.data.workers import serve; serve()"
 _AHEAD = 2
 """Items held for each process: the one it works at, and one that waits."""
+
+_WORTH = 2 << 20
+"""Bytes of data for which a further process is started: that takes as long as working at them."""
+
+_MOST_PROCESSES = 8
+"""Each holds about 100 MB, so that all of a run stays below 1.5 GB before the model is opened."""
 
 
 class Workers(Generic[Item, Result]):
@@ -95,6 +102,27 @@ class Workers(Generic[Item, Result]):
         return value
 
 
+@contextmanager
+def applied(
+    task: Callable[[Item], Result], size: int
+) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
+    """What applies the task to things of `size` bytes in all, in order: in this process, or by one
+    for each core that may be used."""
+    count = min(_cores(), size // _WORTH, _MOST_PROCESSES)
+    if count <= 1:
+        yield partial(map, task)
+        return
+    with Workers(task, count) as workers:
+        yield workers.map
+
+
+def _cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def serve() -> None:
     """The life of a worker process: the task first, then items until there are no more."""
     source = sys.stdin.buffer
@@ -134,7 +162,7 @@ def _ended(process: subprocess.Popen[bytes]) -> str:
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=1)
     return (
-        f"A process that tokenises the data ended before its work was done (status "
+        f"A process that reads the data ended before its work was done (status "
         f"{process.returncode}; -9 means that it was killed, mostly for want of memory). Nothing "
         "was written. Free some memory and start again; taskset -c 0 makes do with one process."
     )

@@ -12,10 +12,16 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import require_new, write_jsonl, write_texts
 from tunesmith.core.ports import Silent, Watcher
-from tunesmith.core.records import Example, Finding, Row, Text
-from tunesmith.data.formats import understand
-from tunesmith.data.quality import BENCHMARK, TRAIN, VALIDATION, Report, Survey, repaired
-from tunesmith.data.sources import expand, require_distinct, require_readable, rows_of
+from tunesmith.data.quality import BENCHMARK, TRAIN, VALIDATION, LookAt, Report, Survey, repaired
+from tunesmith.data.sources import (
+    blocks,
+    expand,
+    require_distinct,
+    require_readable,
+    rows_of,
+    size_of,
+)
+from tunesmith.data.workers import applied
 
 _SIDES = {TRAIN: "rows to train on", VALIDATION: "validation rows", BENCHMARK: "benchmark rows"}
 
@@ -63,9 +69,10 @@ def check_data(
     for side, paths in ((BENCHMARK, benchmarks), (TRAIN, files), (VALIDATION, held)):
         for path in paths:
             watcher.stage("read", f"{path}: {_SIDES[side]}")
-            for row in rows_of(path):
-                read = understand(row, mapping or {})
-                survey.add(_item(row, read) if side == BENCHMARK else read, side)
+            task = LookAt(mapping or {}, benchmark=side == BENCHMARK)
+            with applied(task, size_of(path)) as apply:
+                for looked_at in apply(blocks(path)):
+                    survey.take(path, looked_at, side)
     watcher.stage("compare", "all rows with each other")
     return survey.report()
 
@@ -124,19 +131,3 @@ def _cleaned(files: Sequence[str], report: Report, changes: list[dict[str, Any]]
             f"There are {number + 1} rows now where {report.rows[TRAIN]} were checked: a file was "
             "changed meanwhile. Check again."
         )
-
-
-def _item(row: Row, read: Example | Finding) -> Example:
-    """A benchmark's row as an example: in no known format, it is all the text that it holds."""
-    if isinstance(read, Example):
-        return read
-    return Example(row.origin, Text("\n".join(_texts(row.fields))))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from (text for each in value.values() for text in _texts(each))
-    elif isinstance(value, (list, tuple)):
-        yield from (text for each in value for text in _texts(each))

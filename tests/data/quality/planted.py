@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tunesmith.core.records import Chat, Completion, Example, Label, Message, Origin, Text
-from tunesmith.data.quality import BENCHMARK, CHECKS, TRAIN, VALIDATION, Check, Report, Survey
+from tunesmith.data.quality import BENCHMARK, CHECKS, TRAIN, VALIDATION, Check, Report, Survey, seen
 
 Content = Chat | Completion | Label | Text
 
@@ -30,8 +30,10 @@ def surveyed(rows: Rows, checks: Mapping[str, Check] = CHECKS) -> Report:
     """What the checks find in the rows."""
     survey = Survey(checks)
     for side, name in ((BENCHMARK, "benchmark"), (TRAIN, "train"), (VALIDATION, "validation")):
-        for line, content in enumerate(getattr(rows, name), start=1):
-            survey.add(Example(Origin(f"{name}.jsonl", line), content), side)
+        path, contents = f"{name}.jsonl", enumerate(getattr(rows, name), start=1)
+        examples = [Example(Origin(path, line), content) for line, content in contents]
+        benchmark = side == BENCHMARK
+        survey.take(path, seen(examples, {} if benchmark else checks, prompts=benchmark), side)
     return survey.report()
 
 

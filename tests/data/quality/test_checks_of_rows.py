@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.quality.planted import CARD, IBAN, KEY, PLANTED, Rows, answered, reasons, surveyed
 from tunesmith.core.records import Chat, Completion, Example, Finding, Message, Origin, Preference
-from tunesmith.data.quality import CHECKS, Survey, repaired
+from tunesmith.data.quality import CHECKS, Survey, repaired, seen
 from tunesmith.data.quality.damage import mended, mojibake
 from tunesmith.data.quality.personal import redacted
 
@@ -62,14 +62,15 @@ def test_the_answer_not_wanted_may_refuse() -> None:
 
 def test_more_than_one_row_in_a_hundred_that_cannot_be_used_stops() -> None:
     def report(bad: int, good: int) -> tuple[bool, int]:
-        survey = Survey()
-        for line in range(good):
-            survey.add(
-                Example(Origin("a.jsonl", line + 1), Completion(f"What is {line}?", str(line)))
-            )
+        rows: list[Example | Finding] = [
+            Example(Origin("a.jsonl", line + 1), Completion(f"What is {line}?", str(line)))
+            for line in range(good)
+        ]
         for line in range(bad):
             origin = Origin("a.jsonl", good + line + 1)
-            survey.add(Finding("wrong_keys", "The fields are wrong.", "drop", origin))
+            rows.append(Finding("wrong_keys", "The fields are wrong.", "drop", origin))
+        survey = Survey()
+        survey.take("a.jsonl", seen(rows))
         made = survey.report()
         return made.stops, made.unusable
 

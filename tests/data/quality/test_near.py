@@ -27,7 +27,7 @@ def _near(
 ) -> Near:
     kept = Texts()
     for text in texts:
-        kept.append([text])
+        kept.append(text.encode())
     label = np.array(labels or [0] * len(texts), np.int64)
     equal = np.array([hash(pair) for pair in zip(texts, label, strict=True)], np.int64)
     side = np.array(sides or [0] * len(texts), np.int64)

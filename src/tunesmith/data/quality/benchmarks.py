@@ -9,6 +9,10 @@ search for near duplicates.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tunesmith.core.records import Example, Finding, Row, Text
 
 RUN = 8
 QUOTED = 0.5
@@ -21,6 +25,9 @@ class Quotations:
         self._items: dict[int, list[int]] = {}
         self._runs: Counter[int] = Counter()
 
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
     def add(self, item: int, words: str) -> None:
         """Take in one item's `plain` text under a number."""
         for run in _runs(words):
@@ -29,8 +36,6 @@ class Quotations:
 
     def quoted_by(self, words: str) -> int:
         """The item of which `plain` text quotes the largest share; −1 if that is under a half."""
-        if not self._items:
-            return -1
         found = Counter(item for run in _runs(words) for item in self._items.get(run, ()))
         shares = {item: count / self._runs[item] for item, count in found.items()}
         most = max(shares, key=shares.__getitem__, default=-1)
@@ -40,3 +45,19 @@ class Quotations:
 def _runs(words: str) -> set[int]:
     each = words.split()
     return {hash(tuple(each[at : at + RUN])) for at in range(len(each) - RUN + 1)}
+
+
+def item(row: Row, read: Example | Finding) -> Example:
+    """A benchmark's row as an example: in no known format, it is all the text that it holds."""
+    if isinstance(read, Example):
+        return read
+    return Example(row.origin, Text("\n".join(_texts(row.fields))))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for each in value.values() for text in _texts(each))
+    elif isinstance(value, (list, tuple)):
+        yield from (text for each in value for text in _texts(each))

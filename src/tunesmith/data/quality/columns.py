@@ -1,123 +1,116 @@
-"""What is kept of every row for the checks that need the whole set: numbers, never its text.
+"""What the checks that need all rows look at: a column of numbers each, never the texts.
 
-Letters:  R rows of all files, in the order they were read.
+Letters:  R rows of all files, in the order they were read; those that could not be understood, too.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.core.records import Origin
-from tunesmith.data.quality.languages import language
-from tunesmith.data.quality.near import Known, Near, near
+from tunesmith.data.quality.near import Known, near
 from tunesmith.data.quality.texts import Texts
-from tunesmith.data.quality.view import View, plain
 
-TRAIN, VALIDATION, BENCHMARK = range(3)
-"""The kinds of files: what is trained on, what the model is judged on, and what others judge on."""
+TRAIN, VALIDATION, BENCHMARK, UNSEEN = range(4)
+"""The kinds of rows: what is trained on, what the model is judged on, what others judge on, and
+what could not be understood."""
+
+NEAR = np.dtype([("group", "<i8"), ("twins", "<i8", (BENCHMARK + 1,))])
+"""Near duplicates of a row, as row numbers: the first row of its group (itself, if it has none),
+and for each kind of file a twin there, or −1. See `near.Near`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """All rows that could be understood.
+    """All rows.
 
     Attributes:
-        side_R: TRAIN, VALIDATION or BENCHMARK.
-        row_R: the number of each among the rows of all files, those that could not be used too.
+        side_R: TRAIN, VALIDATION, BENCHMARK or UNSEEN.
         exact_R: equal where rows are the same.
+        label_R: equal where labels are; 0 where there is none. `labels` has their texts.
         asked_R, answered_R: equal where `plain` prompts and answers are; 0 where there are none.
         length_R: characters.
-        language_R: an index of `languages`; 0 where it could not be told.
+        language_R: an index of languages.NAMES; 0 where it could not be told.
         quoted_R: the benchmark row of which a row quotes half or more, or −1.
-        near: the near duplicates.
+        group_R, twins_FR: near duplicates, see NEAR; F is a kind of file.
     """
 
-    paths: list[str]
+    paths: Sequence[str]
     file_R: np.ndarray
     line_R: np.ndarray
     item_R: np.ndarray
     side_R: np.ndarray
-    row_R: np.ndarray
     exact_R: np.ndarray
+    label_R: np.ndarray
     asked_R: np.ndarray
     answered_R: np.ndarray
     length_R: np.ndarray
     language_R: np.ndarray
-    languages: list[str]
     quoted_R: np.ndarray
-    near: Near
+    group_R: np.ndarray
+    twins_FR: np.ndarray
+    labels: Mapping[int, str]
+
+    @classmethod
+    def made_of(
+        cls,
+        paths: Sequence[str],
+        places_R: np.ndarray,
+        side_R: np.ndarray,
+        looks_R: np.ndarray,
+        near_R: np.ndarray,
+        labels: Mapping[int, str],
+        quoted_R: np.ndarray | None = None,
+    ) -> Columns:
+        """From tables: `places_R` has the fields file, line and item, `looks_R` is LOOK, `near_R`
+        NEAR."""
+        kept = ("exact", "label", "asked", "answered", "length", "language")
+        return cls(
+            paths=paths,
+            side_R=side_R,
+            quoted_R=np.full(len(side_R), -1) if quoted_R is None else quoted_R,
+            group_R=near_R["group"],
+            twins_FR=near_R["twins"].T,
+            labels=labels,
+            **{f"{name}_R": places_R[name] for name in ("file", "line", "item")},
+            **{f"{name}_R": looks_R[name] for name in kept},
+        )
 
     def origin(self, row: int) -> Origin:
         """Where a row came from."""
         path, line = self.paths[self.file_R[row]], int(self.line_R[row])
         return Origin(path, line, int(self.item_R[row]) or None)
 
-    def of(self, side: int) -> np.ndarray:
-        """The rows of one kind of file, as indices."""
-        return np.flatnonzero(self.side_R == side)
+    def of(self, *sides: int) -> np.ndarray:
+        """The rows of some kinds, as indices."""
+        return np.flatnonzero(np.isin(self.side_R, sides))
 
 
-class Gatherer:
-    """Columns while rows come in."""
+def sides_of(looks_R: np.ndarray, file_side_R: np.ndarray) -> np.ndarray:
+    """The kind of each row (int8, R) by the kind of its file; LOOK records tell which were seen."""
+    return np.where(looks_R["seen"], file_side_R, UNSEEN).astype(np.int8)
 
-    def __init__(self) -> None:
-        self._paths: dict[str, int] = {}
-        self._languages: dict[str | None, int] = {None: 0}
-        names = (
-            "file",
-            "line",
-            "item",
-            "side",
-            "row",
-            "exact",
-            "equal",
-            "label",
-            "asked",
-            "answered",
-        )
-        self._values = {name: array("q") for name in (*names, "length", "language", "quoted")}
-        self._texts = Texts()
 
-    def __len__(self) -> int:
-        return len(self._values["row"])
+def neighbours(looks_R: np.ndarray, side_R: np.ndarray, texts: Texts) -> np.ndarray:
+    """The near duplicates of each row (NEAR, R).
 
-    def add(
-        self, view: View, sentences: Sequence[str], side: int, row: int, quoted: int = -1
-    ) -> None:
-        """Take in a row; `sentences` are those that are compared of it, each `plain`."""
-        origin, seen = view.origin, view.seen
-        self._texts.append(sentences)
-        spoken = language(seen.text)
-        values = (
-            self._paths.setdefault(origin.path, len(self._paths)),
-            origin.line,
-            origin.index or 0,
-            side,
-            row,
-            # Python's own hashes: 64 bits, and never compared outside of this process.
-            hash((seen.text, seen.prompt, seen.answer)),
-            hash((" ".join(sentences), seen.label)),
-            hash(seen.label),
-            hash(plain(seen.prompt)) if seen.answer else 0,
-            hash(plain(seen.answer)) if seen.answer else 0,
-            len(seen.text),
-            self._languages.setdefault(spoken, len(self._languages)),
-            quoted,
-        )
-        for column, value in zip(self._values.values(), values, strict=True):
-            column.append(value)
-
-    def columns(self) -> Columns:
-        """The columns of all rows taken in."""
-        made = {name: np.array(values, np.int64) for name, values in self._values.items()}
-        known = Known(made.pop("equal"), made.pop("label"), made["side"], BENCHMARK + 1)
-        return Columns(
-            paths=list(self._paths),
-            languages=[name or "" for name in self._languages],
-            near=near(self._texts.read(), known),
-            **{f"{name}_R": values for name, values in made.items()},
-        )
+    Args:
+        looks_R: LOOK records.
+        side_R: as in `Columns`.
+        texts: what is compared of the rows that were seen, in order. None can be added after.
+    """
+    found = np.empty(len(looks_R), NEAR)
+    found["group"] = np.arange(len(looks_R))
+    found["twins"] = -1
+    seen = np.flatnonzero(looks_R["seen"])
+    known = Known(
+        looks_R["equal"][seen], looks_R["label"][seen], side_R[seen].astype(np.int64), BENCHMARK + 1
+    )
+    near_by = near(texts.read(), known)
+    found["group"][seen] = seen[near_by.group_R]
+    twins_RF = near_by.twins_FR.T
+    found["twins"][seen] = np.where(twins_RF < 0, -1, seen[twins_RF])
+    return found

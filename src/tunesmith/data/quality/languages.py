@@ -29,6 +29,8 @@ _WORDS: dict[str, frozenset[str]] = {
         "Polish": "nie w na się jest z że co jak mój po czy dla ale przez",
     }.items()
 }
+NAMES: tuple[str | None, ...] = (None, *_SCRIPTS, *_WORDS)
+"""None where it could not be told."""
 _READ = 400
 _LETTERS = re.compile(r"[^\W\d_]+")
 

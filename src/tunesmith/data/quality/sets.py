@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.data.quality.columns import BENCHMARK, TRAIN, VALIDATION, Columns
+from tunesmith.data.quality.languages import NAMES
 
 FEW = 30
 """Rows under which nothing is called unusual."""
@@ -34,7 +35,7 @@ def duplicates(columns: Columns) -> Marks:
 
 def near_duplicates(columns: Columns) -> Marks:
     """Rows that say nearly the same as an earlier one of their kind of file, and are not equal."""
-    first_R = _first_of(columns, columns.near.group_R)
+    first_R = _first_of(columns, columns.group_R)
     again_R = first_R != np.arange(len(first_R))
     again_R[duplicates(columns).rows] = False
     rows = np.flatnonzero(again_R)
@@ -50,14 +51,14 @@ def in_both_splits(columns: Columns) -> Marks:
 
 def nearly_in_both_splits(columns: Columns) -> Marks:
     """Training rows that say nearly what a validation row says."""
-    twin_R = columns.near.twins_FR[VALIDATION]
+    twin_R = columns.twins_FR[VALIDATION]
     rows = np.flatnonzero((columns.side_R == TRAIN) & (twin_R >= 0) & (_same(columns) < 0))
     return Marks(rows, lambda row: f"{columns.origin(twin_R[row])} says nearly the same.")
 
 
 def in_a_benchmark(columns: Columns) -> Marks:
     """Training rows that quote a benchmark row, or say nearly what it says."""
-    twin_R = columns.near.twins_FR[BENCHMARK]
+    twin_R = columns.twins_FR[BENCHMARK]
     item_R = np.where(columns.quoted_R >= 0, columns.quoted_R, twin_R)
     rows = np.flatnonzero((columns.side_R == TRAIN) & (item_R >= 0))
     return Marks(rows, lambda row: f"It holds what {columns.origin(item_R[row])} asks.")
@@ -80,7 +81,7 @@ def unusual_lengths(columns: Columns) -> Marks:
     By the modified z-score of the logarithm of the length (Iglewicz and Hoaglin, "How to detect and
     handle outliers", 1993: over 3.5), and at least four times as long or as short as the median.
     """
-    rows = np.flatnonzero(columns.side_R != BENCHMARK)
+    rows = columns.of(TRAIN, VALIDATION)
     if len(rows) < FEW:
         return Marks(rows[:0], str)
     logs = np.log(np.maximum(columns.length_R[rows], 1))
@@ -99,18 +100,18 @@ def unusual_lengths(columns: Columns) -> Marks:
 
 def other_languages(columns: Columns) -> Marks:
     """Rows in another language than nine tenths of those whose language could be told."""
-    told = np.flatnonzero((columns.side_R != BENCHMARK) & (columns.language_R > 0))
+    rows = columns.of(TRAIN, VALIDATION)
+    told = rows[columns.language_R[rows] > 0]
     if len(told) < FEW:
         return Marks(told[:0], str)
     counts = np.bincount(columns.language_R[told])
     main = int(counts.argmax())
     if counts[main] < _MAIN * len(told):
         return Marks(told[:0], str)
-    names = columns.languages
     return Marks(
         told[columns.language_R[told] != main],
         lambda row: (
-            f"It looks like {names[columns.language_R[row]]}; nearly all others are {names[main]}."
+            f"It looks like {NAMES[columns.language_R[row]]}; nearly all others are {NAMES[main]}."
         ),
     )
 

@@ -1,161 +1,169 @@
-"""All checks over all rows, in one pass through the files and a few over numbers."""
+"""All checks over all rows of some files: blocks of rows go in, at the end stands the report."""
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from tunesmith.core.records import Example, Finding, Origin
-from tunesmith.data.quality.benchmarks import Quotations
-from tunesmith.data.quality.columns import BENCHMARK, TRAIN, Gatherer
-from tunesmith.data.quality.table import CHECKS, GRADES, Check
-from tunesmith.data.quality.view import plain, sentences, view
+from tunesmith.core.records import Example, Finding
+from tunesmith.data.formats import understand
+from tunesmith.data.quality.benchmarks import Quotations, item
+from tunesmith.data.quality.columns import BENCHMARK, TRAIN, Columns, neighbours, sides_of
+from tunesmith.data.quality.looks import LOOK, Looks, look
+from tunesmith.data.quality.report import Found, Marked, Report, findings, in_order
+from tunesmith.data.quality.table import CHECKS, Check
+from tunesmith.data.quality.texts import Texts
+from tunesmith.data.sources import Block
 
-PLACES = 1000
-"""Findings of one check that are kept with their sentences; all are counted."""
 UNUSABLE = 0.01
 """The share of rows that cannot be used from which on they stop a run."""
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One row that was found, and what is said of it."""
-
-    origin: Origin
-    says: str
+_PLACE = np.dtype([("file", "<i4"), ("line", "<i8"), ("item", "<i4"), ("side", "<i1")])
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one check found: the numbers of all rows, and the first of them with a sentence each.
+class Seen:
+    """Rows of one file that were looked at: where they stand, and why some cannot be used."""
 
-    Rows are numbered from 0 in the order in which they were added.
+    lines: Sequence[int]
+    items: Sequence[int]
+    looks: Looks
+    unusable: Mapping[int, Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """A block of rows understood and looked at: what each process works at.
+
+    The rows of a benchmark may be of any form, and what they ask is kept.
     """
 
-    reason: str
-    check: Check
-    rows: np.ndarray
-    places: tuple[Place, ...]
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    benchmark: bool = False
 
-    @property
-    def counted(self) -> str:
-        """How many rows, and what they are: "5 rows equal to an earlier one"."""
-        count = len(self.rows)
-        return f"{count:,} {'row' if count == 1 else 'rows'} {self.check.title}"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What the checks found, the gravest first, then the most frequent.
-
-    `rows` counts the rows of each kind of file, `unusable` those that no format could read.
-    """
-
-    rows: tuple[int, ...]
-    unusable: int
-    found: tuple[Found, ...]
-
-    @property
-    def stops(self) -> bool:
-        """Whether anything must be settled before a run."""
-        return any(each.check.grade == "stop" for each in self.found)
-
-    def dropped(self) -> dict[int, str]:
-        """The rows that a cleaned copy leaves out, by number, with the first reason of each."""
-        reasons: dict[int, str] = {}
-        for each in self.found:
-            if each.check.fix == "drop":
-                for row in each.rows.tolist():
-                    reasons.setdefault(row, each.reason)
-        return reasons
+    def __call__(self, block: Block) -> Seen:
+        """Raises DataError where the block holds something that is not a row."""
+        rows = [placed.row for placed in block.rows()]
+        read = [understand(row, self.mapping) for row in rows]
+        if not self.benchmark:
+            return seen(read)
+        items = [item(*pair) for pair in zip(rows, read, strict=True)]
+        return seen(items, checks={}, prompts=True)
 
 
-@dataclass(slots=True)
-class _Noted:
-    """What is being found of one reason."""
-
-    rows: array[int] = field(default_factory=lambda: array("q"))
-    places: list[Place] = field(default_factory=list)
-
-    def take(self, row: int, origin: Origin, says: str) -> None:
-        self.rows.append(row)
-        if len(self.places) < PLACES:
-            self.places.append(Place(origin, says))
-
-    def found(self, reason: str, check: Check) -> Found:
-        return Found(reason, check, np.array(self.rows, np.int64), tuple(self.places))
+def seen(
+    rows: Sequence[Example | Finding],
+    checks: Mapping[str, Check] = CHECKS,
+    *,
+    prompts: bool = False,
+) -> Seen:
+    """Look at rows of one file; a Finding with its origin says that a row cannot be used."""
+    origins = [row.origin for row in rows if row.origin is not None]
+    return Seen(
+        lines=[origin.line for origin in origins],
+        items=[origin.index or 0 for origin in origins],
+        looks=look(rows, checks, prompts=prompts),
+        unusable={number: row for number, row in enumerate(rows) if isinstance(row, Finding)},
+    )
 
 
 class Survey:
-    """Rows go in one by one, those of benchmarks first; at the end stands the report."""
+    """Rows go in block by block, those of benchmarks first."""
 
     def __init__(self, checks: Mapping[str, Check] = CHECKS) -> None:
         self._checks = checks
-        self._each = [(name, check.each) for name, check in checks.items() if check.each]
+        self._paths: dict[str, int] = {}
         self._rows: Counter[int] = Counter()
-        self._noted = {name: _Noted() for name, _ in self._each}
-        self._unusable: dict[str, _Noted] = {}
-        self._gatherer = Gatherer()
+        self._places: list[np.ndarray] = []
+        self._looks: list[np.ndarray] = []
+        self._labels: dict[int, str] = {}
+        self._marked: defaultdict[str, Marked] = defaultdict(Marked)
+        self._unusable: defaultdict[str, Marked] = defaultdict(Marked)
+        self._texts = Texts()
         self._quotations = Quotations()
+        self._quoted: dict[int, int] = {}
 
-    def add(self, row: Example | Finding, side: int = TRAIN) -> None:
-        """Look at one row by itself, and keep what the other checks need of it.
+    def take(self, path: str, rows: Seen, side: int = TRAIN) -> None:
+        """Take in the next rows.
 
         Args:
-            row: what became of it; a Finding says that it cannot be used.
-            side: TRAIN, VALIDATION or BENCHMARK, the kind of file that it is from.
+            path: the file that they are from.
+            rows: of a benchmark with its prompts.
+            side: TRAIN, VALIDATION or BENCHMARK, the kind of file.
         """
-        number = self._rows.total()
-        self._rows[side] += 1
-        if isinstance(row, Finding):
-            assert row.origin is not None
-            noted = self._unusable.setdefault(row.reason, _Noted())
-            noted.take(number, row.origin, row.message)
-            return
-        seen = view(row)
-        compared = sentences(seen.seen.compared)
-        words = " ".join(compared)
-        quoted = -1
+        first, looks = self._rows.total(), rows.looks
+        self._rows[side] += len(rows.lines)
+        places = np.zeros(len(rows.lines), _PLACE)
+        places["file"] = self._paths.setdefault(path, len(self._paths))
+        places["line"], places["item"], places["side"] = rows.lines, rows.items, side
+        self._places.append(places)
+        self._looks.append(looks.records)
+        self._labels.update(looks.labels)
+        for number, finding in rows.unusable.items():
+            self._unusable[finding.reason].take(first + number, finding.message)
         if side == BENCHMARK:
-            self._quotations.add(len(self._gatherer), plain(seen.seen.prompt) or words)
+            self._take_items(first, looks)
         else:
-            quoted = self._quotations.quoted_by(words)
-            for reason, look in self._each:
-                says = look(seen.seen)
-                if says is not None:
-                    self._noted[reason].take(number, row.origin, says)
-        self._gatherer.add(seen, compared, side, number, quoted)
+            self._take_rows(first, looks)
+        for text in looks.compared:
+            self._texts.append(text)
+
+    def _take_items(self, first: int, looks: Looks) -> None:
+        numbers = (first + np.flatnonzero(looks.records["seen"])).tolist()
+        for number, asked, text in zip(numbers, looks.asked, looks.compared, strict=True):
+            self._quotations.add(number, asked or _words(text))
+
+    def _take_rows(self, first: int, looks: Looks) -> None:
+        for mark in looks.marks:
+            self._marked[mark.reason].take(first + mark.row, mark.says)
+        if self._quotations:
+            numbers = (first + np.flatnonzero(looks.records["seen"])).tolist()
+            for number, text in zip(numbers, looks.compared, strict=True):
+                item = self._quotations.quoted_by(_words(text))
+                if item >= 0:
+                    self._quoted[number] = item
 
     def report(self) -> Report:
-        """What was found in the rows added so far, of which there is at least one."""
+        """What was found in the rows taken in so far, of which there is at least one."""
+        columns = self.columns()
         rows = tuple(self._rows[side] for side in range(BENCHMARK + 1))
-        unusable = sum(len(noted.rows) for noted in self._unusable.values())
-        checked = rows[TRAIN] + rows[TRAIN + 1]
-        found = [*self._cannot_be_used(unusable > UNUSABLE * checked), *self._of_checks()]
-        found.sort(key=lambda each: (GRADES.index(each.check.grade), -len(each.rows)))
-        return Report(rows, unusable, tuple(found))
+        unusable = sum(len(marked.rows) for marked in self._unusable.values())
+        many = unusable > UNUSABLE * sum(rows[:BENCHMARK])
+        found = [
+            *self._cannot_be_used(columns, many),
+            *findings(columns, self._marked, self._checks),
+        ]
+        return Report(rows, unusable, in_order(found))
 
-    def _cannot_be_used(self, many: bool) -> Iterator[Found]:
+    def _cannot_be_used(self, columns: Columns, many: bool) -> Iterator[Found]:
         check = Check(
             "stop" if many else "warn",
             "that cannot be used",
             "Correct them: a run refuses such rows, unless data.bad_rows=drop leaves them out.",
             fix="drop",
         )
-        for reason, noted in self._unusable.items():
-            yield noted.found(reason, check)
+        return (marked.found(name, check, columns) for name, marked in self._unusable.items())
 
-    def _of_checks(self) -> Iterable[Found]:
-        columns = self._gatherer.columns()
-        found = [self._noted[name].found(name, self._checks[name]) for name, _ in self._each]
-        for name, check in self._checks.items():
-            if check.whole:
-                marks = check.whole(columns)
-                first = (int(row) for row in marks.rows[:PLACES])
-                places = tuple(Place(columns.origin(row), marks.says(row)) for row in first)
-                found.append(Found(name, check, columns.row_R[marks.rows], places))
-        return [each for each in found if len(each.rows)]
+    def columns(self) -> Columns:
+        """The rows taken in so far, compared with each other; none can be taken in after."""
+        places_R = np.concatenate([np.empty(0, _PLACE), *self._places])
+        looks_R = np.concatenate([np.empty(0, LOOK), *self._looks])
+        side_R = sides_of(looks_R, places_R["side"])
+        quoted_R = np.full(len(looks_R), -1)
+        quoted_R[list(self._quoted)] = list(self._quoted.values())
+        return Columns.made_of(
+            list(self._paths),
+            places_R,
+            side_R,
+            looks_R,
+            neighbours(looks_R, side_R, self._texts),
+            self._labels,
+            quoted_R,
+        )
+
+
+def _words(compared: bytes) -> str:
+    return compared.decode(errors="ignore").replace("\n", " ")

@@ -17,7 +17,6 @@ from tunesmith.core.records import (
     ImageLabel,
     Label,
     Message,
-    Origin,
     Pair,
     Preference,
     Prompted,
@@ -53,17 +52,9 @@ class Seen:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One row as the checks see it."""
-
-    origin: Origin
-    seen: Seen
-
-
-def view(example: Example) -> View:
+def view(example: Example) -> Seen:
     """The row as the checks see it."""
-    return View(example.origin, _READERS[type(example.content)](example.content))
+    return _READERS[type(example.content)](example.content)
 
 
 def plain(text: str) -> str:
