@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,8 @@ class Settings:
     validation: str | None = None
     bad_rows: Literal["refuse", "drop"] = "refuse"
     mapping: Mapping[str, str] = field(default_factory=dict)
+    group_by: str | None = None
+    most_dropped: float = 1.0
 
 
 @pytest.fixture
@@ -288,3 +290,84 @@ def test_a_template_that_writes_the_start_twice_is_found(
     renderer = Renderer(starting, "{{ bos_token + bos_token }}" + chatml)
     with pytest.raises(DataError, match="two start tokens"):
         _prepare(renderer, Settings((write(GOOD),)))
+
+
+def _held(prepared: Prepared) -> set[int]:
+    """The lines that are held out."""
+    return {tokens.origin.line for tokens in prepared.held_out}
+
+
+def _spoken(talk: int | None, number: int) -> dict[str, Any]:
+    """A row that is like no other, of a conversation."""
+    said = sha256(f"{number}".encode()).hexdigest()
+    row = {"prompt": said[:16], "completion": said[16:32]}
+    return row if talk is None else {**row, "conversation_id": talk}
+
+
+def test_rows_that_say_nearly_the_same_stand_on_one_side(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    rows = [_spoken(None, number) for number in range(60)]
+    rows += [{**row, "prompt": f"{row['prompt'].upper()}!!"} for row in rows]
+    held = _held(_prepare(renderer, Settings((write(rows),)), share=0.5))
+    assert held
+    assert held == {(line + 59) % 120 + 1 for line in held}
+    more = rows + [_spoken(None, number) for number in range(60, 90)]
+    again = _held(_prepare(renderer, Settings((write(more),)), share=0.5))
+    assert held == {line for line in again if line <= 120}
+
+
+@pytest.mark.parametrize("named", [None, "conversation_id"])
+def test_a_conversation_stands_on_one_side(
+    renderer: Renderer, write: Callable[..., str], named: str | None
+) -> None:
+    rows = [_spoken(number // 4, number) for number in range(80)]
+    prepared = _prepare(renderer, Settings((write(rows),), group_by=named), share=0.5)
+    held = _held(prepared)
+    assert 0 < len(held) < 80
+    assert {(line - 1) // 4 for line in held} == {
+        talk for talk in range(20) if {4 * talk + 1, 4 * talk + 4} <= held
+    }
+    assert not prepared.findings, "the field is used"
+
+
+def test_a_conversation_in_both_files_is_told(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    train = write([_spoken(number, number) for number in range(9)])
+    judged = write([_spoken(number, 20 + number) for number in range(6, 12)], "judged.jsonl")
+    (finding,) = _prepare(renderer, Settings((train,), judged)).findings
+    assert finding.reason == "in_both_groups"
+    assert "3 training rows are of a conversation that" in finding.message
+    assert f"{train}:7" in finding.message
+
+
+def test_a_group_field_that_no_row_has_is_refused(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    with pytest.raises(DataError, match='No row has the field "case"'):
+        _prepare(renderer, Settings((write(GOOD),), group_by="case"))
+
+
+def test_families_on_both_sides_are_told(renderer: Renderer, write: Callable[..., str]) -> None:
+    rows = [
+        {"prompt": f"The price of article {number} in the shop?", "completion": "It is nine euros."}
+        for number in range(100, 160)
+    ]
+    (finding,) = _prepare(renderer, Settings((write(rows),))).findings
+    assert finding.reason == "families_divided"
+    assert "60 of 60 rows" in finding.message
+
+
+def test_more_dropped_than_allowed_stops_with_the_reasons_counted(
+    renderer: Renderer, write: Callable[..., str]
+) -> None:
+    path = write([*GOOD, *BAD])
+    dropping = Settings((path,), bad_rows="drop")
+    with pytest.raises(DataError) as refused:
+        _prepare(renderer, replace(dropping, most_dropped=0.09))
+    said = str(refused.value)
+    assert "4 of 44 rows cannot be used" in said
+    assert "9.1% of the rows" in said
+    assert "data.most_dropped=0.10" in said
+    assert len(_prepare(renderer, replace(dropping, most_dropped=0.1)).train)

@@ -19,12 +19,13 @@ import pytest
 from tests.data.test_prepare import Settings
 from tunesmith.core.errors import DataError, StorageError
 from tunesmith.core.records import Origin, Tokens
-from tunesmith.data import cache, digests, store, tokenised
-from tunesmith.data.cache import TokenCache
+from tunesmith.data import cache, digests, store, tokenised, workers
+from tunesmith.data.cache import TokenCache, open_entry
 from tunesmith.data.fates import Fates
 from tunesmith.data.portions import Tokenise
 from tunesmith.data.prepare import prepare
 from tunesmith.data.prepared import Prepared
+from tunesmith.data.quality.looks import LOOK, Looks
 from tunesmith.data.render import Renderer
 from tunesmith.data.sources.json_lines import LineBlock
 from tunesmith.data.store import ROW, Portion, Store, Summary, Writer, table_of
@@ -50,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of an empty cache; all data is large, and one process works at it."""
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tokenised, "LARGE", 4)
-    monkeypatch.setattr(tokenised, "_cores", lambda: 1)
+    monkeypatch.setattr(workers, "_cores", lambda: 1)
     return tmp_path / "cache" / "tokens"
 
 
@@ -104,7 +105,8 @@ def test_several_processes_make_what_one_makes(
     alone = _everything(_prepare(renderer, path))
     files = {file.name: file.read_bytes() for file in _entries(folder)[0].iterdir()}
     shutil.rmtree(folder)
-    monkeypatch.setattr(tokenised, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "_WORTH", 4)
     assert _everything(_prepare(renderer, path)) == alone
     assert {file.name: file.read_bytes() for file in _entries(folder)[0].iterdir()} == files
     with pytest.raises(DataError, match=rf"broken\.jsonl:{len(ROWS) + 1}: a row must be"):
@@ -116,7 +118,8 @@ def test_several_files_are_worked_at_together_and_each_row_keeps_its_file(
     renderer: Renderer, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tunesmith.data.sources.limits.BLOCK", 500)
-    monkeypatch.setattr(tokenised, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "_WORTH", 4)
     paths = tuple(write(ROWS[:60][at : at + 9], f"{at}.jsonl") for at in range(0, 60, 9))
     prepared = prepare(Settings(paths), "sft", renderer, 64, lambda _: 0.0)
     assert [str(tokens.origin) for tokens in prepared.train] == [
@@ -130,7 +133,7 @@ def test_a_name_that_makes_another_form_makes_another_entry(
     for ending in (".csv", ".txt"):
         path = tmp_path / f"rows{ending}"
         path.write_text("text\nlong enough\nto be large\n")
-        tokenised.tokenised([str(path)], Tokenise(renderer, "text", 64))
+        tokenised.tokenised([str(path)], 1, Tokenise(renderer, "text", 64))
     assert len(_entries(folder)) == 2
 
 
@@ -146,27 +149,37 @@ def test_everything_that_decides_the_tokens_decides_the_entry(
     ]
     given = {"kind": "sft", "context": 64}
     for number, renderer in enumerate(renderers, start=1):
-        tokenised.tokenised([path], Tokenise(renderer, **given))
+        tokenised.tokenised([path], 1, Tokenise(renderer, **given))
         assert len(_entries(folder)) == number
-    others: list[Any] = [{"kind": "text"}, {"context": 63}, {"mapping": {"a": "b"}}]
+    others: list[Any] = [
+        {"kind": "text"},
+        {"context": 63},
+        {"mapping": {"a": "b"}},
+        {"group_by": "a"},
+    ]
     for number, changed in enumerate(others, start=5):
-        tokenised.tokenised([path], Tokenise(renderers[0], **(given | changed)))
+        tokenised.tokenised([path], 1, Tokenise(renderers[0], **(given | changed)))
         assert len(_entries(folder)) == number
-    tokenised.tokenised([write([*ROWS, ROWS[0]])], Tokenise(renderers[0], **given))
-    assert len(_entries(folder)) == 8
-    _prepare(renderers[0], write(ROWS, "same rows, other name.jsonl"), share=lambda _: 0.5)
-    assert len(_entries(folder)) == 8, "neither the name nor the split does"
+    tokenised.tokenised([write([*ROWS, ROWS[0]])], 1, Tokenise(renderers[0], **given))
+    assert len(_entries(folder)) == 9
+    tokenised.tokenised([path], 0, Tokenise(renderers[0], **given))
+    assert len(_entries(folder)) == 10, "which files validate does"
+    _prepare(renderers[0], write([*ROWS, ROWS[0]], "other name.jsonl"), share=lambda _: 0.5)
+    assert len(_entries(folder)) == 10, "neither the name nor the split does"
 
 
-@pytest.mark.parametrize("table", ["rows", "sequences", "summary.json"])
+@pytest.mark.parametrize(
+    "table", [*(name for name in store.TABLES if name != "tokens"), "summary.json"]
+)
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_a_damaged_entry_is_made_again(
     renderer: Renderer, write: Callable[..., str], folder: Path, table: str, damage: str
 ) -> None:
-    path = write(ROWS)
+    path = write([*ROWS, {"prompt": "Who writes?", "completion": "ana.lind@postfach.net"}])
     sound = _everything(_prepare(renderer, path))
     (entry,) = _entries(folder)
     _damage(entry / table, damage)
+    assert open_entry(entry, [path]) is None
     assert _everything(_prepare(renderer, path)) == sound
     assert _everything(_prepare(renderer, path)) == sound
 
@@ -227,7 +240,10 @@ def _portion(rows: int) -> Portion:
     sequences["start"] = 3 * np.arange(rows)
     records = np.zeros(rows, ROW)
     records["content"][:, :8] = np.random.default_rng(rows).integers(0, 256, (rows, 8))
-    return Portion(rows, records, sequences, np.tile(ids, rows), [""] * rows, {}, Counter())
+    looks = Looks(np.zeros(rows, LOOK))
+    return Portion(
+        rows, records, sequences, np.tile(ids, rows), [""] * rows, {}, Counter(), Counter(), looks
+    )
 
 
 def test_the_least_recently_used_goes_first(folder: Path) -> None:
@@ -367,7 +383,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(('{"text": "' + "x" * 1188 + '"}\n') * 40_000)  # 48 MB
     tracemalloc.start()
-    made = tokenised.tokenised([str(path)], _Quick())  # type: ignore[arg-type]
+    made = tokenised.tokenised([str(path)], 1, _Quick())  # type: ignore[arg-type]
     _, making = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
     fates = Fates(made.store, 1)

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support import Recorder, recipe
 from tunesmith.core.errors import DataError
-from tunesmith.runs import findings
+from tunesmith.data import tokenised
+from tunesmith.data.portions import Tokenise
 from tunesmith.runs.assembly import tell_data
 from tunesmith.runs.setup import set_up
 from tunesmith.runs.train import train
@@ -71,9 +72,16 @@ def test_of_clean_or_unchecked_data_nothing_is_said(
     assert set_up(recipe(tiny_base, data, data__checks=checks)).warnings == ()
 
 
-def test_large_data_is_not_checked_in_silence(
-    tiny_base: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+def test_large_data_is_looked_at_once_and_names_its_files_as_they_are(
+    tiny_base: Path, secret: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "MOST_BYTES", 10)
-    (sentence,) = set_up(recipe(tiny_base, secret)).warnings
-    assert "tunesmith data check" in sentence
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tokenised, "LARGE", 10)
+    with pytest.raises(DataError) as fresh:
+        set_up(recipe(tiny_base, secret))
+    renamed = secret.rename(tmp_path / "renamed.jsonl")
+    monkeypatch.setattr(Tokenise, "__call__", None)
+    with pytest.raises(DataError) as cached:
+        set_up(recipe(tiny_base, renamed))
+    assert f"{secret}:11: " in str(fresh.value)
+    assert str(cached.value) == str(fresh.value).replace(str(secret), str(renamed))

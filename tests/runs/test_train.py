@@ -45,7 +45,13 @@ def run(
     bad = {"messages": [{"role": "user", "content": "Nobody answers."}]}
     rows = [*colour_rows(60), bad]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    asked = recipe(tiny_base, data, model__method=request.param, data__bad_rows="drop")
+    asked = recipe(
+        tiny_base,
+        data,
+        model__method=request.param,
+        data__bad_rows="drop",
+        data__most_dropped=0.02,
+    )
     return train(asked, folder / "run")
 
 

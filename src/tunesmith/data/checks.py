@@ -90,6 +90,27 @@ def in_both_splits(origin: Origin, other: Origin) -> Finding:
     return Finding("in_both_splits", message, "drop", origin)
 
 
+def in_both_groups(count: int, first: Origin) -> Finding:
+    """The finding about training rows of conversations that the validation files have rows of."""
+    rows = "1 training row is" if count == 1 else f"{count:,} training rows are"
+    message = (
+        f"{rows} of a conversation that the validation files have rows of, too, first {first}: "
+        "what the model saw of it may tell it the rest. Keep each conversation in one of them."
+    )
+    return Finding("in_both_groups", message, "warn")
+
+
+def families_divided(count: int, rows: int) -> Finding:
+    """The finding about rows that say nearly the same and stand on both sides of the split."""
+    message = (
+        f"{count:,} of {rows:,} rows belong to families of rows that say nearly the same, so large "
+        "that they stand on both sides of the split: kept whole, they would leave too little to "
+        "judge by. What is held out is therefore close to what was trained, and its loss flatters. "
+        "Name data.validation, with rows from elsewhere, to know better."
+    )
+    return Finding("families_divided", message, "warn")
+
+
 def _ends(run_N: np.ndarray, stop_ids: Collection[int]) -> bool:
     """Whether an end token is among the ids; the last is looked at first."""
     return int(run_N[-1]) in stop_ids or not set(stop_ids).isdisjoint(run_N.tolist())

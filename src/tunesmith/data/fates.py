@@ -5,6 +5,7 @@ Every step is one pass of numpy over a table of the store: a shape with R has on
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -13,11 +14,11 @@ import numpy as np
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Chat, Completion, Finding
-from tunesmith.data.checks import in_both_splits
+from tunesmith.data.checks import families_divided, in_both_groups, in_both_splits
 from tunesmith.data.formats import recognised, unused
 from tunesmith.data.ledger import DROPPED, HELD_OUT, TRAINED, Account, Ledger, Places
 from tunesmith.data.sequences import Sequences
-from tunesmith.data.split import held_out, twins
+from tunesmith.data.split import held_out, places, twins
 from tunesmith.data.store import FINDINGS_KEPT, KINDS, Store
 
 _NAMED = 5
@@ -31,6 +32,7 @@ class Fates:
         self._reasons = list(store.summary.reasons)
         self._reason_R = store.rows["reason"].astype(np.int16)
         self._twins: dict[int, int] = {}
+        self._divided = 0
         self.validation_R: np.ndarray = store.rows["file"] >= validation
 
     def kept(self) -> np.ndarray:
@@ -54,10 +56,14 @@ class Fates:
             self._reason_R[list(self._twins)] = len(self._reasons)
 
     def split(self, share: Callable[[int], float]) -> np.ndarray:
-        """Which rows are held out by the hash of their content."""
+        """Which rows are held out by the hash of their content or conversation."""
         kept = np.flatnonzero(self.kept())
+        rows = self._store.rows
+        where = places(rows["content"][kept], rows["group"][kept])
+        sides = held_out(where, self._store.near["group"][kept], share(len(kept)))
+        self._divided = sides.divided
         held_R = np.zeros(len(self._reason_R), dtype=bool)
-        held_R[kept] = held_out(self._store.rows["content"][kept], share(len(kept)))
+        held_R[kept] = sides.held_R
         return held_R
 
     def sequences(self, side_R: np.ndarray) -> Sequences:
@@ -88,21 +94,43 @@ class Fates:
         if validation is not None and not (self.kept() & held_R).any():
             raise DataError(f"No row of the validation file {validation} is left. {self.refusal()}")
 
+    def require_few(self, most: float) -> None:
+        """Raises DataError if more than this share of the rows is dropped."""
+        rows = len(self._reason_R)
+        if self.drops > most * rows:
+            raise DataError(
+                f"{self._account()} That is {self.drops / rows:.1%} of the rows, and a run goes "
+                f"on without {most:.1%} at most. Correct the data, or let more be left out with "
+                f"--set data.most_dropped={math.ceil(100 * self.drops / rows) / 100:.2f}."
+            )
+
+    def require_grouped(self, field: str) -> None:
+        """Raises DataError if no row has the field that `data.group_by` names."""
+        if not self._store.rows["group"].any():
+            raise DataError(
+                f'No row has the field "{field}", which data.group_by names. Name a field of the '
+                "rows, as it stands in the files."
+            )
+
     def refusal(self) -> str:
         """The first bad row's sentence, how many there are of which kind, and what to do."""
+        return (
+            f"{self._account()}\nCorrect the data, or leave such rows out with --set "
+            "data.bad_rows=drop; the ledger then counts each with its reason."
+        )
+
+    def _account(self) -> str:
+        """The first bad row's sentence, and how many there are of which kind."""
         first = next(iter(self.findings()))
         sentence = f"{first.origin}: {first.message}"
-        if self.drops > 1:
-            dropped = np.flatnonzero(self._reason_R)
-            places = ", ".join(str(self._store.origin(int(row))) for row in dropped[:_NAMED])
-            more = ", …" if self.drops > _NAMED else ""
-            sentence += (
-                f"\nIn all {self.drops} of {len(self._reason_R)} rows cannot be used "
-                f"({self._counts()}): {places}{more}."
-            )
+        if self.drops == 1:
+            return sentence
+        dropped = np.flatnonzero(self._reason_R)
+        named = ", ".join(str(self._store.origin(int(row))) for row in dropped[:_NAMED])
+        more = ", …" if self.drops > _NAMED else ""
         return (
-            f"{sentence}\nCorrect the data, or leave such rows out with --set data.bad_rows=drop; "
-            "the ledger then counts each with its reason."
+            f"{sentence}\nIn all {self.drops} of {len(self._reason_R)} rows cannot be used "
+            f"({self._counts()}): {named}{more}."
         )
 
     def findings(self) -> list[Finding]:
@@ -125,7 +153,21 @@ class Fates:
         """What should be known of whole files."""
         store = self._store
         extras = store.summary.extras.items()
-        return [unused(store.paths[file], counts) for file, counts in extras if counts]
+        found = [unused(store.paths[file], counts) for file, counts in extras if counts]
+        if self._divided:
+            found.append(families_divided(self._divided, int(np.count_nonzero(self.kept()))))
+        shared = self._shared_groups()
+        if len(shared):
+            found.append(in_both_groups(len(shared), store.origin(int(shared[0]))))
+        return found
+
+    def _shared_groups(self) -> np.ndarray:
+        """The training rows of conversations that the validation files have rows of, too."""
+        group_R = np.where(self.kept(), self._store.rows["group"], 0)
+        judged = group_R[self.validation_R]
+        return np.flatnonzero(
+            ~self.validation_R & (group_R != 0) & np.isin(group_R, judged[judged != 0])
+        )
 
     def ledger(self, held_R: np.ndarray) -> Ledger:
         """The account of every row."""

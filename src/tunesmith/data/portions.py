@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.core.records import Example, Finding
+from tunesmith.data.conversations import field_of, group_of
 from tunesmith.data.examine import Fate, Kept, examine
 from tunesmith.data.formats import Reading, read_row
+from tunesmith.data.quality.looks import look
 from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.sources import Block, Placed
 from tunesmith.data.split import content_digest
@@ -30,10 +32,16 @@ class Tokenise:
     kind: Kind
     context: int
     mapping: Mapping[str, str] = field(default_factory=dict)
+    group_by: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """All that the tables follow from besides the rows, as JSON."""
-        own = {"kind": self.kind, "context": self.context, "mapping": dict(self.mapping)}
+        own = {
+            "kind": self.kind,
+            "context": self.context,
+            "mapping": dict(self.mapping),
+            "group_by": self.group_by,
+        }
         return {**self.renderer.identity(), **own}
 
     def __call__(self, block: Block) -> Portion:
@@ -42,6 +50,7 @@ class Tokenise:
         readings = [read_row(each.row, self.mapping) for each in placed]
         understood = [reading.outcome for reading in readings]
         fates = examine(understood, self.kind, self.renderer, self.context)
+        fields = [field_of(each.row.fields, self.group_by) for each in placed]
         numbered = enumerate(fates)
         kept = [(row, part) for row, f in numbered if isinstance(f, Kept) for part in f.parts]
         dropped = {row: f for row, f in enumerate(fates) if isinstance(f, Finding)}
@@ -49,22 +58,29 @@ class Tokenise:
         sequences, tokens = table_of(kept)
         return Portion(
             rows_in=len(placed),
-            rows=_records(placed, understood),
+            rows=_records(placed, understood, fields),
             sequences=sequences,
             tokens=tokens,
             reasons=[_reason(fate) for fate in fates],
             messages={row: finding.message for row, finding in first},
-            extras=_extras(readings),
+            extras=_extras(readings, fields),
             formats=Counter(reading.title for reading in readings if reading.title),
+            looks=look(understood),
         )
 
 
-def _records(placed: list[Placed], understood: list[Example | Finding]) -> np.ndarray:
+def _records(
+    placed: list[Placed], understood: list[Example | Finding], fields: list[str | None]
+) -> np.ndarray:
     records = np.zeros(len(placed), ROW)
     records["line"] = [each.row.origin.line for each in placed]
     records["item"] = [each.row.origin.index or 0 for each in placed]
     records["start"] = [each.start for each in placed]
     records["size"] = [each.size for each in placed]
+    records["group"] = [
+        0 if name is None else group_of(each.row.fields, name)
+        for each, name in zip(placed, fields, strict=True)
+    ]
     for record, example in zip(records, understood, strict=True):
         if isinstance(example, Example):
             record["kind"] = KINDS.index(type(example.content))
@@ -76,5 +92,11 @@ def _reason(fate: Fate) -> str:
     return fate.reason if isinstance(fate, Finding) else ""
 
 
-def _extras(readings: list[Reading]) -> Counter[str]:
-    return Counter(name for reading in readings for name in reading.extras)
+def _extras(readings: list[Reading], fields: list[str | None]) -> Counter[str]:
+    """How many rows have each field that is not used, not even to group them."""
+    return Counter(
+        name
+        for reading, used in zip(readings, fields, strict=True)
+        for name in reading.extras
+        if name != used
+    )

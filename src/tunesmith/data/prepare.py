@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from tunesmith.core.errors import DataError
 from tunesmith.data.fates import Fates
+from tunesmith.data.looked import report_of
 from tunesmith.data.portions import Tokenise
 from tunesmith.data.prepared import Prepared
 from tunesmith.data.render import Kind, Renderer
@@ -33,8 +34,18 @@ class DataSettings(Protocol):
         ...
 
     @property
+    def group_by(self) -> str | None:
+        """The field whose equal values stay on one side of the split; None is a known one."""
+        ...
+
+    @property
     def bad_rows(self) -> Literal["refuse", "drop"]:
         """What a row that cannot be trained does: stop the run, or be left out."""
+        ...
+
+    @property
+    def most_dropped(self) -> float:
+        """The share of the rows that may be left out."""
         ...
 
 
@@ -57,7 +68,8 @@ def prepare(
 
     Raises:
         DataError: a file cannot be read or is named twice; a row cannot be trained and `bad_rows`
-            is "refuse"; chats are mixed with plain completions; or no row is left to train on, or
+            is "refuse", or more than `most_dropped` of them cannot; no row has the field
+            `group_by`; chats are mixed with plain completions; or no row is left to train on, or
             none of the validation file.
         StorageError: the tokens of large files cannot be kept on disk.
     """
@@ -66,12 +78,16 @@ def prepare(
     paths = (*train.files, *validation.files)
     require_distinct(paths)
     require_readable(paths)
-    made = tokenised(paths, Tokenise(renderer, kind, context, settings.mapping or {}))
+    task = Tokenise(renderer, kind, context, settings.mapping or {}, settings.group_by)
+    made = tokenised(paths, len(train.files), task)
     fates = Fates(made.store, len(train.files))
     if settings.validation is not None:
         fates.drop_twins()
     if fates.drops and settings.bad_rows == "refuse":
         raise DataError(fates.refusal())
+    fates.require_few(settings.most_dropped)
+    if settings.group_by is not None:
+        fates.require_grouped(settings.group_by)
     if renderer.completion_as == "plain":
         fates.refuse_mixed()
     held_R = fates.validation_R if settings.validation is not None else fates.split(share)
@@ -96,4 +112,5 @@ def prepare(
         kind=kind,
         mapping=settings.mapping or {},
         recognised=fates.recognised(),
+        report=report_of(made.store, len(train.files)),
     )

@@ -10,6 +10,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.records import Completion, Example, Finding, Prompt, Row
 from tunesmith.data.formats import understand
 from tunesmith.data.ledger import Ledger
+from tunesmith.data.quality import Report
 from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.sequences import Sequences
 from tunesmith.data.sources import Place, changed, rows_at
@@ -24,7 +25,8 @@ class Prepared:
     `train` and `held_out` are in the order of the input rows; one row may be several Tokens.
     `findings` holds warnings and drops (of the drops the first some hundred; the ledger has all),
     `files` the SHA-256 of each file read. `mapping` is the recipe's `data.mapping`; `recognised`
-    says of each file which formats its rows have.
+    says of each file which formats its rows have, and `report` what the checks of whole data sets
+    found in the rows that could be understood.
     """
 
     train: Sequences
@@ -37,6 +39,7 @@ class Prepared:
     kind: Kind
     mapping: Mapping[str, str]
     recognised: list[str]
+    report: Report
 
     def trains_completions(self) -> bool:
         """Whether a training row is a prompt with its completion."""

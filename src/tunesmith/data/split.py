@@ -1,18 +1,20 @@
-"""Training or held out, by the hash of the content: the same row always falls on the same side."""
+"""Training or held out, by the hash of the content: a row keeps its side when the file grows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from tunesmith.core.records import Content, Message
+from tunesmith.data.quality.groups import Groups
 
 _SALT = "tunesmith held-out split 1"
+_LAST = np.uint64(2**64 - 1)
 _CANONICAL = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -43,25 +45,103 @@ def _canonical(value: Any) -> Any:
     return [_canonical(each) for each in value] if isinstance(value, tuple) else value
 
 
-def held_out(digests_R32: np.ndarray, share: float) -> np.ndarray:
-    """Which contents are held out, about `share` (0 to 1) of the distinct ones (bool, R).
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Which rows are held out (bool, R), and how many belong to families that were divided."""
 
-    Each is decided by its own digest (uint8, R by 32), so adding rows moves no other row, and equal
-    contents stay together. Where that would leave a side empty and there are two distinct contents
-    or more, the one whose digest lies nearest to the border changes sides. A single distinct
-    content is trained on, and share 0 holds out nothing.
+    held_R: np.ndarray
+    divided: int
+
+
+def places(digests_R32: np.ndarray, group_R: np.ndarray) -> np.ndarray:
+    """Where each row lies in the range of hashes (uint64, R): its group's hash, or its content's.
+
+    Args:
+        digests_R32: content digests (uint8, R by 32).
+        group_R: the hash of the conversation that a row belongs to, or 0 (uint64, R).
     """
-    places_R = _places(digests_R32)
+    return np.where(group_R != 0, group_R, _places(digests_R32))
+
+
+def held_out(places_R: np.ndarray, family_R: np.ndarray, share: float) -> Sides:
+    """Which rows are held out: about `share` (0 to 1) of them, no family on both sides.
+
+    A family goes where one of its rows does, which nothing but their places chooses: it is held out
+    if that row lies in the first `share` of the range. So the order of the rows never matters, and
+    a row changes sides only where another comes that says nearly the same.
+
+    A family of more than half of what is to be held out would crowd the rest there, so it is
+    trained on. If then less than half of what the places say would be held out, the largest are
+    divided by the place of each row instead, as where all rows follow one pattern. Where a side
+    would be empty and there are two distinct places or more, the rows whose place lies nearest to
+    the border change sides. A single distinct place is trained on, and share 0 holds out nothing.
+
+    Args:
+        places_R: see `places`.
+        family_R: any numbers, equal where rows say nearly the same.
+        share: of the rows.
+    """
     if share <= 0 or not len(places_R):
-        return np.zeros(len(places_R), dtype=bool)
-    lowest, highest = places_R.min(), places_R.max()
+        return Sides(np.zeros(len(places_R), dtype=bool), 0)
     border = math.ceil(share * 2**64)  # exact: a whole number is below a real one or its ceiling
-    held_R = places_R <= np.uint64(min(border, 2**64) - 1)
+    last = np.uint64(min(border, 2**64) - 1)
+    family_R = _families(places_R, family_R)
+    size_R = np.bincount(family_R, minlength=len(family_R))[family_R]
+    crowd_R = (size_R > 1) & (size_R > share * len(places_R) / 2)
+    decides_R = np.where(crowd_R, _LAST, _leaders(places_R, family_R)[family_R])
+    divided_R = crowd_R & (size_R >= _divided_from(size_R, places_R <= last, decides_R <= last))
+    decides_R = np.where(divided_R, places_R, decides_R)
+    if (decides_R == decides_R[0]).all():
+        divided_R, decides_R = size_R > 1, places_R
+    return Sides(_below(decides_R, last), int(np.count_nonzero(divided_R)))
+
+
+def _families(places_R: np.ndarray, family_R: np.ndarray) -> np.ndarray:
+    """Families of which those that share a place are one, as the number of a row of each."""
+    found = Groups(len(places_R))
+    for values_R in (family_R, places_R):
+        _, first, which_R = np.unique(values_R, return_index=True, return_inverse=True)
+        found.join(np.arange(len(places_R)), first[which_R])
+    return found.first
+
+
+def _leaders(places_R: np.ndarray, family_R: np.ndarray) -> np.ndarray:
+    """The place of the row that each family goes with, by family number (uint64, R).
+
+    It is the one whose place, mixed, is the lowest, and by itself as likely held out as any. (The
+    mixing is the end of SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number
+    generators", 2014. Each place has its own mixed one.)
+    """
+    mixed_R = (places_R ^ (places_R >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed_R = (mixed_R ^ (mixed_R >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    order = np.argsort(mixed_R ^ (mixed_R >> np.uint64(31)))[::-1]
+    leaders = np.zeros(len(places_R), np.uint64)
+    leaders[family_R[order]] = places_R[order]  # written last, the lowest stays
+    return leaders
+
+
+def _divided_from(size_R: np.ndarray, alone_R: np.ndarray, whole_R: np.ndarray) -> int:
+    """The size from which on crowds are divided, so that half of `alone_R` is held out at least.
+
+    `alone_R` are the rows held out by their own places, `whole_R` those by their families'.
+    """
+    lacking = np.count_nonzero(alone_R) / 2 - np.count_nonzero(whole_R)
+    if lacking <= 0:
+        return len(size_R) + 1
+    gain_S = np.bincount(size_R, alone_R.astype(np.int64) - whole_R)
+    enough = np.flatnonzero(np.cumsum(gain_S[::-1])[::-1] >= lacking)
+    return int(enough[-1])
+
+
+def _below(decides_R: np.ndarray, last: np.uint64) -> np.ndarray:
+    """Which are at most `last`; both sides have some where there are two distinct values."""
+    held_R = decides_R <= last
+    lowest, highest = decides_R.min(), decides_R.max()
     if lowest == highest:
-        return np.zeros(len(places_R), dtype=bool)
+        return np.zeros(len(decides_R), dtype=bool)
     if not held_R.any():
-        return places_R == lowest
-    return places_R < highest if held_R.all() else held_R
+        return decides_R == lowest
+    return decides_R < highest if held_R.all() else held_R
 
 
 def twins(digests_R32: np.ndarray, others_R32: np.ndarray) -> dict[int, int]:

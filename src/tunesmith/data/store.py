@@ -1,10 +1,13 @@
-"""Tokenised rows as three tables, in memory or on disk, and the tokens read from them when asked.
+"""Tokenised rows as tables, in memory or on disk, and the tokens read from them when asked.
 
     rows        one record an input row: where it stood, what it is, why it was dropped
+    looks       one record an input row: what the checks of whole data sets keep of it
+    near        one record an input row: which other rows say nearly the same
+    marks       one record a finding of the checks of single rows
     sequences   one record a sequence of tokens: which row's, where its tokens are, a checksum
     tokens      int32, one a token: `id` where it is context, `~id` (below zero) where it is learned
 
-On disk, `rows` and `sequences` are memory-mapped. `tokens`, the long one, is read by position: the
+On disk, all but one are memory-mapped. `tokens`, the long one, is read by position: the
 pages of a map would count as memory of this process, and grow with every epoch, while the system's
 own file cache serves such reads as fast.
 """
@@ -17,6 +20,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +29,8 @@ import numpy as np
 from tunesmith.core.errors import StorageError
 from tunesmith.core.records import Content, Finding, Origin, Tokens
 from tunesmith.data import kinds
+from tunesmith.data.quality.columns import NEAR
+from tunesmith.data.quality.looks import LOOK, Looks
 
 ROW = np.dtype(
     [
@@ -36,8 +42,10 @@ ROW = np.dtype(
         ("kind", "u1"),  # index into KINDS; 0 if the row was not understood
         ("reason", "u1"),  # index into `Summary.reasons`, from 1; 0 if the row can be trained
         ("content", "u1", (32,)),  # split.content_hash
+        ("group", "<u8"),  # rows with the same stay on one side of the split; 0 is no group
     ]
 )
+MARK = np.dtype([("row", "<i8"), ("check", "u1")])  # an index into `Summary.checks`
 SEQUENCE = np.dtype(
     [
         ("row", "<i8"),
@@ -50,11 +58,24 @@ SEQUENCE = np.dtype(
     ]
 )
 TOKEN = np.dtype("<i4")
-TABLES = {"rows": ROW, "sequences": SEQUENCE, "tokens": TOKEN}
+TABLES = {
+    "rows": ROW,
+    "looks": LOOK,
+    "near": NEAR,
+    "marks": MARK,
+    "sequences": SEQUENCE,
+    "tokens": TOKEN,
+}
 KINDS: tuple[type[Content] | None, ...] = (None, *kinds.KINDS)
 
 FINDINGS_KEPT = 500
 """Bad rows whose sentence is kept. The ledger has the reason of each."""
+
+MARKS_KEPT = 100
+"""Findings of each check of single rows whose sentence is kept."""
+
+LABELS_KEPT = 10_000
+"""Labels whose text is kept."""
 
 
 @dataclass(slots=True)
@@ -63,7 +84,9 @@ class Summary:
 
     `rows_in` is counted where the files are read, `reasons` are the keys of findings in the order
     in which they were first met, `messages` the sentences of the first bad rows, by row number;
-    `extras` counts unused fields by file, and `formats` the rows of each format by file.
+    `extras` counts unused fields by file, and `formats` the rows of each format by file. `checks`
+    names the checks that found something, `says` has the sentences of the first rows that each
+    found, and `labels` the texts of the labels by their hash.
     """
 
     rows_in: int = 0
@@ -71,6 +94,9 @@ class Summary:
     messages: dict[int, str] = field(default_factory=dict)
     extras: dict[int, Counter[str]] = field(default_factory=dict)
     formats: dict[int, Counter[str]] = field(default_factory=dict)
+    checks: list[str] = field(default_factory=list)
+    says: dict[str, dict[int, str]] = field(default_factory=dict)
+    labels: dict[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it is written beside the tables."""
@@ -80,6 +106,9 @@ class Summary:
             "messages": list(self.messages.items()),
             "extras": list(self.extras.items()),
             "formats": list(self.formats.items()),
+            "checks": self.checks,
+            "says": [[check, list(says.items())] for check, says in self.says.items()],
+            "labels": list(self.labels.items()),
         }
 
     @classmethod
@@ -89,8 +118,16 @@ class Summary:
             {file: Counter(counts) for file, counts in value[name]}
             for name in ("extras", "formats")
         )
-        messages = dict(value["messages"])
-        return cls(value["rows_in"], list(value["reasons"]), messages, extras, formats)
+        return cls(
+            rows_in=value["rows_in"],
+            reasons=list(value["reasons"]),
+            messages=dict(value["messages"]),
+            extras=extras,
+            formats=formats,
+            checks=list(value["checks"]),
+            says={check: dict(says) for check, says in value["says"]},
+            labels=dict(value["labels"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +136,7 @@ class Portion:
 
     `rows_in` is how many were read, `reasons` has one key a row, empty for one that can be trained;
     `messages` are the sentences of the first FINDINGS_KEPT bad rows; `extras` counts unused fields,
-    and `formats` the rows of each format.
+    and `formats` the rows of each format. `looks` is what the checks of whole data sets keep.
     """
 
     rows_in: int
@@ -109,7 +146,8 @@ class Portion:
     reasons: Sequence[str]
     messages: Mapping[int, str]
     extras: Counter[str]
-    formats: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str]
+    looks: Looks
 
 
 class Writer:
@@ -136,10 +174,32 @@ class Writer:
         summary.rows_in += portion.rows_in
         summary.extras.setdefault(file, Counter()).update(portion.extras)
         summary.formats.setdefault(file, Counter()).update(portion.formats)
-        for name, table in (("rows", rows), ("sequences", sequences), ("tokens", portion.tokens)):
+        for name, table in (
+            ("rows", rows),
+            ("looks", portion.looks.records),
+            ("marks", self._marks(portion.looks)),
+            ("sequences", sequences),
+            ("tokens", portion.tokens),
+        ):
             self._files[name].write(table.tobytes())
         self._rows += len(rows)
         self._tokens += len(portion.tokens)
+
+    def _marks(self, looks: Looks) -> np.ndarray:
+        """The records of the findings, whose first sentences go into the summary."""
+        summary = self.summary
+        summary.checks = list(dict.fromkeys([*summary.checks, *(m.reason for m in looks.marks)]))
+        codes = {check: code for code, check in enumerate(summary.checks)}
+        records = np.zeros(len(looks.marks), MARK)
+        records["row"] = [self._rows + mark.row for mark in looks.marks]
+        records["check"] = [codes[mark.reason] for mark in looks.marks]
+        for mark in looks.marks:
+            says = summary.says.setdefault(mark.reason, {})
+            if len(says) < MARKS_KEPT:
+                says[self._rows + mark.row] = mark.says
+        room = LABELS_KEPT - len(summary.labels)
+        summary.labels |= islice(looks.labels.items(), max(room, 0))
+        return records
 
 
 class Store:
@@ -148,16 +208,16 @@ class Store:
     def __init__(
         self,
         paths: Sequence[str],
-        rows: np.ndarray,
-        sequences: np.ndarray,
+        tables: Mapping[str, np.ndarray],
         read: Callable[[int, int], np.ndarray],
         summary: Summary,
     ) -> None:
         self.paths = tuple(paths)
-        self.rows = rows
-        self.sequences = sequences
+        self.rows, self.looks = tables["rows"], tables["looks"]
+        self.near, self.marks = tables["near"], tables["marks"]
+        self.sequences = tables["sequences"]
         self.summary = summary
-        self._places = tuple(rows[name] for name in ("file", "line", "item"))
+        self._places = tuple(self.rows[name] for name in ("file", "line", "item"))
         self._read = read
 
     @classmethod
@@ -167,23 +227,12 @@ class Store:
         """From the bytes of each table."""
         arrays = {name: np.frombuffer(tables[name], dtype) for name, dtype in TABLES.items()}
         tokens = arrays["tokens"]
-        return cls(
-            paths,
-            arrays["rows"],
-            arrays["sequences"],
-            lambda start, length: tokens[start : start + length],
-            summary,
-        )
+        return cls(paths, arrays, lambda start, length: tokens[start : start + length], summary)
 
     @classmethod
     def on_disk(cls, paths: Sequence[str], folder: Path, summary: Summary) -> Store:
         """From the files of a folder, which may be removed while the store is in use."""
-        rows, sequences = (
-            np.memmap(folder / name, TABLES[name], "r").view(np.ndarray)
-            if (folder / name).stat().st_size
-            else np.empty(0, TABLES[name])
-            for name in ("rows", "sequences")
-        )
+        tables = {name: mapped(folder, name) for name in TABLES if name != "tokens"}
         descriptor = os.open(folder / "tokens", os.O_RDONLY)
 
         def read(start: int, length: int) -> np.ndarray:
@@ -191,7 +240,7 @@ class Store:
             found = os.pread(descriptor, length * size, start * size)
             return np.frombuffer(found, TOKEN, count=len(found) // size)
 
-        store = cls(paths, rows, sequences, read, summary)
+        store = cls(paths, tables, read, summary)
         weakref.finalize(store, os.close, descriptor)
         return store
 
@@ -235,6 +284,13 @@ class Store:
         sequences = self.sequences
         sites = np.bincount(sequences["row"], sequences["sites"], minlength=len(self.rows))
         return sites.astype(np.int64)
+
+
+def mapped(folder: Path, name: str) -> np.ndarray:
+    """One table of a folder, memory-mapped."""
+    if not (folder / name).stat().st_size:
+        return np.empty(0, TABLES[name])
+    return np.memmap(folder / name, TABLES[name], "r").view(np.ndarray)
 
 
 def table_of(parts: Sequence[tuple[int, Tokens]]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,12 +11,14 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from tunesmith.core.errors import DataError, StorageError
 from tunesmith.core.files import sha256
@@ -24,16 +26,17 @@ from tunesmith.core.records import Finding
 from tunesmith.data.cache import TokenCache, key_of, seal
 from tunesmith.data.digests import cache_folder, digest, identity
 from tunesmith.data.portions import Tokenise
+from tunesmith.data.quality.columns import TRAIN, VALIDATION, neighbours, sides_of
+from tunesmith.data.quality.texts import Texts
 from tunesmith.data.sources import Block, blocks, described, size_of
-from tunesmith.data.store import TABLES, Portion, Store, Writer
-from tunesmith.data.workers import Workers
+from tunesmith.data.store import TABLES, Portion, Store, Writer, mapped
+from tunesmith.data.workers import applied
 
 LARGE = 8 << 20
 """Bytes of data from which tokens are cached, and made by several processes. Starting those takes
 as long as tokenising a few megabytes."""
 
-_MOST_PROCESSES = 8
-"""Each holds about 100 MB, so that all of a run stays below 1.5 GB before the model is opened."""
+Mapper = Callable[[Iterable[Block]], Iterator[Portion]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +48,31 @@ class Tokenised:
     notes: list[Finding]
 
 
-def tokenised(paths: Sequence[str], task: Tokenise) -> Tokenised:
-    """The rows of the files, tokenised.
+def tokenised(paths: Sequence[str], training: int, task: Tokenise) -> Tokenised:
+    """The rows of the files, tokenised, looked at, and compared with each other.
+
+    Args:
+        paths: the training files, and behind them those that validate.
+        training: how many are training files.
+        task: what is done to single rows.
 
     Raises:
         DataError: a file cannot be read, is no data, or was written to meanwhile.
         StorageError: the data is large, and the disk cannot hold its tokens.
     """
     if sum(map(size_of, paths)) < LARGE:
-        store = _in_memory(paths, task)
+        store = _in_memory(paths, training, task)
         return Tokenised(store, {path: sha256(Path(path)) for path in paths}, [])
     before = [identity(Path(path)) for path in paths]
     digests = {path: digest(Path(path)) for path in paths}
     cache = TokenCache(cache_folder() / "tokens")
     files = [(digests[path], described(path).name) for path in paths]
-    key = key_of({"files": files, **task.identity()})
+    key = key_of({"files": files, "training": training, **task.identity()})
     known = cache.find(key, paths)
     if known is not None:
         return Tokenised(known, digests, [])
     with _draft(cache) as (draft, notes):
-        store = _on_disk(paths, task, draft)
+        store = _on_disk(paths, training, task, draft)
         for path, was in zip(paths, before, strict=True):
             if identity(Path(path)) != was:
                 raise DataError(
@@ -76,14 +84,18 @@ def tokenised(paths: Sequence[str], task: Tokenise) -> Tokenised:
     return Tokenised(store, digests, notes)
 
 
-def _in_memory(paths: Sequence[str], task: Tokenise) -> Store:
-    files = {name: BytesIO() for name in TABLES}
+def _in_memory(paths: Sequence[str], training: int, task: Tokenise) -> Store:
+    files, texts = {name: BytesIO() for name in TABLES}, Texts()
     writer = Writer(files)
-    _fill(writer.append, paths, nullcontext(partial(map, task)))
-    return Store.in_memory(paths, {n: f.getvalue() for n, f in files.items()}, writer.summary)
+    _fill(writer.append, texts, paths, partial(map, task))
+    tables = {name: file.getvalue() for name, file in files.items()}
+    looks_R, rows_R = (np.frombuffer(tables[name], TABLES[name]) for name in ("looks", "rows"))
+    tables["near"] = _near(looks_R, rows_R["file"], training, texts)
+    return Store.in_memory(paths, tables, writer.summary)
 
 
-def _on_disk(paths: Sequence[str], task: Tokenise, draft: Path) -> Store:
+def _on_disk(paths: Sequence[str], training: int, task: Tokenise, draft: Path) -> Store:
+    texts = Texts()
     with _tables(draft) as files:
         writer = Writer(files)
 
@@ -91,8 +103,15 @@ def _on_disk(paths: Sequence[str], task: Tokenise, draft: Path) -> Store:
             with _writing(draft):
                 writer.append(file, portion)
 
-        _fill(append, paths, _mapper(task, paths))
+        with applied(task, sum(map(size_of, paths))) as apply:
+            _fill(append, texts, paths, apply)
+    looks_R, file_R = mapped(draft, "looks"), mapped(draft, "rows")["file"]
+    near = _near(looks_R, file_R, training, texts)
     with _writing(draft):
+        with open(draft / "near", "wb") as file:
+            file.write(near)
+            file.flush()
+            os.fsync(file.fileno())
         seal(draft, writer.summary)
     return Store.on_disk(paths, draft, writer.summary)
 
@@ -131,14 +150,10 @@ def _writing(draft: Path) -> Iterator[None]:
         ) from error
 
 
-Mapper = Callable[[Iterable[Block]], Iterator[Portion]]
-
-
 def _fill(
-    append: Callable[[int, Portion], None],
-    paths: Sequence[str],
-    mapper: AbstractContextManager[Mapper],
+    append: Callable[[int, Portion], None], texts: Texts, paths: Sequence[str], apply: Mapper
 ) -> None:
+    """Lay the rows of the files end to end, and what is compared of them beside."""
     files: deque[int] = deque()  # of the blocks that are worked at
 
     def taken() -> Iterator[Block]:
@@ -147,28 +162,16 @@ def _fill(
                 files.append(file)
                 yield block
 
-    with mapper as apply:
-        for portion in apply(taken()):
-            append(files.popleft(), portion)
+    for portion in apply(taken()):
+        append(files.popleft(), portion)
+        for text in portion.looks.compared:
+            texts.append(text)
 
 
-@contextmanager
-def _mapper(task: Tokenise, paths: Sequence[str]) -> Iterator[Mapper]:
-    """Applies the task to blocks, in order: with a process for each core that may be used."""
-    useful = sum(map(size_of, paths)) // (LARGE // 4)
-    count = min(_cores(), useful, _MOST_PROCESSES)
-    if count == 1:
-        yield partial(map, task)
-        return
-    with Workers(task, count) as workers:
-        yield workers.map
-
-
-def _cores() -> int:
-    """The cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _near(looks_R: np.ndarray, file_R: np.ndarray, training: int, texts: Texts) -> bytes:
+    """The table of near duplicates; the files from number `training` on validate."""
+    side_R = np.where(file_R < training, TRAIN, VALIDATION)
+    return neighbours(looks_R, sides_of(looks_R, side_R), texts).tobytes()
 
 
 @contextmanager

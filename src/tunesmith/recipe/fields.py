@@ -41,6 +41,7 @@ Index = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+FullShare = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 FilePath = Annotated[
@@ -67,6 +68,7 @@ class Names(dict[str, str]):
         raise TypeError("A recipe is never changed; make another one.")
 
 
+FieldName = Annotated[str, Field(min_length=1), Words(("the name of a field",))]
 FieldNames = Annotated[
     dict[Text, Text],
     AfterValidator(Names),

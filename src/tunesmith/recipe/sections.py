@@ -18,9 +18,11 @@ from tunesmith.recipe.fields import (
     Auto,
     BaseModelName,
     Count,
+    FieldName,
     FieldNames,
     FilePath,
     FilePaths,
+    FullShare,
     Index,
     NotNegative,
     Positive,
@@ -81,6 +83,12 @@ class DataSection(Section):
     validation_share: Auto | Share = knob(AUTO, "share of rows")
     """How many of the training rows are held out, where no validation file is given."""
 
+    group_by: FieldName | None = knob(None)
+    """A field of the rows: those with the same value in it, such as the turns of one conversation,
+    stay on one side of the split. Without it `conversation_id`, `dialogue_id`, `thread_id` or
+    `session_id` is taken, where rows have one. Rows that say nearly the same stay together in any
+    case."""
+
     mapping: FieldNames | None = knob(None)
     """Fields of the data files that are read under another name, such as {reply: completion}, for
     files whose own names say nothing to tunesmith. A name that no format knows is left out."""
@@ -97,6 +105,10 @@ class DataSection(Section):
     bad_rows: Literal["refuse", "drop"] = knob("refuse")
     """What happens to a row that cannot be trained: it stops the run, named by file and line, or
     it is left out and counted in the ledger."""
+
+    most_dropped: FullShare = knob(0.01, "share of rows")
+    """With bad_rows=drop: if more than this share of the rows would be left out, the run stops all
+    the same, and says for which reasons."""
 
     checks: Literal["refuse", "warn", "off"] = knob("refuse")
     """What happens where the checks of `tunesmith data check` find what must not be learned, such

@@ -95,7 +95,7 @@ def set_up(recipe: Recipe) -> Setup:
         probes=probe_tokens(recipe, renderer, context),
         check=check_of(recipe),
         inputs=prepared.files | _hashes(recipe, described),
-        warnings=require_checked(recipe),
+        warnings=require_checked(recipe.data.checks, prepared.report),
     )
 
 

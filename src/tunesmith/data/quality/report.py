@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from tunesmith.data.quality.columns import Columns
 from tunesmith.data.quality.table import CHECKS, GRADES, Check
 
 PLACES = 1000
-"""Findings of one check that are kept with their sentences; all are counted."""
+"""Findings of one check that are told with a sentence each; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +68,16 @@ class Report:
         return reasons
 
 
+@dataclass(frozen=True, slots=True)
 class Marked:
     """The rows that were found for one reason, by number, with the sentences of the first."""
 
-    def __init__(self) -> None:
-        self.rows = array("q")
-        self.says: dict[int, str] = {}
-
-    def take(self, row: int, says: str) -> None:
-        """One more."""
-        self.rows.append(row)
-        if len(self.says) < PLACES:
-            self.says[row] = says
+    rows: np.ndarray
+    says: Mapping[int, str]
 
     def found(self, reason: str, check: Check, columns: Columns) -> Found:
         """As a finding."""
-        return _found(reason, check, columns, np.array(self.rows, np.int64), self.says.items())
+        return _found(reason, check, columns, self.rows, self.says.items())
 
 
 def findings(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ from tunesmith.data.formats import understand
 from tunesmith.data.quality.benchmarks import Quotations, item
 from tunesmith.data.quality.columns import BENCHMARK, TRAIN, Columns, neighbours, sides_of
 from tunesmith.data.quality.looks import LOOK, Looks, look
-from tunesmith.data.quality.report import Found, Marked, Report, findings, in_order
+from tunesmith.data.quality.report import PLACES, Marked, Report, findings, in_order
 from tunesmith.data.quality.table import CHECKS, Check
 from tunesmith.data.quality.texts import Texts
 from tunesmith.data.sources import Block
@@ -70,6 +71,22 @@ def seen(
     )
 
 
+class _Marking:
+    """The rows that are being found for one reason."""
+
+    def __init__(self) -> None:
+        self._rows = array("q")
+        self._says: dict[int, str] = {}
+
+    def take(self, row: int, says: str) -> None:
+        self._rows.append(row)
+        if len(self._says) < PLACES:
+            self._says[row] = says
+
+    def marked(self) -> Marked:
+        return Marked(np.array(self._rows, np.int64), self._says)
+
+
 class Survey:
     """Rows go in block by block, those of benchmarks first."""
 
@@ -80,8 +97,8 @@ class Survey:
         self._places: list[np.ndarray] = []
         self._looks: list[np.ndarray] = []
         self._labels: dict[int, str] = {}
-        self._marked: defaultdict[str, Marked] = defaultdict(Marked)
-        self._unusable: defaultdict[str, Marked] = defaultdict(Marked)
+        self._marked: defaultdict[str, _Marking] = defaultdict(_Marking)
+        self._unusable: defaultdict[str, _Marking] = defaultdict(_Marking)
         self._texts = Texts()
         self._quotations = Quotations()
         self._quoted: dict[int, int] = {}
@@ -130,22 +147,14 @@ class Survey:
         """What was found in the rows taken in so far, of which there is at least one."""
         columns = self.columns()
         rows = tuple(self._rows[side] for side in range(BENCHMARK + 1))
-        unusable = sum(len(marked.rows) for marked in self._unusable.values())
-        many = unusable > UNUSABLE * sum(rows[:BENCHMARK])
-        found = [
-            *self._cannot_be_used(columns, many),
-            *findings(columns, self._marked, self._checks),
-        ]
-        return Report(rows, unusable, in_order(found))
-
-    def _cannot_be_used(self, columns: Columns, many: bool) -> Iterator[Found]:
-        check = Check(
-            "stop" if many else "warn",
-            "that cannot be used",
-            "Correct them: a run refuses such rows, unless data.bad_rows=drop leaves them out.",
-            fix="drop",
+        marked, unusable = (
+            {reason: marking.marked() for reason, marking in kept.items()}
+            for kept in (self._marked, self._unusable)
         )
-        return (marked.found(name, check, columns) for name, marked in self._unusable.items())
+        count = sum(len(each.rows) for each in unusable.values())
+        check = _cannot_be_used(count > UNUSABLE * sum(rows[:BENCHMARK]))
+        found = [each.found(reason, check, columns) for reason, each in unusable.items()]
+        return Report(rows, count, in_order([*found, *findings(columns, marked, self._checks)]))
 
     def columns(self) -> Columns:
         """The rows taken in so far, compared with each other; none can be taken in after."""
@@ -163,6 +172,15 @@ class Survey:
             self._labels,
             quoted_R,
         )
+
+
+def _cannot_be_used(many: bool) -> Check:
+    return Check(
+        "stop" if many else "warn",
+        "that cannot be used",
+        "Correct them: a run refuses such rows, unless data.bad_rows=drop leaves them out.",
+        fix="drop",
+    )
 
 
 def _words(compared: bytes) -> str:

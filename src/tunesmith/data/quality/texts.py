@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+import weakref
 from array import array
 from collections.abc import Iterator
 from itertools import pairwise
@@ -36,6 +37,7 @@ class Texts:
         self._folder = Path(tempfile.gettempdir())
         with storage_errors(self._folder):
             self._file = tempfile.TemporaryFile(prefix="tunesmith-check-")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._ends = array("q", [0])
         self._waiting: list[bytes] = []
         self._rows_with = array("q", bytes(8 * _SLOTS))
