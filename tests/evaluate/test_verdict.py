@@ -227,7 +227,7 @@ def test_an_unmeasured_question_does_not_hold(measured: Make) -> None:
 def test_worth_says_that_it_was_not_measured(measured: Make) -> None:
     answer = judge(measured()).worth
     assert (answer.passed, answer.value) == (None, None)
-    assert answer.detail["summary"].startswith("not measured in this version")
+    assert answer.detail["summary"].startswith("it was not compared with the same base")
 
 
 def test_nothing_measured_holds_and_says_so() -> None:

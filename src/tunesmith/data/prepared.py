@@ -56,10 +56,15 @@ class Prepared:
         """
         if self.kind != "sft":
             return []
-        prompts = [self.renderer.prompt(example) for example in self._examples(rows)]
+        prompts = [self.renderer.prompt(example) for example in self.examples(rows)]
         return [prompt for prompt in prompts if prompt is not None]
 
-    def _examples(self, rows: Iterable[int]) -> list[Example]:
+    def examples(self, rows: Iterable[int]) -> list[Example]:
+        """These rows, understood again from their files, in one pass a file.
+
+        Raises:
+            DataError: a row is no longer what it was.
+        """
         asked = [int(row) for row in rows]
         by_file: defaultdict[int, list[int]] = defaultdict(list)
         for row in dict.fromkeys(asked):

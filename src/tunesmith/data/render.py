@@ -94,6 +94,10 @@ class Renderer:
         ids = (self.encoder.tokenizer.eos_token_id, *written)
         return tuple(sorted({int(token) for token in ids if token is not None}))
 
+    def length(self, text: str) -> int:
+        """How many tokens an answer has."""
+        return len(self.encoder.continuation(text))
+
     def render(
         self, examples: Sequence[Example], kind: Kind, context: int
     ) -> Iterator[list[Tokens] | Finding]:

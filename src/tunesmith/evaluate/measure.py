@@ -7,6 +7,7 @@ measure it again; hence both ways to JSON.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -36,13 +37,35 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request costs, as means over `requests`: tokens read and written, and seconds.
+
+    The seconds are those of this machine, with the requests answered several at a time.
+    """
+
+    prompt_tokens: float
+    answer_tokens: float
+    seconds: float
+    requests: int
+
+    @property
+    def tokens(self) -> float:
+        """Tokens read and written."""
+        return self.prompt_tokens + self.answer_tokens
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
-    """What was measured of one model: held-out rows, a sample of trained rows, probes, answers."""
+    """What was measured of one model: held-out rows, a sample of trained rows, probes, answers.
+
+    `cost` is that of the answers, None where there is none.
+    """
 
     held_out: tuple[Score, ...] = ()
     train: tuple[Score, ...] = ()
     probes: tuple[Score, ...] = ()
     answers: tuple[Answered, ...] = ()
+    cost: Cost | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
@@ -56,7 +79,30 @@ class Side:
             train=_scores(value["train"]),
             probes=_scores(value["probes"]),
             answers=tuple(_answered(answer) for answer in value["answers"]),
+            cost=Cost(**value["cost"]) if value.get("cost") else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The same base without training, on some of the judging rows, helped in one way.
+
+    `name` is a short stable key, `title` what it was given ("4 examples in the prompt"). `side` has
+    the rows and the answers to some of them.
+    """
+
+    name: str
+    title: str
+    side: Side
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json`; `from_json` is the way back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Baseline:
+        """What `to_json` wrote."""
+        return cls(value["name"], value["title"], Side.from_json(value["side"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +111,8 @@ class Course:
 
     `kept_step` is the step whose weights are in the artefact, `last_step` the last one made,
     `planned_epochs` what was asked for. `chosen_on_judged` says that the rows which judge are those
-    on which the weights were chosen, because there were too few to divide.
+    on which the weights were chosen, because there were too few to divide. `seconds` is the time of
+    all steps.
     """
 
     validations: tuple[Validation, ...] = ()
@@ -74,6 +121,7 @@ class Course:
     planned_steps: int = 0
     planned_epochs: float = 0.0
     chosen_on_judged: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +148,7 @@ class Measured:
     tuned: Side | None = None
     course: Course = field(default_factory=Course)
     parity: Parity | None = None
+    baselines: tuple[Baseline, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
@@ -115,6 +164,7 @@ class Measured:
             tuned=Side.from_json(value["tuned"]) if value["tuned"] else None,
             course=Course(**course),
             parity=Parity(**value["parity"]) if value["parity"] else None,
+            baselines=tuple(map(Baseline.from_json, value.get("baselines", ()))),
         )
 
 
@@ -127,17 +177,24 @@ def measure(
     prompts: Sequence[Prompt],
     check: Checker | None = None,
     max_new_tokens: int = 256,
+    count_tokens: Callable[[str], int] = len,
 ) -> Side:
     """Score three sets of rows and let the model answer the prompts greedily.
+
+    `count_tokens` says how many tokens an answer has.
 
     Raises NonFiniteLoss, naming the rows, when a loss is not a number, and DataError when the
     user's check fails on an answer.
     """
+    began = time.perf_counter()
+    answers = _answer(sampler, prompts, check, max_new_tokens)
+    seconds = time.perf_counter() - began
     return Side(
         held_out=_score(scorer, held_out),
         train=_score(scorer, train_sample),
         probes=_score(scorer, probes),
-        answers=_answer(sampler, prompts, check, max_new_tokens),
+        answers=answers,
+        cost=_cost(prompts, answers, seconds, count_tokens),
     )
 
 
@@ -176,6 +233,20 @@ def _answer(
         )
         for prompt, answer in zip(prompts, answers, strict=True)
     )
+
+
+def _cost(
+    prompts: Sequence[Prompt],
+    answers: Sequence[Answered],
+    seconds: float,
+    count_tokens: Callable[[str], int],
+) -> Cost | None:
+    requests = len(prompts)
+    if not requests:
+        return None
+    read = sum(len(prompt.ids_N) for prompt in prompts)
+    written = sum(count_tokens(each.answer) for each in answers)
+    return Cost(read / requests, written / requests, seconds / requests, requests)
 
 
 def _scores(values: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:

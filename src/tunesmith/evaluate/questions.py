@@ -6,7 +6,6 @@ Each rule stands in the docstring of its function; each threshold is a constant 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.core.records import Score
@@ -17,10 +16,16 @@ from tunesmith.evaluate.bootstrap import (
     difference_of_changes,
     paired_change,
 )
+from tunesmith.evaluate.judgement import (
+    MINIMUM_ROWS,
+    Judgement,
+    judged,
+    property_change,
+    unmeasured,
+)
 from tunesmith.evaluate.measure import Measured, Side
 from tunesmith.evaluate.pairing import (
     NATS_PER_TOKEN,
-    PairedProperty,
     pair_answers,
     pair_exact,
     pair_files,
@@ -34,13 +39,8 @@ from tunesmith.evaluate.wording import (
     learned_summary,
     memorised_summary,
     percent,
-    plural,
-    property_clause,
     served_summary,
 )
-
-# A percentile interval from fewer rows is far too narrow (at 5 rows a stated 95 % covers about 80).
-MINIMUM_ROWS = 8
 
 # Loss falls with the size N of a model as N^-0.076 (Kaplan et al. 2020, equation 1.1), so a loss
 # 10 % higher is that of a base 3.5 times smaller: a price that nobody should pay without knowing.
@@ -51,34 +51,6 @@ KEPT_LIMIT = 0.10
 MEMORISED_LIMIT = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The answer to one question. `passed` is None when it was not measured.
-
-    `detail["summary"]` is a clause for a sentence; the rest of `detail` are the numbers behind it.
-    """
-
-    passed: bool | None = None
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    unit: str | None = None
-    n: int = 0
-    detail: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """The keys of `verdict.json`."""
-        return {
-            "pass": self.passed,
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "unit": self.unit,
-            "n": self.n,
-            "detail": self.detail,
-        }
-
-
 def learned(measured: Measured, seed: int = 0) -> Judgement:
     """Did it learn? Held-out loss, base minus tuned.
 
@@ -87,7 +59,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
     """
     base, tuned = _sides(measured)
     if not base.held_out:
-        return _unmeasured("the task was not measured on held-out rows")
+        return unmeasured("the task was not measured on held-out rows")
     unit = unit_of(base.held_out)
     rows = pair_scores(base.held_out, tuned.held_out, unit)
     change = paired_change(rows, derive(seed, "bootstrap", "learned"))
@@ -103,7 +75,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
         "worse": worse,
         "rule": "passes when the whole interval is above zero and no checked property got worse",
     }
-    return _judged(gain.low > 0 and not worse, gain, unit, detail)
+    return judged(gain.low > 0 and not worse, gain, unit, detail)
 
 
 def _nats_per_token(base: Sequence[Score], tuned: Sequence[Score]) -> dict[str, float]:
@@ -113,25 +85,10 @@ def _nats_per_token(base: Sequence[Score], tuned: Sequence[Score]) -> dict[str, 
 
 def _answers(base: Side, tuned: Side, seed: int) -> dict[str, Any]:
     pairs = pair_answers(base.answers, tuned.answers)
-    exact = _property(pair_exact(pairs), seed) if pairs else None
+    exact = property_change(pair_exact(pairs), seed) if pairs else None
     return {
         "exact_match": exact,
-        "properties": [_property(found, seed) for found in pair_properties(pairs)],
-    }
-
-
-def _property(found: PairedProperty, seed: int) -> dict[str, Any]:
-    change = paired_change(found.rows, derive(seed, "bootstrap", "property", found.name))
-    return {
-        "name": found.name,
-        "kind": "rate" if found.rate else "mean",
-        "base": found.rows.base,
-        "tuned": found.rows.tuned,
-        "change": change.value,
-        "low": change.low,
-        "high": change.high,
-        "n": change.n,
-        "summary": property_clause(found.name, found.rows.base, found.rows.tuned, found.rate),
+        "properties": [property_change(found, seed) for found in pair_properties(pairs)],
     }
 
 
@@ -148,7 +105,7 @@ def kept(measured: Measured, seed: int = 0) -> Judgement:
     """
     base, tuned = _sides(measured)
     if not base.probes:
-        return _unmeasured("general text was not measured")
+        return unmeasured("general text was not measured")
     unit = unit_of(base.probes)
     files: dict[str, tuple[Interval, float, PairedRows]] = {}
     for path, rows in pair_files(base.probes, tuned.probes, unit).items():
@@ -168,7 +125,7 @@ def kept(measured: Measured, seed: int = 0) -> Judgement:
             f"passes when the whole interval is at most {percent(KEPT_LIMIT)} of the base's loss"
         ),
     }
-    return _judged(drift.high <= limit, drift, unit, detail)
+    return judged(drift.high <= limit, drift, unit, detail)
 
 
 def _closeness(file: tuple[Interval, float, PairedRows]) -> tuple[bool, float]:
@@ -185,7 +142,7 @@ def memorised(measured: Measured, seed: int = 0) -> Judgement:
     """
     base, tuned = _sides(measured)
     if not base.held_out or not base.train:
-        return _unmeasured("memorising was not measured on held-out and trained rows")
+        return unmeasured("memorising was not measured on held-out and trained rows")
     unit = unit_of(base.held_out, base.train)
     held = pair_scores(base.held_out, tuned.held_out, unit)
     train = pair_scores(base.train, tuned.train, unit)
@@ -205,16 +162,7 @@ def memorised(measured: Measured, seed: int = 0) -> Judgement:
         ),
     }
     # Without a gain on trained rows there is nothing that could have been memorised.
-    return _judged(gain == 0 or gap.high <= limit, gap, unit, detail)
-
-
-def worth() -> Judgement:
-    """Was it worth it? Not measured in this version, and the verdict says so."""
-    return _unmeasured(
-        "not measured in this version: it will compare the tuned model with the same base given a "
-        "written prompt, examples in the prompt, and retrieval, on the same rows, with the tokens "
-        "that each costs per request"
-    )
+    return judged(gain == 0 or gap.high <= limit, gap, unit, detail)
 
 
 def served(measured: Measured) -> Judgement:
@@ -225,7 +173,7 @@ def served(measured: Measured) -> Judgement:
     """
     found = measured.parity
     if found is None:
-        return _unmeasured("the saved model was not compared with the trained one")
+        return unmeasured("the saved model was not compared with the trained one")
     equal = found.same_prefixes == found.prefixes
     detail = {
         "summary": served_summary(found),
@@ -242,16 +190,3 @@ def _sides(measured: Measured) -> tuple[Side, Side]:
     if measured.base is None or measured.tuned is None:
         return Side(), Side()
     return measured.base, measured.tuned
-
-
-def _judged(passed: bool, found: Interval, unit: str, detail: dict[str, Any]) -> Judgement:
-    if found.n < MINIMUM_ROWS:
-        detail["too_few"] = f"{plural(found.n, 'row')} measured, at least {MINIMUM_ROWS} needed"
-    enough = found.n >= MINIMUM_ROWS
-    return Judgement(
-        passed if enough else None, found.value, found.low, found.high, unit, found.n, detail
-    )
-
-
-def _unmeasured(why: str) -> Judgement:
-    return Judgement(detail={"summary": why})

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tunesmith.evaluate.judgement import Judgement
 from tunesmith.evaluate.measure import Measured
-from tunesmith.evaluate.questions import Judgement, kept, learned, memorised, served, worth
+from tunesmith.evaluate.questions import kept, learned, memorised, served
 from tunesmith.evaluate.wording import percent
+from tunesmith.evaluate.worth import worth
 
 _NAMED_PROPERTIES = 3
 
@@ -54,7 +56,7 @@ def judge(measured: Measured, seed: int = 0) -> Verdict:
         learned(measured, seed),
         kept(measured, seed),
         memorised(measured, seed),
-        worth(),
+        worth(measured, seed),
         served(measured),
     )
     failed = any(answer.passed is False for answer in answers)

@@ -7,7 +7,7 @@
 Imports no torch. Only `runs/` holds a whole recipe; each room is given its own section.
 """
 
-from tunesmith.recipe.defaults import Facts, generated_rows
+from tunesmith.recipe.defaults import Facts, compared_answers, compared_rows, generated_rows
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
@@ -33,6 +33,8 @@ __all__ = [
     "ObjectiveSection",
     "Recipe",
     "Resolved",
+    "compared_answers",
+    "compared_rows",
     "describe",
     "dump",
     "generated_rows",

@@ -264,6 +264,28 @@ def generated_rows(level: Level, rows: int) -> int:
     return min(rows, most[level])
 
 
+def examples_shown(level: Level) -> Choice[int]:
+    """0, 4 or 8 examples in the prompt of the base that is helped instead of trained.
+
+    Most of what examples in a prompt bring is there with the first few (Brown et al. 2020, figure
+    1.2).
+    """
+    count = {"none": 0, "quick": 0, "full": 8}.get(level, 4)
+    return count, f"evaluate.level {level}"
+
+
+def compared_rows(level: Level, rows: int) -> int:
+    """On how many of `rows` scored rows that base is scored; long prompts make it cost more."""
+    most = {"none": 0, "quick": 16, "standard": 32, "full": rows}
+    return min(rows, most[level])
+
+
+def compared_answers(level: Level, rows: int) -> int:
+    """For how many of `rows` scored rows it writes answers."""
+    most = {"none": 0, "quick": 4, "standard": 8, "full": rows}
+    return min(rows, most[level])
+
+
 def max_new_tokens(facts: Facts, level: Level, context: int) -> Choice[int]:
     """Twice the mean row, at least 32; at most 128 (quick), 512 (full), 256, and half the context.
 

@@ -37,6 +37,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
     _resolve_engine(choices, facts, recipe)
     level = recipe.evaluate.level
     choices.pick("evaluate.rows", defaults.evaluated_rows(level))
+    choices.pick("evaluate.examples", defaults.examples_shown(level))
     choices.pick("evaluate.max_new_tokens", defaults.max_new_tokens(facts, level, context))
     return choices.resolved()
 

@@ -220,6 +220,14 @@ class EvaluateSection(Section):
     probes: FilePath | None = knob(None)
     """Your own examples of what the model must not forget."""
 
+    prompt: FilePath | None = knob(None)
+    """A text file with what you would tell the base instead of training it. The tuned model is held
+    against the base with this as its system message."""
+
+    examples: Auto | Index = knob(AUTO, "training rows")
+    """The tuned model is held against the base with so many training rows in its prompt: once the
+    same for every question, once those that a search finds for it. 0 leaves that out."""
+
     max_new_tokens: Auto | Count = knob(AUTO, "tokens")
     """The longest answer generated."""
 

@@ -66,6 +66,7 @@ class _Rows:
             spread(self.prompts, generated_rows(level, settings.rows)),
             check=check_of(recipe),
             max_new_tokens=settings.max_new_tokens,
+            count_tokens=opened.renderer.length,
         )
 
 

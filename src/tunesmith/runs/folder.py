@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "measured_base.json"
 
     @property
+    def baselines(self) -> Path:
+        """What was measured of the base that is helped instead of trained."""
+        return self.path / "measured_baselines.json"
+
+    @property
     def measured(self) -> Path:
         """All that was measured: what the verdict is made from."""
         return self.path / "measured.json"

@@ -28,11 +28,13 @@ Item = TypeVar("Item")
 class HeldOut:
     """The held-out rows by purpose. `shared` says that they were too few, so all do both.
 
-    `prompts` are the judging rows as questions, `choosing_prompts` the others that choose.
+    `rows` are the numbers of the judging rows, `prompts` these as questions, `choosing_prompts` the
+    others that choose.
     """
 
     choosing: list[Tokens]
     judging: list[Tokens]
+    rows: list[int]
     prompts: list[Prompt]
     choosing_prompts: list[Prompt]
     shared: bool
@@ -54,6 +56,7 @@ def divide(
     return HeldOut(
         choosing=_of(held_out, number_N, choosing),
         judging=_of(held_out, number_N, judging),
+        rows=judging,
         prompts=prompts(judging),
         choosing_prompts=prompts(sorted(set(choosing) - set(judging))),
         shared=shared,

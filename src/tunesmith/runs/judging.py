@@ -34,6 +34,7 @@ def measure_side(base: Base, setup: Setup) -> Side:
         spread(setup.held_out.prompts, generated),
         check=setup.check,
         max_new_tokens=evaluate.max_new_tokens,
+        count_tokens=setup.renderer.length,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tunesmith.core.errors import DataError, Unsupported
+from tunesmith.core.errors import DataError, RecipeError, Unsupported
 from tunesmith.core.records import Example, Finding, Tokens
 from tunesmith.data import Prepared, Renderer, choose, prepare
 from tunesmith.data.contexts import share_saved
@@ -34,7 +34,8 @@ class Setup:
     """A recipe without `auto`, and the data, template and base it speaks of.
 
     `inputs` are the SHA-256 of every file that decides what the run becomes, `warnings` what the
-    checks of the data's texts have to say.
+    checks of the data's texts have to say, `instruction` what the base is told where it is helped
+    instead of trained ("" for nothing).
     """
 
     resolved: Resolved
@@ -46,6 +47,7 @@ class Setup:
     check: Checker | None
     inputs: dict[str, str]
     warnings: tuple[str, ...]
+    instruction: str
 
     @property
     def recipe(self) -> Recipe:
@@ -94,6 +96,7 @@ def set_up(recipe: Recipe) -> Setup:
         held_out=divide(prepared.held_out, prepared.prompts, most),
         probes=probe_tokens(recipe, renderer, context),
         check=check_of(recipe),
+        instruction=instruction_of(recipe),
         inputs=prepared.files | _hashes(recipe, described),
         warnings=require_checked(recipe.data.checks, prepared.report),
     )
@@ -101,7 +104,8 @@ def set_up(recipe: Recipe) -> Setup:
 
 def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
     """SHA-256 of the files beside the data that decide what a run becomes."""
-    named = (recipe.data.template, recipe.evaluate.check, recipe.evaluate.probes)
+    evaluate = recipe.evaluate
+    named = (recipe.data.template, evaluate.check, evaluate.probes, evaluate.prompt)
     paths = [Path(path) for path in named if path not in (None, AUTO)]
     folder = Path(described.location)
     for pattern in ("*.safetensors", "config.json", "tokenizer.json"):
@@ -113,6 +117,26 @@ def check_of(recipe: Recipe) -> Checker | None:
     """The user's own check. Raises RecipeError if it cannot be loaded."""
     path = recipe.evaluate.check
     return None if path is None else load_check(Path(path))
+
+
+def instruction_of(recipe: Recipe) -> str:
+    """The text of evaluate.prompt, "" for none. Raises RecipeError for one without a text."""
+    path = recipe.evaluate.prompt
+    if path is None:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"evaluate.prompt names {path}, which cannot be read as UTF-8 text ({error}). Give the "
+            "path of a text file with --set evaluate.prompt=FILE."
+        ) from error
+    if not text:
+        raise RecipeError(
+            f"evaluate.prompt names {path}, which is empty. Write into it what you would tell the "
+            "base, or leave evaluate.prompt out."
+        )
+    return text
 
 
 def render_all(

@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.core.errors import Interrupted, RunFolderError
 from tunesmith.core.files import (
     read_json,
+    read_jsonl,
     remove_partial,
     whole_folder,
     write_json,
@@ -22,13 +23,14 @@ from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest, stop_on_signals
-from tunesmith.evaluate.measure import Course, Measured, Side
+from tunesmith.evaluate.measure import Baseline, Course, Measured, Side
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
+from tunesmith.runs.baselines import measure_baselines
 from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
@@ -153,13 +155,15 @@ def _go(
         _begin(setup, folder)
     # A new adapter adds exactly zero, so this is the base, though all is in place for training.
     base_side = _base_side(base, setup, folder, watcher)
+    baselines = _baselines(base, setup, folder, watcher)
     paths = choose_paths(setup, folder, tuned, batches, settings)
     write_json(folder.plan, {**planned, "trunk": paths.to_json()})
     progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
     watcher.stage("save", f"the {tuned.artefact}")
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(target)
-    measured = Measured(base=base_side, course=_course(setup, progress, settings, batches))
+    course = _course(setup, folder, progress, settings, batches)
+    measured = Measured(base=base_side, course=course, baselines=baselines)
     if recipe.evaluate.level != "none":
         watcher.stage("evaluate", "the tuned model, opened afresh")
         in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
@@ -196,6 +200,16 @@ def _base_side(base: Base, setup: Setup, folder: RunFolder, watcher: Watcher) ->
     side = measure_side(base, setup)
     write_json(folder.base_side, side.to_json())
     return side
+
+
+def _baselines(
+    base: Base, setup: Setup, folder: RunFolder, watcher: Watcher
+) -> tuple[Baseline, ...]:
+    evaluate = setup.recipe.evaluate
+    if evaluate.level == "none" or not (evaluate.examples or evaluate.prompt):
+        return ()
+    watcher.stage("compare", "the base with examples in its prompt, and with search")
+    return measure_baselines(base, setup, folder)
 
 
 def _train(
@@ -247,7 +261,13 @@ def _train(
     return progress
 
 
-def _course(setup: Setup, progress: Progress, settings: Settings, batches: PackedBatches) -> Course:
+def _course(
+    setup: Setup,
+    folder: RunFolder,
+    progress: Progress,
+    settings: Settings,
+    batches: PackedBatches,
+) -> Course:
     return Course(
         validations=tuple(progress.validations),
         kept_step=progress.best_step
@@ -257,6 +277,7 @@ def _course(setup: Setup, progress: Progress, settings: Settings, batches: Packe
         planned_steps=settings.total_steps,
         planned_epochs=settings.total_steps / batches.steps_per_epoch,
         chosen_on_judged=setup.held_out.shared and settings.keep_best,
+        seconds=sum(line.get("seconds", 0.0) for line in read_jsonl(folder.metrics)),
     )
 
 
