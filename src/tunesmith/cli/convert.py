@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.options import Mapped, mapping_of
-from tunesmith.cli.text import tell, visible
+from tunesmith.cli.text import tell
+from tunesmith.core.text import visible
 
 
 def convert(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tunesmith.core.ports import Watcher
+from tunesmith.core.records import Tokens
 from tunesmith.data import PackedBatches
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.loop import Settings
@@ -49,15 +52,20 @@ def opened(setup: Setup, watcher: Watcher) -> Tuned:
 
 def batches_of(setup: Setup, share: bool) -> PackedBatches:
     """The training batches; with `share` a prefix that rows have in common is laid down once."""
-    engine = setup.recipe.engine
+    return batches_for(setup.recipe, setup.prepared.train, share)
+
+
+def batches_for(recipe: Recipe, train: Sequence[Tokens], share: bool) -> PackedBatches:
+    """As `batches_of`, from a resolved recipe and the sequences to train on."""
+    engine = recipe.engine
     return PackedBatches(
-        setup.prepared.train,
+        train,
         batch_size=engine.batch_size,
         tokens_per_micro_batch=engine.tokens_per_micro_batch,
         seed=engine.seed,
-        shuffle=setup.recipe.data.shuffle,
+        shuffle=recipe.data.shuffle,
         share=share,
-        together=setup.recipe.data.together,
+        together=recipe.data.together,
     )
 
 

@@ -19,6 +19,7 @@ from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.open import Opened, open_artefact
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
+from tunesmith.runs.show import shown_of_training
 
 
 def measure_side(base: Base, setup: Setup) -> Side:
@@ -68,6 +69,7 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
         folder.recipe.read_text(encoding="utf-8"),
         read_json(folder.environment),
         read_json(folder.plan),
+        shown_of_training(setup.prepared, setup.recipe),
     )
     write_text(folder.report, page)
     write_json(folder.verdict, verdict.to_json())

@@ -55,38 +55,72 @@ class Setup:
         return self.resolved.recipe
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How rows are read for a base, chosen before any row is: what `read_data` reads with.
+
+    `bare` are the facts without the data, `reason` is why this template was chosen.
+    """
+
+    described: Described
+    renderer: Renderer
+    context: int
+    bare: Facts
+    template: str
+    reason: str
+
+
+def reader_of(recipe: Recipe) -> Reader:
+    """Describe the base and choose template and context.
+
+    Raises ModelError, RecipeError or Unsupported, each with what to do.
+    """
+    described = describe(recipe.model.base)
+    template, reason = choose(described.tokenizer, recipe.data.template)
+    bare = facts_of(described)
+    _check_device(recipe)
+    early = early_choices(recipe, bare, 1).recipe.data
+    context = int(early.context)
+    if context > described.context:
+        raise Unsupported(
+            f"data.context is {context} tokens, but {described.name} reads at most "
+            f"{described.context}. Set data.context to that or less."
+        )
+    renderer = Renderer(described.tokenizer, template, early.completion_as)
+    return Reader(described, renderer, context, bare, template, reason)
+
+
+def read_data(recipe: Recipe, reader: Reader) -> tuple[Prepared, Resolved]:
+    """The rows, read, checked, rendered and split; and the recipe, without `auto`.
+
+    Raises DataError or RecipeError, each with what to do.
+    """
+
+    def share(rows: int) -> float:
+        return float(early_choices(recipe, reader.bare, rows).recipe.data.validation_share)
+
+    recipe.data.require_train()
+    prepared = prepare(
+        recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
+        recipe.objective.kind,
+        reader.renderer,
+        reader.context,
+        share,
+    )
+    return prepared, _resolve(recipe, reader.bare, prepared, reader.reason)
+
+
 def set_up(recipe: Recipe) -> Setup:
     """Read, check, render and split the data, and choose every `auto`.
 
     Raises DataError, ModelError, RecipeError or Unsupported, each with what to do.
     """
     recipe.data.require_train()
-    described = describe(recipe.model.base)
-    template, reason = choose(described.tokenizer, recipe.data.template)
-    bare = facts_of(described)
-    _check_device(recipe)
-
-    def share(rows: int) -> float:
-        return float(early_choices(recipe, bare, rows).recipe.data.validation_share)
-
-    early = early_choices(recipe, bare, 1)
-    context = int(early.recipe.data.context)
-    if context > described.context:
-        raise Unsupported(
-            f"data.context is {context} tokens, but {described.name} reads at most "
-            f"{described.context}. Set data.context to that or less."
-        )
-    renderer = Renderer(described.tokenizer, template, early.recipe.data.completion_as)
-    prepared = prepare(
-        recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
-        recipe.objective.kind,
-        renderer,
-        context,
-        share,
-    )
+    reader = reader_of(recipe)
+    described, renderer = reader.described, reader.renderer
+    prepared, resolved = read_data(recipe, reader)
     # Saved with the result, so that serving renders as training did.
-    described.tokenizer.chat_template = template
-    resolved = _resolve(recipe, bare, prepared, reason)
+    described.tokenizer.chat_template = reader.template
     most = resolved.recipe.evaluate.rows
     return Setup(
         resolved=resolved,
@@ -94,7 +128,7 @@ def set_up(recipe: Recipe) -> Setup:
         renderer=renderer,
         prepared=prepared,
         held_out=divide(prepared.held_out, prepared.prompts, most),
-        probes=probe_tokens(recipe, renderer, context),
+        probes=probe_tokens(recipe, renderer, reader.context),
         check=check_of(recipe),
         instruction=instruction_of(recipe),
         inputs=prepared.files | _hashes(recipe, described),
