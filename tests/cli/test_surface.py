@@ -44,7 +44,7 @@ SURFACE = {
         "--map",
         "--validation",
     ],
-    "tunesmith data convert": ["IN", "OUT", "--help", "--map", "--to"],
+    "tunesmith data convert": ["IN", "OUT", "--agent", "--help", "--map", "--skip", "--to"],
     "tunesmith data show": [
         "FILE...",
         "--base",

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from tunesmith.core.records import Content
 from tunesmith.data.formats import chats, completions, labels, messages, preferences
 from tunesmith.data.formats.fields import fail, shown
+from tunesmith.data.formats.logs import looks_like_log
 
 _NAMED = 12
 _LONGEST = 40
@@ -92,12 +93,16 @@ def _ratings() -> Iterator[Format]:
             )
 
 
+def _no_log(fields: Fields) -> bool:
+    return not looks_like_log(fields)
+
+
 def _conversations() -> Iterator[Format]:
     for name, read in (
         ("messages", chats.chat_or_prompt),
         ("conversations", partial(chats.chat, name="conversations")),
     ):
-        yield Format("chat", (name,), read, chats.BESIDE, {name: _CHATS[name]})
+        yield Format("chat", (name,), read, chats.BESIDE, {name: _CHATS[name]}, _no_log)
     inside = {"turns": chats.DIALOGUE_KEYS}
     yield Format("dialogue", ("turns",), chats.dialogue, ("tools",), inside)
 
@@ -139,7 +144,7 @@ FORMATS: tuple[Format, ...] = (
     *_conversations(),
     *_completions(),
     *_labels(),
-    Format("text", ("text",), completions.text),
+    Format("text", ("text",), completions.text, when=_no_log),
 )
 
 
@@ -162,7 +167,15 @@ def _first(fields: Fields, names: Iterable[str]) -> Format | None:
 
 def refuse_unknown(fields: Fields) -> NoReturn:
     """Raises Unusable: what a row without a format has, what there could be, and what to do."""
-    fail("wrong_keys", _complaint(tuple(fields)))
+    fail("wrong_keys", LOG if looks_like_log(fields) else _complaint(tuple(fields)))
+
+
+LOG = (
+    "This looks like a chat log, whose rows are messages and no examples by themselves. Make "
+    "conversations of them first, in which the agents' turns are learned, with `tunesmith data "
+    "convert LOG OUT.jsonl --to chat --agent NAME`."
+)
+"""The sentence about a message of a log where an example should be."""
 
 
 @lru_cache(32)
