@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -335,6 +336,29 @@ TIMES = st.text("0123456789-/:.,+ TZGMTFriMay", max_size=30)
 def test_what_is_no_time_is_a_value_error(value: Any) -> None:
     with suppress(ValueError):
         assert moment_of(value).seconds < 1e12
+
+
+KEYS = st.sampled_from(
+    ["author", "text", "replies", "messages", "id", "parent_id", "time", "thread", "role", "ticket"]
+)
+VALUES = st.recursive(
+    st.one_of(st.sampled_from(["Ann", "Mia", "", "\ud800", 1, 2, None, True, 1e999, "2024-05-01"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.dictionaries(KEYS, VALUES, max_size=8), max_size=6))
+def test_any_rows_end_in_conversations_or_in_reasons(rows: list[dict[str, Any]]) -> None:
+    said: list[Said] = []
+    for line, fields in enumerate(rows, start=1):
+        found = [each for each, _ in messages_of(Row(Origin("log.jsonl", line), fields), {})]
+        assert all(each.sentence.endswith(".") for each in found if isinstance(each, NotUsed))
+        said += [each for each in found if isinstance(each, Said)]
+    grouped = group(said, AGENTS)
+    used = {n for c in grouped.conversations for turn in c.turns for n in turn.messages}
+    assert used | grouped.left_out.keys() == set(range(len(said)))
+    json.dumps([said[n].text for n in used]).encode()
 
 
 def test_deep_threads_and_long_ones_need_no_recursion() -> None:
