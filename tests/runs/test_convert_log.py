@@ -17,7 +17,8 @@ from tunesmith.core.files import read_jsonl
 from tunesmith.core.records import Chat, Example
 from tunesmith.data.formats import understand
 from tunesmith.data.sources import rows_of
-from tunesmith.runs.convert_log import ConvertedLog, convert_log
+from tunesmith.runs import convert_log as converting
+from tunesmith.runs.convert_log import convert_log
 
 COLUMNS = ("Ticket ID", "Sender", "Created At", "Body")
 ROWS = [
@@ -130,10 +131,13 @@ def test_a_log_without_an_answer_is_refused_and_nothing_is_written(tmp_path: Pat
     assert [*tmp_path.iterdir()] == [log]
 
 
-def test_a_message_that_is_lost_is_noticed(tmp_path: Path) -> None:
-    made = ConvertedLog(tmp_path / "ledger", messages=3, trained=1, context=1)
-    with pytest.raises(TunesmithError, match="does not add up: 3 messages were read, and 2"):
-        made.verify()
+def test_a_message_that_is_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, account = tmp_path / "log.csv", converting._ledger
+    _csv(log)
+    monkeypatch.setattr(converting, "_ledger", lambda read, *rest: account(read[:-1], *rest))
+    with pytest.raises(TunesmithError, match="does not add up: 9 messages were read, and 8"):
+        convert_log([str(log)], tmp_path / "out.jsonl", "chat", ["Ann"])
+    assert [*tmp_path.iterdir()] == [log]
 
 
 def test_an_answer_learned_elsewhere_needs_a_format_with_weights(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def convert(
         mapping: as `data.mapping` in the recipe.
 
     Raises:
-        DataError: there is no such format, `out` exists, or a file cannot be read.
+        DataError: there is no such format, `out` exists, a file cannot be read, or no row can be
+            written.
         StorageError: the disk refuses.
     """
     if form not in WRITERS:
@@ -89,3 +90,9 @@ def _lines(
             converted.written += 1
             yield json.dumps(fields, ensure_ascii=False) + "\n"
         converted.recognised.append(recognised(path, rows, titles))
+    if not converted.written:
+        counts = ", ".join(f"{reason} {rows}" for reason, rows in converted.left_out.items())
+        raise DataError(
+            f"No row can be written as {form} ({counts or 'there are none'}). "
+            f"{converted.first[0] if converted.first else 'Name files that hold rows.'}"
+        )
