@@ -13,6 +13,7 @@ from tunesmith.evaluate.shown import lines_of, render_page
 
 FIGURES: dict[str, Any] = {
     "rows": {"rows_in": 1042, "trained": 1000, "held_out": 40, "dropped": {"too_long": 2}},
+    "stops": None,
     "kind": "sft",
     "context": 512,
     "epochs": 2,
@@ -104,7 +105,8 @@ def test_the_figures_are_said_in_order() -> None:
 def test_what_is_not_there_is_said_too() -> None:
     bare = {**FIGURES, "prefix": None, "computed_tokens_per_epoch": 50_000, "rows_in_pieces": 1}
     said = dict(lines_of(bare))
-    assert "cost" not in said
+    assert not {"cost", "a run"} & said.keys()
+    assert dict(lines_of({**bare, "stops": "stops here"}))["a run"] == "stops here"
     assert said["repeated"].startswith("no two sequences begin with enough tokens in common")
     assert said["sharing"].startswith("nothing")
     assert "1 row is trained one answer at a time" in said["lengths"]

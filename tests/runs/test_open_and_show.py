@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,40 @@ def test_a_row_that_cannot_be_trained_is_shown_with_its_complaint(
     assert (good.complaint, good.outcome) == (None, "trained")
     assert shown.figures is not None
     assert shown.figures.rows["dropped"] == {"nothing_to_learn": 1, "too_long": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "data.bad_rows=drop"),
+        ({"data__bad_rows": "drop"}, "more than 1.0% of the rows"),
+        ({"data__bad_rows": "drop", "data__most_dropped": 0.5}, None),
+    ],
+)
+def test_the_figures_say_whether_a_run_would_begin(
+    tiny_base: Path, tmp_path: Path, settings: dict[str, Any], says: str | None
+) -> None:
+    rows = [*colour_rows(20), {"prompt": "Where?", "completion": " "}]
+    asked = recipe(tiny_base, _write(tmp_path / "rows.jsonl", rows), **settings)
+    figures = show_data(asked).figures
+    assert figures is not None
+    assert figures.rows["dropped"] == {"empty_answer": 1}
+    if says is None:
+        assert figures.stops is None
+        assert set_up(asked).prepared.ledger.totals() == figures.rows
+        return
+    assert says in str(figures.stops)
+    with pytest.raises(DataError):
+        set_up(asked)
+
+
+def test_a_key_in_the_data_is_what_would_stop_a_run(tiny_base: Path, tmp_path: Path) -> None:
+    rows = colour_rows(20)
+    rows[3]["messages"][1]["content"] = "AKIA" + "ABCDEFGHIJKLMNOP"
+    asked = recipe(tiny_base, _write(tmp_path / "rows.jsonl", rows))
+    figures = show_data(asked).figures
+    assert figures is not None
+    assert "stops at what the checks found: " in str(figures.stops)
 
 
 def test_what_stops_a_run_stands_where_its_figures_would(tiny_base: Path, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def _lines(figures: Json, cost: Json | None) -> Iterator[tuple[str, str]]:
     if dropped:
         counts = sorted(rows["dropped"].items(), key=lambda item: (-item[1], item[0]))
         yield "dropped", ", ".join(f"{reason} {count:,}" for reason, count in counts)
+    if figures["stops"]:
+        yield "a run", figures["stops"]
     yield (
         "tokens",
         f"{figures['tokens_per_epoch']:,} an epoch in {plural(figures['sequences'], 'sequence')}; "

@@ -45,7 +45,8 @@ class Figures:
     `rows` are the totals of the ledger. Of one epoch, `tokens` are all of the training sequences,
     `supervised` those that are predicted, and `computed` what is left where each shared prefix is
     laid down once a step: `estimated` from some steps where there are many. `in_pieces` counts
-    training rows that are several sequences, `held_out` the tokens that are judged by.
+    training rows that are several sequences, `held_out` the tokens that are judged by. `stops` says
+    why a run would not begin, where these are figures of data that it would refuse.
     """
 
     rows: Mapping[str, Any]
@@ -63,11 +64,13 @@ class Figures:
     longest: int
     bins: tuple[Bin, ...]
     prefix: Prefix | None
+    stops: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """With the names that ledger.json and plan.json have for the same numbers."""
         return {
             "rows": dict(self.rows),
+            "stops": self.stops,
             "kind": self.kind,
             "context": self.context,
             "epochs": self.epochs,

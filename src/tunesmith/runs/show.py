@@ -18,6 +18,7 @@ from tunesmith.data.sources import expand, require_readable, rows_of
 from tunesmith.evaluate.shown import render_page
 from tunesmith.recipe import Recipe
 from tunesmith.runs.figures import Figures, figures_of
+from tunesmith.runs.findings import require_checked
 from tunesmith.runs.setup import Reader, read_data, reader_of
 
 PARTS, TOKENS = 4, 1500
@@ -99,7 +100,8 @@ class ShownData:
 def show_data(recipe: Recipe, *, limit: int = 3, price: float | None = None) -> ShownData:
     """The first `limit` rows of the training files, and the figures of a run of this recipe.
 
-    Rows that cannot be trained are counted, whatever `data.bad_rows` says. Nothing is written.
+    Rows that cannot be trained are left out and counted, also where a run would stop at them or at
+    what the checks found; the figures say so. Nothing is written.
 
     Raises:
         InputError: a file cannot be opened, or template or base cannot be used.
@@ -109,7 +111,7 @@ def show_data(recipe: Recipe, *, limit: int = 3, price: float | None = None) -> 
     reader = reader_of(recipe)
     first = _first(files, recipe, reader, limit)
     whole = ShownData(files, recipe.model.base, tuple(first), price=price)
-    lenient = recipe.data.model_copy(update={"bad_rows": "drop"})
+    lenient = recipe.data.model_copy(update={"bad_rows": "drop", "most_dropped": 1.0})
     try:
         prepared, resolved = read_data(recipe.model_copy(update={"data": lenient}), reader)
     except DataError as error:
@@ -118,7 +120,7 @@ def show_data(recipe: Recipe, *, limit: int = 3, price: float | None = None) -> 
         whole,
         rows=tuple(_with_outcomes(first, prepared)),
         recognised=tuple(prepared.recognised),
-        figures=figures_of(prepared, resolved.recipe),
+        figures=replace(figures_of(prepared, resolved.recipe), stops=_stops(recipe, prepared)),
     )
 
 
@@ -177,6 +179,26 @@ def _shown(part: Tokens, tokenizer: Any, outcome: Outcome) -> Shown:
         tuple(show(kept, tokenizer)),
         cut=len(part) - len(kept),
     )
+
+
+def _stops(recipe: Recipe, prepared: Prepared) -> str | None:
+    """Why a run of this recipe would not begin with these rows; None if it would."""
+    totals, most = prepared.ledger.totals(), recipe.data.most_dropped
+    dropped = sum(totals["dropped"].values())
+    if dropped and recipe.data.bad_rows == "refuse":
+        return (
+            "stops at rows that cannot be trained, unless --set data.bad_rows=drop leaves them out"
+        )
+    if dropped > most * totals["rows_in"]:
+        return (
+            f"stops where more than {most:.1%} of the rows would be left out: correct them, or "
+            "raise data.most_dropped"
+        )
+    try:
+        require_checked(recipe.data.checks, prepared.report)
+    except DataError as error:
+        return f"stops at what the checks found: {error}"
+    return None
 
 
 def _with_outcomes(shown: Sequence[Shown], prepared: Prepared) -> Iterator[Shown]:
