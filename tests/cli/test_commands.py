@@ -157,7 +157,7 @@ def test_data_show_brackets_what_is_learned(monkeypatch: Patch, capsys: Capture)
     monkeypatch.setattr("tunesmith.runs.show.show_data", shown)
     show = ["data", "show", "a.jsonl", "--rows", "2", "--kind", "text", "--map"]
     assert run([*show, "q=prompt", "--set", "data.context=64", "--epochs", "2"]) == 0
-    recipe = asked.pop("recipe")
+    recipe, _ = asked.pop("recipe"), asked.pop("watcher")
     assert asked == {"limit": 2, "price": None}
     assert (recipe.model.base, recipe.data.context) == ("anvil", 64)
     assert recipe.data.train == (str(Path("a.jsonl").absolute()),)

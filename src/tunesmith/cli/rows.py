@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunesmith.cli.options import AsJson, Mapped, Overrides, mapping_of
+from tunesmith.cli.options import AsJson, BaseName, Mapped, Overrides, mapping_of
 from tunesmith.cli.text import tell
+from tunesmith.core.files import require_new
 from tunesmith.core.text import visible
 from tunesmith.runs.asked import recipe_from
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from tunesmith.recipe import Recipe
     from tunesmith.runs.show import Shown, ShownData
 
 _STYLES = {"trained": "black on green", "context": "dim", "dropped": "black on dark_orange"}
@@ -38,22 +40,21 @@ def show_rows(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Examples.", show_default=False)
     ],
-    base: Annotated[
-        str, typer.Option(help="The model whose tokenizer and template are used.")
-    ] = "anvil",
+    base: BaseName = None,
     rows: Annotated[int, typer.Option(metavar="N", min=1, help="How many rows.")] = 3,
     template: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A jinja template; else the one of the base."),
     ] = None,
     kind: Annotated[
-        Kind, typer.Option(help="sft learns the answers, text learns every token.")
-    ] = Kind.sft,
+        Kind | None,
+        typer.Option(help="sft, the default, learns the answers, text every token."),
+    ] = None,
     mapped: Mapped = None,
     set_: Overrides = None,
     price: Annotated[
         float | None,
-        typer.Option(metavar="P", min=0, help="What a million trained tokens cost: adds the sum."),
+        typer.Option(metavar="P", min=0, help="What a million tokens cost: adds the sum."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Passes that the price is paid for.")
@@ -68,19 +69,15 @@ def show_rows(
     The trained tokens are in colour; elsewhere than on a terminal they stand between ⟦ and ⟧, and
     those of dropped rows between ⟨ and ⟩. The figures are those of a run: `--set` takes its keys.
     """
-    from tunesmith.runs.show import show_data, write_page
-
-    settings: dict[str, Any] = {"objective.kind": kind.value}
+    settings: dict[str, Any] = {"objective.kind": kind.value} if kind else {}
     settings |= {"data.mapping": mapping_of(mapped)} if mapped else {}
     settings |= {"data.template": str(template)} if template else {}
     settings |= {"engine.epochs": epochs} if epochs else {}
     data = [str(file) for file in files]
     recipe = recipe_from(None, base=base, data=data, overrides=set_ or (), settings=settings)
     if html is not None:
-        _require_new(html)
-    shown = show_data(recipe, limit=rows, price=price)
-    if html is not None:
-        write_page(shown, html)
+        require_new(html, "the page")
+    shown = _shown(recipe, rows, price, html, as_json)
     if as_json:
         typer.echo(json.dumps(shown.to_json(), indent=2, ensure_ascii=False))
         return
@@ -90,10 +87,19 @@ def show_rows(
         tell(f"page      {html}", hang=_NAME)
 
 
-def _require_new(html: Path) -> None:
-    from tunesmith.core.files import require_new
+def _shown(
+    recipe: Recipe, rows: int, price: float | None, html: Path | None, as_json: bool
+) -> ShownData:
+    from tunesmith.cli.console import progress
 
-    require_new(html, "the page")
+    with progress(plain=as_json) as watcher:
+        watcher.stage("start", "the files are only read")
+        from tunesmith.runs.show import show_data, write_page  # brings torch
+
+        shown = show_data(recipe, limit=rows, price=price, watcher=watcher)
+        if html is not None:
+            write_page(shown, html)
+        return shown
 
 
 def _print_rows(shown: ShownData) -> None:

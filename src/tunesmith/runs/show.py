@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import require_new, write_text
+from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Example, Finding, Origin, Tokens
 from tunesmith.data import Prepared, show
 from tunesmith.data.examine import look
@@ -97,7 +98,13 @@ class ShownData:
         }
 
 
-def show_data(recipe: Recipe, *, limit: int = 3, price: float | None = None) -> ShownData:
+def show_data(
+    recipe: Recipe,
+    *,
+    limit: int = 3,
+    price: float | None = None,
+    watcher: Watcher | None = None,
+) -> ShownData:
     """The first `limit` rows of the training files, and the figures of a run of this recipe.
 
     Rows that cannot be trained are left out and counted, also where a run would stop at them or at
@@ -106,11 +113,13 @@ def show_data(recipe: Recipe, *, limit: int = 3, price: float | None = None) -> 
     Raises:
         InputError: a file cannot be opened, or template or base cannot be used.
     """
+    watcher = watcher or Silent()
     files = expand(recipe.data.require_train()).files
     require_readable(files)
     reader = reader_of(recipe)
     first = _first(files, recipe, reader, limit)
     whole = ShownData(files, recipe.model.base, tuple(first), price=price)
+    watcher.stage("data", "read, check, split")
     lenient = recipe.data.model_copy(update={"bad_rows": "drop", "most_dropped": 1.0})
     try:
         prepared, resolved = read_data(recipe.model_copy(update={"data": lenient}), reader)
