@@ -23,6 +23,8 @@ def tell_data(setup: Setup, watcher: Watcher) -> None:
     )
     for sentence in setup.prepared.recognised:
         watcher.note(sentence)
+    for sentence in setup.prepared.mix.sentences(setup.recipe.engine.epochs):
+        watcher.note(sentence)
     for finding in setup.prepared.findings:
         if finding.severity == "warn":
             watcher.note(finding.message)
@@ -58,6 +60,7 @@ def batches_of(setup: Setup, share: bool) -> PackedBatches:
         shuffle=setup.recipe.data.shuffle,
         share=share,
         together=setup.recipe.data.together,
+        mix=setup.prepared.mix,
     )
 
 
