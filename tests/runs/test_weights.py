@@ -71,9 +71,8 @@ def _depending_on_the_batch(frozen: Callable[[Any, Batch], torch.Tensor]) -> Any
 @pytest.mark.parametrize(
     ("fields", "weight"),
     [
-        ({"model__method": "lora"}, 0.3),
+        ({"model__method": "lora", "data__together": True}, 1.5),
         ({"model__method": "last_layers", "model__layers": 1}, 0.3),
-        ({"model__method": "last_layers", "model__layers": 1, "data__together": True}, 1.5),
     ],
 )
 def test_stopped_within_an_epoch_it_ends_in_the_same_bits(

@@ -75,6 +75,14 @@ def free_folder(recipe: Recipe) -> Path:
     return next(folder for folder in numbered if not folder.exists())
 
 
+def curve_folder(recipe: Recipe) -> Path:
+    """runs/<data>-curve, which a learning curve of the same recipe goes on in.
+
+    Raises RecipeError if the recipe names no training data.
+    """
+    return RUNS / f"{_stem(recipe.data.require_train()[0])}-curve"
+
+
 def _stem(name: str) -> str:
     """What the data are called: a file without its endings; of a pattern, the folder it is in."""
     plain = [part for part in Path(name).parts if not set(part) & set("*?[")]

@@ -11,6 +11,7 @@ from tunesmith.models.methods import METHODS, Tuned
 from tunesmith.models.open import open_base
 from tunesmith.recipe import Recipe
 from tunesmith.runs.setup import Setup
+from tunesmith.runs.small_data import few_rows
 
 
 def tell_data(setup: Setup, watcher: Watcher) -> None:
@@ -28,7 +29,7 @@ def tell_data(setup: Setup, watcher: Watcher) -> None:
     for finding in setup.prepared.findings:
         if finding.severity == "warn":
             watcher.note(finding.message)
-    for sentence in setup.warnings:
+    for sentence in (*setup.warnings, *few_rows(setup)):
         watcher.note(sentence)
 
 
