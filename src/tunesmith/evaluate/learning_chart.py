@@ -14,7 +14,7 @@ from tunesmith.evaluate.learning_curve import Curve, PowerLaws
 from tunesmith.evaluate.learning_words import TIMES
 
 _WIDTH, _HEIGHT = 720, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 20, 20, 52
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 24, 40, 52
 _STEPS = 80
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#555}"
@@ -101,8 +101,8 @@ def _axes(frame: _Frame, ticks: Sequence[float], curve: Curve) -> Iterator[str]:
             f"{size:,}</text>"
         )
     yield (
-        f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 10}" text-anchor="middle">rows trained on; '
-        "nats per held-out token above</text>"
+        f'<text x="{_LEFT - 46}" y="20">held-out loss, nats per token</text>'
+        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 10}" text-anchor="end">rows trained on</text>'
     )
 
 
