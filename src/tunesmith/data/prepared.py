@@ -14,8 +14,8 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.records import Completion, Example, Finding, Prompt, Row
 from tunesmith.data.formats import understand
 from tunesmith.data.ledger import Ledger
-from tunesmith.data.quality import Report
 from tunesmith.data.mixing import Mix, Sources
+from tunesmith.data.quality import Report
 from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.sequences import Sequences
 from tunesmith.data.sources import Place, changed, rows_at
