@@ -111,6 +111,15 @@ def test_what_belongs_to_something_else_is_refused(
         learning_curve(asked, (10, 10.1, 100), tmp_path / "close")
 
 
+def test_without_held_out_rows_nothing_is_begun(
+    tiny_base: Path, colours: Path, tmp_path: Path
+) -> None:
+    asked = recipe(tiny_base, colours, data__validation_share=0.0)
+    with pytest.raises(DataError, match="No row is held out"):
+        learning_curve(asked, SHARES, tmp_path / "curve")
+    assert not (tmp_path / "curve").exists()
+
+
 @pytest.mark.parametrize(
     "shares", [(), (50, 100), (10, 30, 90), (30, 10, 100), (0, 30, 100), (10, 30, 130)]
 )

@@ -26,6 +26,9 @@ from tunesmith.runs.asked import curve_folder, recipe_from
 if TYPE_CHECKING:
     from tunesmith.recipe import Recipe
 
+# Evenly apart on the logarithmic scale on which a power law is a line.
+_SHARES = "10,30,100"
+
 
 def curve(
     recipe: RecipeFile = None,
@@ -38,7 +41,7 @@ def curve(
         typer.Option(
             metavar="LIST", help="Percent of the training rows, ascending and ending in 100."
         ),
-    ] = "10,30,100",
+    ] = _SHARES,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The folder; else runs/<name of the data>-curve."),

@@ -50,12 +50,17 @@ def sentence(curve: Curve) -> str:
             f"loss of {loss:.3g} by about {_amount(twice)}. Better rows, another base or other "
             "settings may."
         )
+    more_rows = "More held-out rows would tell (data.validation_share, data.validation)."
     last = curve.drops[-1]
+    if last.n < MINIMUM_ROWS:
+        return (
+            f"{last.n} held-out rows are too few to tell whether more rows help: an interval needs "
+            f"{MINIMUM_ROWS} or more. {more_rows}"
+        )
     return (
         f"Too noisy to tell whether more rows help: from {rows[-2]:,} to {rows[-1]:,} rows the "
-        f"held-out loss fell by {_amount(last)} on {last.n} held-out rows, and twice as many rows "
-        f"might lower it by {twice.low:.2g} to {twice.high:.2g}. More held-out rows would tell "
-        "(data.validation_share, data.validation)."
+        f"held-out loss {_moved(last)} on {last.n} held-out rows, and twice as many rows "
+        f"might lower it by {twice.low:.2g} to {twice.high:.2g}. {more_rows}"
     )
 
 
@@ -98,6 +103,13 @@ def cautions(curve: Curve, *, best_at_end: bool, chosen_on_judged: bool) -> list
 def _lowered(loss: float, gain: Interval) -> str:
     """`1.22 (1.15 to 1.29)`."""
     return f"{loss - gain.value:.3g} ({loss - gain.high:.3g} to {loss - gain.low:.3g})"
+
+
+def _moved(drop: Interval) -> str:
+    """`fell by 0.02 (0.01 to 0.03)`, or rose."""
+    if drop.value >= 0:
+        return f"fell by {_amount(drop)}"
+    return f"rose by {_amount(Interval(-drop.value, -drop.high, -drop.low, drop.n))}"
 
 
 def _amount(change: Interval) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core.errors import Interrupted, RecipeError, RunFolderError
+from tunesmith.core.errors import DataError, Interrupted, RecipeError
 from tunesmith.core.files import read_json, whole_folder, write_json, write_text
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.evaluate.bootstrap import Interval
@@ -27,6 +27,7 @@ from tunesmith.evaluate.learning_curve import FEWEST_POINTS, Curve, Losses, fit_
 from tunesmith.evaluate.learning_words import TIMES, cautions, outlook, sentence
 from tunesmith.recipe import AUTO, Recipe, Source
 from tunesmith.runs.assembly import batches_of, settings_of, tell_data
+from tunesmith.runs.curve_folder import CurveFolder
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.open import open_artefact, open_run
 from tunesmith.runs.scoring import ModelScorer
@@ -34,42 +35,8 @@ from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.subsets import Subset, subsets_of, write_subsets
 from tunesmith.runs.train import train
 
-SHARES = (10.0, 30.0, 100.0)
-"""Percent of the rows: evenly apart on the logarithmic scale on which a power law is one line."""
-
 JUDGING_ROWS = 1000
 """At most so many held-out rows judge each size; scoring them is little beside training."""
-
-
-class CurveFolder:
-    """Typed paths of one learning curve."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def asked(self) -> Path:
-        """What was asked for, and the hashes of the files it was asked of."""
-        return self.path / "asked.json"
-
-    @property
-    def rows(self) -> Path:
-        """The rows of each size, and those held out."""
-        return self.path / "rows"
-
-    def run(self, subset: Subset) -> RunFolder:
-        """The run of one size."""
-        return RunFolder(self.path / f"run-{subset.name}")
-
-    @property
-    def result(self) -> Path:
-        """The curve. Its presence says that all is done."""
-        return self.path / "curve.json"
-
-    @property
-    def picture(self) -> Path:
-        """The curve as a picture."""
-        return self.path / "curve.svg"
 
 
 def learning_curve(
@@ -123,8 +90,13 @@ def _measured(
     watcher.stage("data", "read, check, split")
     setup = set_up(recipe)
     tell_data(setup, watcher)
+    if not setup.held_out.judging:
+        raise DataError(
+            "No row is held out, so no size of the data could be judged. Give more rows, raise "
+            "data.validation_share, or name a file of held-out rows (data.validation)."
+        )
     subsets = subsets_of(setup.prepared, shares)
-    if _begun(folder, recipe, shares, setup):
+    if folder.begun(recipe, shares, setup.inputs):
         watcher.note(f"The curve in {folder.path} was begun before; it goes on.")
     if folder.result.exists():
         return dict(read_json(folder.result))
@@ -140,28 +112,6 @@ def _measured(
     write_text(folder.picture, learning_chart(curve))
     write_json(folder.result, found)
     return found
-
-
-def _begun(folder: CurveFolder, recipe: Recipe, shares: Sequence[float], setup: Setup) -> bool:
-    """Whether this very curve was begun here; begins it if the folder is new.
-
-    Raises RunFolderError if the folder holds something else.
-    """
-    asked = {
-        "recipe": recipe.model_dump(mode="json"),
-        "shares": [float(share) for share in shares],
-        "inputs": setup.inputs,
-    }
-    if not folder.path.exists():
-        with whole_folder(folder.path) as draft:
-            write_json(CurveFolder(draft).asked, asked)
-        return False
-    if not folder.asked.is_file() or read_json(folder.asked) != asked:
-        raise RunFolderError(
-            f"The folder {folder.path} exists already and holds something other than this curve: "
-            "another recipe, other shares, or other data. Choose another with --out."
-        )
-    return True
 
 
 def _train(setup: Setup, subset: Subset, steps: int, folder: CurveFolder, watcher: Watcher) -> None:
