@@ -18,6 +18,8 @@ from tunesmith.core.errors import DataError, Interrupted
 from tunesmith.core.files import read_jsonl
 from tunesmith.models.trunk_cuts import LayerCut
 from tunesmith.recipe import Recipe
+from tunesmith.runs.assembly import batches_of
+from tunesmith.runs.setup import set_up
 from tunesmith.runs.train import train
 
 
@@ -119,3 +121,16 @@ def test_one_file_in_two_sources_is_refused(
     with pytest.raises(DataError, match=r"named more than once.*give it a weight"):
         train(asked, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_was_not_seen_is_not_measured_as_trained(
+    tiny_base: Path, sources: tuple[Path, Path]
+) -> None:
+    """The sample of trained rows comes from what the first epoch sees."""
+    setup = set_up(_asked(tiny_base, sources, 0.3))
+    batches = batches_of(setup, share=True)
+    steps = range(batches.steps_per_epoch)
+    seen = {str(o) for step in steps for batch in batches.step(0, step) for o in batch.origins}
+    sample = setup.prepared.seen_first(setup.recipe.engine.seed, in_order=False)
+    assert {str(tokens.origin) for tokens in sample} == seen
+    assert len(sample) < len(setup.prepared.train)
