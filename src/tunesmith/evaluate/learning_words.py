@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from tunesmith.evaluate.bootstrap import Interval
+from tunesmith.evaluate.judgement import MINIMUM_ROWS
 from tunesmith.evaluate.learning_curve import Curve
-from tunesmith.evaluate.questions import MINIMUM_ROWS
 
 HARDLY = 0.01
 """Of the loss. Gathering as many rows again is work of weeks, and a hundredth is worth none."""
