@@ -20,8 +20,8 @@ def convert(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="chat, sharegpt, instruction, completion, text, preference, openai_preference, "
-            "rating, label, tags, pair, triplet or image.",
+            help="chat, sharegpt, instruction, completion, prompt, text, preference, "
+            "openai_preference, rating, label, tags, pair, triplet or image.",
         ),
     ] = "chat",
     agent: Annotated[

@@ -131,11 +131,11 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A conversation that waits for its answer; `reference` is the text of a JSON object with what
-    a grader is to know of it."""
+    """A prompt that waits for its answer, as reinforcement takes it; `reference` is the text of a
+    JSON object with what a grader is to know of it, `{}` for nothing."""
 
-    messages: tuple[Message, ...]
-    reference: str
+    prompt: Spoken
+    reference: str = "{}"
     tools: tuple[str, ...] = ()
 
 

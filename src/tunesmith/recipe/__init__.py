@@ -20,6 +20,7 @@ from tunesmith.recipe.sections import (
     ObjectiveSection,
     Recipe,
 )
+from tunesmith.recipe.sources import Source, path_of, weighted
 from tunesmith.recipe.write import dump
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ObjectiveSection",
     "Recipe",
     "Resolved",
+    "Source",
     "compared_answers",
     "compared_rows",
     "describe",
@@ -40,5 +42,7 @@ __all__ = [
     "generated_rows",
     "json_schema",
     "load",
+    "path_of",
     "resolve",
+    "weighted",
 ]

@@ -21,7 +21,6 @@ from tunesmith.recipe.fields import (
     FieldName,
     FieldNames,
     FilePath,
-    FilePaths,
     FullShare,
     Index,
     NotNegative,
@@ -31,6 +30,7 @@ from tunesmith.recipe.fields import (
     Share,
     knob,
 )
+from tunesmith.recipe.sources import Sources, path_of
 
 
 class ModelSection(Section):
@@ -73,9 +73,11 @@ class ModelSection(Section):
 class DataSection(Section):
     """The examples, and how they become tokens."""
 
-    train: FilePaths | None = knob(None)
+    train: Sources | None = knob(None)
     """The examples to learn: files, folders and patterns (`*.jsonl`) of JSON lines, JSON, CSV, TSV,
-    Parquet, text or Markdown, also packed (.gz, .xz, .zst). Training cannot start without."""
+    Parquet, text or Markdown, also packed (.gz, .xz, .zst). Training cannot start without. A source
+    written as {path: general.jsonl, weight: 0.5} is mixed in by its weight, which is how often an
+    epoch sees each of its rows: 2 is twice, 0.5 another half of them each epoch."""
 
     validation: FilePath | None = knob(None)
     """A file of held-out examples. Without it a share of the training rows is held out."""
@@ -125,7 +127,7 @@ class DataSection(Section):
     for all. Steps are then less varied, so `auto` does it where it saves a quarter of the work."""
 
     def require_train(self) -> tuple[str, ...]:
-        """The training files.
+        """The names of the training files, without their weights.
 
         Raises:
             RecipeError: none are named.
@@ -135,7 +137,7 @@ class DataSection(Section):
                 "No training data is named. Give a file with --data FILE, or set data.train in "
                 "the recipe."
             )
-        return self.train
+        return tuple(map(path_of, self.train))
 
 
 class ObjectiveSection(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.files import require_new, write_jsonl, write_texts
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.data.quality import BENCHMARK, TRAIN, VALIDATION, LookAt, Report, Survey, repaired
+from tunesmith.data.quality.repair import as_line
 from tunesmith.data.sources import (
     blocks,
     expand,
@@ -125,7 +125,7 @@ def _cleaned(files: Sequence[str], report: Report, changes: list[dict[str, Any]]
         fields, rewritten = repaired(row.fields)
         if rewritten:
             changes.append({**change, "line": line, "rewritten": dict(rewritten)})
-        yield json.dumps(fields, ensure_ascii=False, default=str) + "\n"
+        yield as_line(fields)
     if number + 1 != report.rows[TRAIN]:
         raise DataError(
             f"There are {number + 1} rows now where {report.rows[TRAIN]} were checked: a file was "

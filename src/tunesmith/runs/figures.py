@@ -98,8 +98,8 @@ class Figures:
 
 def figures_of(prepared: Prepared, recipe: Recipe) -> Figures:
     """The figures of prepared data under a resolved recipe."""
-    train = prepared.train
-    batches = batches_for(recipe, train, share=True)
+    train, mix = prepared.train, prepared.mix
+    batches = batches_for(recipe, prepared, share=True)
     steps = batches.steps_per_epoch
     _, parts_R = np.unique(train.rows, return_counts=True)
     return Figures(
@@ -107,9 +107,9 @@ def figures_of(prepared: Prepared, recipe: Recipe) -> Figures:
         kind=prepared.kind,
         context=int(recipe.data.context),
         epochs=int(recipe.engine.epochs),
-        sequences=len(train),
-        tokens=int(train.lengths.sum()),
-        supervised=int(train.sites.sum()),
+        sequences=mix.epoch_size,
+        tokens=mix.per_epoch(train.lengths),
+        supervised=mix.per_epoch(train.sites),
         computed=lay_out(batches, steps, padded=False).tokens,
         estimated=steps > LAID_OUT,
         held_out=int(prepared.held_out.lengths.sum()),

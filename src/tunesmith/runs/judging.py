@@ -30,7 +30,10 @@ def measure_side(base: Base, setup: Setup) -> Side:
         ModelScorer(base, engine.tokens_per_micro_batch),
         Opened(base, setup.renderer).sampler,
         setup.held_out.judging,
-        whole_rows(setup.prepared.train, evaluate.rows),
+        whole_rows(
+            setup.prepared.seen_first(engine.seed, in_order=not setup.recipe.data.shuffle),
+            evaluate.rows,
+        ),
         setup.probes,
         spread(setup.held_out.prompts, generated),
         check=setup.check,

@@ -222,13 +222,13 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
     held_out = None if recipe.data.validation is not None else prepared.held_out
     trainable = [prepared.train] if held_out is None else [prepared.train, held_out]
     rows = sum(len(np.unique(sequences.rows)) for sequences in trainable)
-    in_training = int(prepared.train.lengths.sum())
+    in_epoch, in_training = prepared.mix.epoch_size, prepared.mix.per_epoch(prepared.train.lengths)
     facts = replace(
         bare,
         examples=rows,
         mean_tokens=sum(int(sequences.lengths.sum()) for sequences in trainable) / rows,
-        sequences=len(prepared.train),
-        mean_sequence=in_training / len(prepared.train),
+        sequences=in_epoch,
+        mean_sequence=in_training / in_epoch,
         together_saves=_together_saves(recipe, prepared.train),
     )
     resolved = resolve(recipe, facts)

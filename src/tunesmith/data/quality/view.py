@@ -107,8 +107,8 @@ def _rating(content: Rating) -> Seen:
 
 
 def _prompted(content: Prompted) -> Seen:
-    text = _joined(content.messages)
-    return Seen(text, _talk(content.messages), text, content.reference)
+    text = _spoken(content.prompt)
+    return Seen(text, _talk(content.prompt), text, content.reference)
 
 
 def _label(content: Label) -> Seen:

@@ -67,7 +67,8 @@ def require_distinct(paths: Iterable[str]) -> None:
             raise DataError(
                 f"The file {path} is named more than once{spelled} under data.train and "
                 "data.validation: its rows would be trained on twice, or stand on both sides of "
-                "the split. Name it once; to train on it for longer, raise engine.epochs."
+                "the split. Name it once; to train on it more often than on other files, give it a "
+                "weight ({path: FILE, weight: 2}); to train for longer, raise engine.epochs."
             )
         seen[identity] = path
 
