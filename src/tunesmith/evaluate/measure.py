@@ -58,7 +58,7 @@ class Cost:
 class Side:
     """What was measured of one model: held-out rows, a sample of trained rows, probes, answers.
 
-    `cost` is that of the answers, None where there is none.
+    `cost` is that of the answers, None where there is none; `recalled` are answers to trained rows.
     """
 
     held_out: tuple[Score, ...] = ()
@@ -66,6 +66,7 @@ class Side:
     probes: tuple[Score, ...] = ()
     answers: tuple[Answered, ...] = ()
     cost: Cost | None = None
+    recalled: tuple[Answered, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
@@ -80,6 +81,7 @@ class Side:
             probes=_scores(value["probes"]),
             answers=tuple(_answered(answer) for answer in value["answers"]),
             cost=Cost(**value["cost"]) if value.get("cost") else None,
+            recalled=tuple(_answered(answer) for answer in value.get("recalled", ())),
         )
 
 
@@ -178,6 +180,7 @@ def measure(
     check: Checker | None = None,
     max_new_tokens: int = 256,
     count_tokens: Callable[[str], int] = len,
+    trained_prompts: Sequence[Prompt] = (),
 ) -> Side:
     """Score three sets of rows and let the model answer the prompts greedily.
 
@@ -195,6 +198,7 @@ def measure(
         probes=_score(scorer, probes),
         answers=answers,
         cost=_cost(prompts, answers, seconds, count_tokens),
+        recalled=_answer(sampler, trained_prompts, None, max_new_tokens),
     )
 
 

@@ -7,7 +7,13 @@
 Imports no torch. Only `runs/` holds a whole recipe; each room is given its own section.
 """
 
-from tunesmith.recipe.defaults import Facts, compared_answers, compared_rows, generated_rows
+from tunesmith.recipe.defaults import (
+    Facts,
+    compared_answers,
+    compared_rows,
+    generated_rows,
+    recalled_rows,
+)
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
@@ -43,6 +49,7 @@ __all__ = [
     "json_schema",
     "load",
     "path_of",
+    "recalled_rows",
     "resolve",
     "weighted",
 ]

@@ -274,6 +274,12 @@ def examples_shown(level: Level) -> Choice[int]:
     return count, f"evaluate.level {level}"
 
 
+def recalled_rows(level: Level, rows: int) -> int:
+    """How many trained rows are asked again, to see whether they come back word for word."""
+    most = {"none": 0, "quick": 0, "standard": 12, "full": rows}
+    return min(rows, most[level])
+
+
 def compared_rows(level: Level, rows: int) -> int:
     """On how many of `rows` scored rows that base is scored; long prompts make it cost more."""
     most = {"none": 0, "quick": 16, "standard": 32, "full": rows}

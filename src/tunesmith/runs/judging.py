@@ -39,6 +39,7 @@ def measure_side(base: Base, setup: Setup) -> Side:
         check=setup.check,
         max_new_tokens=evaluate.max_new_tokens,
         count_tokens=setup.renderer.length,
+        trained_prompts=setup.trained_prompts,
     )
 
 

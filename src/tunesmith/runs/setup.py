@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tunesmith.core.errors import DataError, RecipeError, Unsupported
-from tunesmith.core.records import Example, Finding, Tokens
+from tunesmith.core.records import Example, Finding, Prompt, Tokens
 from tunesmith.data import Prepared, Renderer, choose, prepare
 from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
@@ -23,10 +23,10 @@ from tunesmith.evaluate.measure import Checker
 from tunesmith.evaluate.metrics import load_check
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
-from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, resolve
+from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
 from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.findings import require_checked
-from tunesmith.runs.heldout import HeldOut, divide
+from tunesmith.runs.heldout import HeldOut, divide, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Setup:
 
     `inputs` are the SHA-256 of every file that decides what the run becomes, `warnings` what the
     checks of the data's texts have to say, `instruction` what the base is told where it is helped
-    instead of trained ("" for nothing).
+    instead of trained ("" for nothing), `trained_prompts` some training rows as questions.
     """
 
     resolved: Resolved
@@ -48,6 +48,7 @@ class Setup:
     inputs: dict[str, str]
     warnings: tuple[str, ...]
     instruction: str
+    trained_prompts: list[Prompt]
 
     @property
     def recipe(self) -> Recipe:
@@ -131,9 +132,17 @@ def set_up(recipe: Recipe) -> Setup:
         probes=probe_tokens(recipe, renderer, reader.context),
         check=check_of(recipe),
         instruction=instruction_of(recipe),
+        trained_prompts=_asked_again(resolved.recipe, prepared),
         inputs=prepared.files | _hashes(recipe, described),
         warnings=require_checked(recipe.data.checks, prepared.report),
     )
+
+
+def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
+    """Evenly spread training rows of the first epoch, as questions."""
+    count = recalled_rows(recipe.evaluate.level, recipe.evaluate.rows)
+    seen = prepared.seen_first(recipe.engine.seed, in_order=not recipe.data.shuffle)
+    return prepared.prompts(spread(np.unique(seen.rows).tolist(), count))
 
 
 def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
