@@ -126,10 +126,6 @@ PLANTED: dict[str, tuple[Rows, Rows]] = {
         ),
         Rows((Text("How long does it take to bake a loaf of bread?"),), (), (Text(QUESTION),)),
     ),
-    "often_same_choice": (
-        chosen(("It is at the depot.", "it is at the depot")),
-        chosen(("It is at the depot.", "How should I know?")),
-    ),
     "secret_key": (answered(f"Log in with {KEY} today."), answered("Log in with ghp_token today.")),
     "card_number": (answered(f"I paid with {CARD}."), answered("I paid with 4539 5787 6362 1487.")),
     "national_number": (
@@ -162,10 +158,6 @@ PLANTED: dict[str, tuple[Rows, Rows]] = {
     "turned_choice": (
         Rows((Preference("Is it open?", "Yes.", "No."), Preference("Is it open?", "No.", "Yes."))),
         Rows((Preference("Is it open?", "Yes.", "No."), Preference("Who called?", "No.", "Yes."))),
-    ),
-    "same_choice": (
-        Rows((*by_length(60, 60).train, Preference("Is it open?", "Yes.", "Yes!"))),
-        by_length(60, 60),
     ),
     "length_bias": (by_length(75, 25), by_length(60, 40)),
     "unknown_label": (

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.data.quality.planted import Rows, by_length, compared, labelled, reasons, surveyed
+from tests.data.quality.planted import OTHER, Rows, by_length, compared, labelled, reasons, surveyed
 from tunesmith.core.records import Label, Pair, Preference, Rating
 from tunesmith.data.quality import labels
 from tunesmith.data.quality.choices import wilson
@@ -88,14 +88,24 @@ def test_equal_rows_of_two_classes_or_ratings_contradict(
     assert ("contradiction" in reasons(Rows((one, other)))) is contradict
 
 
-def test_pairs_of_equal_answers_stop_a_run_where_they_are_many() -> None:
-    pair = Preference(ASKED, "At home.", "at home")
-    few, many = (surveyed(Rows((*by_length(n, n).train, pair))) for n in (50, 49))
-    assert [each.reason for each in few.found] == ["same_choice"]
-    assert not few.stops
-    assert [each.reason for each in many.found] == ["often_same_choice"]
-    assert many.stops
-    assert many.dropped() == {98: "often_same_choice"}
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "says"),
+    [
+        ("At *home*.", "at home", "The two answers have the same words."),
+        (
+            f"{ASKED} " * 3,
+            f"{ASKED} " * 2 + ASKED.replace("May", "June"),
+            "differ in 1 of 27 words",
+        ),
+        ("At home.", "At work.", None),
+    ],
+)
+def test_answers_of_which_few_words_differ_are_named(
+    chosen: str, rejected: str, says: str | None
+) -> None:
+    found = surveyed(Rows((Preference(OTHER, chosen, rejected),))).found
+    assert [each.reason for each in found] == ([] if says is None else ["nearly_same_choice"])
+    assert says is None or says in found[0].places[0].says
 
 
 def test_a_choice_turned_round_names_the_earlier_row() -> None:

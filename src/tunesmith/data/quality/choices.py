@@ -11,8 +11,6 @@ from tunesmith.data.quality.edits import distance
 from tunesmith.data.quality.sets import FEW, Marks
 from tunesmith.data.quality.view import Seen, plain
 
-SAME = 0.01
-"""The share of pairs of two equal answers from which on they stop a run."""
 BY_LENGTH = 0.6
 """A length decides too much if its interval lies above this share of the pairs."""
 _NEARLY = 20
@@ -20,29 +18,17 @@ _NORMAL = 1.959964  # the 97.5 % point of the standard normal distribution
 
 
 def nearly_same(seen: Seen) -> str | None:
-    """Two answers that differ in one word of twenty or fewer."""
+    """Two answers that differ in one word of twenty or fewer, if in words at all."""
     if not seen.choice:
         return None
     chosen, rejected = (plain(text).split() for text in seen.choice)
     most = min(len(chosen), len(rejected)) // _NEARLY
-    if not most or chosen == rejected or abs(len(chosen) - len(rejected)) > most:
+    if chosen == rejected:
+        return "The two answers have the same words."
+    if abs(len(chosen) - len(rejected)) > most:
         return None
     edits = distance(chosen, rejected)
-    if edits > most:
-        return None
-    return f"The two answers differ in {edits} of {len(chosen)} words."
-
-
-def same(columns: Columns) -> Marks:
-    """Pairs of two equal answers, where these are few."""
-    rows, pairs = _same(columns)
-    return Marks(rows if len(rows) <= SAME * pairs else rows[:0], _says_same)
-
-
-def often_same(columns: Columns) -> Marks:
-    """Pairs of two equal answers, where these are more than a few."""
-    rows, pairs = _same(columns)
-    return Marks(rows if len(rows) > SAME * pairs else rows[:0], _says_same)
+    return f"The two answers differ in {edits} of {len(chosen)} words." if edits <= most else None
 
 
 def turned_round(columns: Columns) -> Marks:
@@ -89,14 +75,3 @@ def wilson(wins: int, count: int) -> tuple[float, float]:
     half = _NORMAL * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
     scale = 1 + square / count
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
-
-
-def _same(columns: Columns) -> tuple[np.ndarray, int]:
-    """The rows whose two answers are equal, and how many pairs there are."""
-    rows = columns.of(TRAIN, VALIDATION)
-    rows = rows[columns.chosen_R[rows] != 0]
-    return rows[columns.chosen_R[rows] == columns.turned_R[rows]], len(rows)
-
-
-def _says_same(row: int) -> str:
-    return "The chosen answer and the rejected one are the same."

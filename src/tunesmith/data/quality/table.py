@@ -98,14 +98,6 @@ CHECKS: dict[str, Check] = {
         whole=sets.in_a_benchmark,
         fix="drop",
     ),
-    "often_same_choice": Check(
-        "stop",
-        "whose chosen and rejected answers are the same, more than one pair in a hundred",
-        "Nothing can be learned from them: the two were mixed up, or one is lost. --fix leaves "
-        "the rows out.",
-        whole=choices.often_same,
-        fix="drop",
-    ),
     "secret_key": _personal_check("secret_key", "stop", "with a key or a token"),
     "card_number": _personal_check("card_number", "stop", "with the number of a payment card"),
     "national_number": _personal_check(
@@ -145,13 +137,6 @@ CHECKS: dict[str, Check] = {
         "with the choice of an earlier row turned round",
         "The model cannot learn both. Decide which answer is the better one.",
         whole=choices.turned_round,
-    ),
-    "same_choice": Check(
-        "warn",
-        "whose chosen and rejected answers are the same",
-        "Nothing can be learned from such a row. --fix leaves it out.",
-        whole=choices.same,
-        fix="drop",
     ),
     "length_bias": Check(
         "warn",
@@ -203,8 +188,8 @@ CHECKS: dict[str, Check] = {
     ),
     "nearly_same_choice": Check(
         "note",
-        "whose chosen and rejected answers differ in few words",
-        "Look whether the few words are what should be learned.",
+        "whose chosen and rejected answers differ in few words or none",
+        "Look whether what differs is what should be learned.",
         each=choices.nearly_same,
     ),
     "mojibake": Check(
