@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from tunesmith.core.errors import DataError
+from tunesmith.data.checks import missing_start
 from tunesmith.data.fates import Fates
 from tunesmith.data.looked import report_of
 from tunesmith.data.mixing import WeightedSource, open_sources
@@ -96,6 +97,7 @@ def prepare(
     ledger = fates.ledger(held_R)
     ledger.verify()
     sides = [fates.sequences(held_R == side) for side in (False, True)]
+    unstarted = missing_start(sides[0], renderer.encoder.start)
     return Prepared(
         train=sides[0],
         held_out=sides[1],
@@ -105,6 +107,7 @@ def prepare(
             *validation.findings,
             *made.notes,
             *fates.warnings(),
+            *([] if unstarted is None else [unstarted]),
             *fates.findings(),
         ],
         files=made.digests,
