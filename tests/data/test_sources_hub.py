@@ -41,13 +41,13 @@ SETS: dict[str, dict[str, Any]] = {
 ASK = """
 import json, sys
 from tunesmith.core.errors import TunesmithError
-from tunesmith.data.sources import expand, rows_of, with_revisions
+from tunesmith.data.sources import expand, rows_of, at_revision
 for name in sys.argv[1:]:
     try:
         found = expand([name])
         rows = [str(row.origin) for path in found.files for row in rows_of(path)]
         told = [each.message for each in found.findings]
-        print(json.dumps({"rows": rows, "told": told, "pinned": with_revisions(name)}))
+        print(json.dumps({"rows": rows, "told": told, "pinned": at_revision(name)}))
     except TunesmithError as error:
         print(json.dumps({"error": str(error)}))
 """

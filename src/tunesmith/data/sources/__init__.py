@@ -10,7 +10,7 @@ reading     all of it together
 
 from __future__ import annotations
 
-from tunesmith.data.sources.names import Named, expand, require_distinct, with_revisions
+from tunesmith.data.sources.names import Named, at_revision, expand, require_distinct
 from tunesmith.data.sources.opened import require_readable, size_of
 from tunesmith.data.sources.reading import blocks, described, read, rows_at, rows_of
 from tunesmith.data.sources.rows import Block, Place, Placed, changed
@@ -20,6 +20,7 @@ __all__ = [
     "Named",
     "Place",
     "Placed",
+    "at_revision",
     "blocks",
     "changed",
     "described",
@@ -30,5 +31,4 @@ __all__ = [
     "rows_at",
     "rows_of",
     "size_of",
-    "with_revisions",
 ]

@@ -50,7 +50,7 @@ def expand(names: Iterable[str]) -> Named:
     return Named(tuple(files), tuple(findings))
 
 
-def with_revisions(name: str) -> str:
+def at_revision(name: str) -> str:
     """A name that means the same for ever: one of the hub's with its commit, others as they are.
 
     Raises:
