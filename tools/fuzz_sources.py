@@ -42,7 +42,7 @@ from tunesmith.data.sources import Place, blocks, expand, limits, require_readab
 
 LIMITS = {
     **{"BLOCK": 1 << 12, "ITEMS": 20, "ROW": 1 << 15, "WHOLE": 1 << 17, "FREE": 1 << 17},
-    **{"SECTION": 500, "TREE": 1 << 17, "CODE": 1 << 12},
+    **{"SECTION": 500, "TREE": 1 << 17, "PAGE": 1 << 17, "CODE": 1 << 12},
 }
 SECONDS = 10
 

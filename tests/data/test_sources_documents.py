@@ -199,6 +199,9 @@ def test_a_page_in_an_old_encoding_that_it_names_is_read(tmp_path: Path) -> None
     page = '<meta charset="windows-1252"><p>Größe</p>'
     assert _text(tmp_path, page.encode("cp1252"), "a.html") == "Größe\n"
     assert _text(tmp_path, page.encode(), "b.html") == "Größe\n", "many pages name a wrong one"
+    escaped = b'<meta charset="unicode_escape"><p>\\ud800\xff</p>'
+    with pytest.raises(DataError, match=r"d\.html:1: the file is not UTF-8: byte 0xff"):
+        read([_file(tmp_path, escaped, "d.html")])
     with pytest.raises(DataError, match=r"c\.html:1: the file is not UTF-8: byte 0xf6"):
         read([_file(tmp_path, "<p>Größe</p>".encode("cp1252"), "c.html")])
 
@@ -207,7 +210,7 @@ def test_a_deep_page_is_read_and_a_huge_one_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _text(tmp_path, b"<div>" * 20_000 + b"deep", "deep.html") == "deep\n"
-    monkeypatch.setattr(limits, "TREE", 100)
+    monkeypatch.setattr(limits, "PAGE", 100)
     with pytest.raises(DataError, match=r"huge\.html is a page of more than 100 bytes"):
         read([_file(tmp_path, PAGE, "huge.html")])
 

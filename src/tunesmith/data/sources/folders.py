@@ -97,7 +97,7 @@ def _by_kind(files: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _mixed(root: str, rows: str, documents: Sequence[str], code: Sequence[str]) -> str:
-    other, what = (documents[0], "documents") if documents else (code[0], "source code")
+    other, what = (code[0], "source code") if code else (documents[0], "documents")
     return (
         f"{root} holds files of rows ({rows}) beside {what} ({other}), and which of them are meant "
         f"cannot be known. Name them by a pattern: {_pattern(root, rows)} or "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 
 from bs4 import BeautifulSoup
 from bs4.dammit import EncodingDetector
@@ -47,19 +48,19 @@ def html_lines(content: Content) -> Iterator[Line]:
     """The lines of a page.
 
     Raises:
-        DataError: it is larger than `limits.TREE`, or in no encoding that is known.
+        DataError: it is larger than `limits.PAGE`, or in no encoding that is known.
     """
-    data = content.at_most(limits.TREE)
+    data = content.at_most(limits.PAGE)
     if data is None:
         raise DataError(
-            f"{content.path} is a page of more than {limits.told(limits.TREE)}, which would take "
+            f"{content.path} is a page of more than {limits.told(limits.PAGE)}, which would take "
             "too much memory. Save its text, or split it."
         )
-    text = _decoded(content.path, data)
+    text = _decoded(content.path, data).replace("\r\n", "\n").replace("\r", "\n")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # short pages look like names of files to it
         try:
-            page = BeautifulSoup(text, "html.parser")
+            page = BeautifulSoup(text, "html.parser", multi_valued_attributes=None)
         except (ValueError, AssertionError, RecursionError) as error:
             reason = start_of(str(error)).rstrip(".")
             raise DataError(
@@ -71,14 +72,12 @@ def html_lines(content: Content) -> Iterator[Line]:
 def _decoded(path: str, data: bytes) -> str:
     """The text of a page: UTF-8, or where it is not, what it says that it is in."""
     named = EncodingDetector.find_declared_encoding(data, is_html=True)
-    if named and named.lower() not in ("utf-8", "utf8"):
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            try:
-                return no_nul(path, data.decode(named), 1)
-            except (UnicodeError, LookupError):
-                pass
+    with suppress(UnicodeDecodeError):
+        return no_nul(path, data.removeprefix(MARK).decode(), 1)
+    with suppress(UnicodeError, LookupError):
+        text = data.decode(named or "utf-8")
+        text.encode()  # some encodings can spell halves of characters
+        return no_nul(path, text, 1)
     return decode_text(path, data.removeprefix(MARK), 1, 0)
 
 

@@ -16,9 +16,12 @@ SECTION = 8000
 """Characters, not bytes: the longest row of a document, about 2,000 tokens of English. See
 `sections`."""
 
-TREE = 16 << 20
-"""The largest HTML page, and the largest part of an office document: as a tree in memory each takes
-some thirty times its size. A book of 500 pages has 2 to 10 MB."""
+PAGE = 8 << 20
+"""The largest HTML page. As a tree in memory a page takes up to a hundred times its size."""
+
+TREE = 32 << 20
+"""The largest XML part of a Word document, whose tree takes some twenty times its size. A book of
+500 pages has 2 to 10 MB."""
 
 CODE = 1 << 20
 """The largest file of source code that is taken from a folder. What is larger is data, or was

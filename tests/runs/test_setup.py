@@ -1,0 +1,51 @@
+"""What a run is made from, named so that it can be made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tunesmith.core.files import sha256
+from tunesmith.recipe import load
+from tunesmith.runs.asked import free_folder
+from tunesmith.runs.setup import _hashes, _pinned
+
+COMMIT = "0123456789" * 4
+
+
+def test_data_sets_of_the_hub_are_written_down_with_their_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "tunesmith.data.sources.hub.pinned", lambda name: f"{name.split('#')[0]}@{COMMIT}#train"
+    )
+    recipe = load(
+        None,
+        ["data.train=[hub:ann/one, /rows.jsonl]", "data.validation=hub:ann/two#train"],
+        {"evaluate.probes": "hub:ann/probes"},
+    )
+    pinned = _pinned(recipe)
+    assert pinned.data.train == (f"hub:ann/one@{COMMIT}#train", "/rows.jsonl")
+    assert pinned.data.validation == f"hub:ann/two@{COMMIT}#train"
+    assert pinned.evaluate.probes == f"hub:ann/probes@{COMMIT}#train"
+    plain = load(None, ["data.train=/rows.jsonl"])
+    assert _pinned(plain) == plain
+
+
+def test_probes_in_a_folder_are_hashed_file_by_file(tmp_path: Path) -> None:
+    for name in ("a.md", "b.txt"):
+        (tmp_path / "probes" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "probes" / name).write_text(name)
+    recipe = load(None, [f"evaluate.probes={tmp_path / 'probes'}"])
+    found = _hashes(recipe, SimpleNamespace(location=str(tmp_path)))  # type: ignore[arg-type]
+    assert found == {str(file): sha256(file) for file in sorted((tmp_path / "probes").iterdir())}
+
+
+def test_a_run_is_called_after_its_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("hub:ann/tickets", "hub:ann/tickets:en@v1.0#train"):
+        assert free_folder(load(None, [f"data.train={name}"])) == Path("runs/tickets-1")
