@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from pypdf import PdfWriter
 
 from tools.documents import docx, pdf
 from tunesmith.core.errors import DataError
@@ -92,7 +94,7 @@ def test_pages_of_a_pdf_stay_whole_and_are_named(
     path = _file(tmp_path, pdf(pages, packed=packed), "guide.pdf")
     (whole,) = _found_again(path)
     assert whole.fields["text"] == "".join("\n".join(page) + "\n" for page in pages)
-    monkeypatch.setattr(limits, "SECTION", 65)
+    monkeypatch.setattr(limits, "SECTION", 75)  # two pages, and the first line of another
     rows = _found_again(path)
     assert [str(row.origin) for row in rows] == [f"{path}:1", f"{path}:3", f"{path}:5"]
     assert "".join(row.fields["text"] for row in rows) == whole.fields["text"]
@@ -108,19 +110,27 @@ def test_a_pdf_is_told_by_its_content(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (pdf([[], []]), r"guide\.pdf holds no text on its pages \(it has 2\): .* \(OCR\)"),
-        (
-            pdf([["a"]], trailer="/Encrypt << /Filter /Standard /V 5 /R 6 >> "),
-            r"guide\.pdf(:| is encrypted)",
-        ),
+        (pdf([["a"]], trailer="/Encrypt << >> "), r"guide\.pdf: the PDF document is damaged"),
         (b"a,b\n", r"guide\.pdf ends in \.pdf, but does not begin as a PDF file does"),
-        (b"%PDF-1.7\n and so on\n", r"guide\.pdf: the PDF document is damaged"),
-        (pdf([["a"] * 50])[:-400], r"guide\.pdf:? .*(damaged|no text)"),
+        (b"%PDF-1.7\n and so on\n", r"guide\.pdf is cut off"),
+        (pdf([["a"]])[:-7] + b"\n" * 9_000_000, r"guide\.pdf is cut off: the end of its PDF"),
+        (pdf([["a"] * 50])[:400] + b"\n%%EOF\n", r"guide\.pdf: the PDF document is damaged"),
     ],
 )
 def test_a_pdf_that_cannot_be_read_is_named(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read([_file(tmp_path, data, "guide.pdf")])
     assert str(caught.value).endswith(".")
+
+
+def test_only_a_pdf_that_needs_its_password_is_refused(tmp_path: Path) -> None:
+    for name, password in (("open.pdf", ""), ("shut.pdf", "secret")):
+        writer = PdfWriter(io.BytesIO(pdf([["Hello."]])))
+        writer.encrypt(password, "owner", algorithm="RC4-128")
+        writer.write(tmp_path / name)
+    assert read([str(tmp_path / "open.pdf")])[0].fields == {"text": "Hello.\n"}
+    with pytest.raises(DataError, match=r"shut\.pdf is encrypted\. Save it without a password"):
+        read([str(tmp_path / "shut.pdf")])
 
 
 def test_a_docx_keeps_all_of_its_text_once(tmp_path: Path) -> None:
@@ -131,7 +141,8 @@ def test_a_docx_keeps_all_of_its_text_once(tmp_path: Path) -> None:
         "</w:tr><w:tr><w:tc><w:tbl><w:tr><w:tc><w:p><w:r><w:t>inside</w:t></w:r></w:p></w:tc>"
         "</w:tr></w:tbl></w:tc></w:tr></w:tbl>"
         "<w:p><w:pPr><w:numPr/></w:pPr><w:ins><w:r><w:t>added</w:t><w:tab/><w:t>now</w:t></w:r>"
-        "</w:ins><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+        "</w:ins><w:del><w:r><w:tab/><w:delText>gone</w:delText></w:r></w:del>"
+        "<w:moveFrom><w:r><w:t>elsewhere</w:t></w:r></w:moveFrom></w:p>"
         "<w:p><w:r><w:t>Above the line</w:t><w:br/><w:t>and below.</w:t></w:r></w:p>"
     )
     paragraphs = [("Title", "Guide"), ("heading 2", "Sizes"), ("", "Small & <large>."), ("", " ")]
@@ -204,6 +215,11 @@ def test_a_page_in_an_old_encoding_that_it_names_is_read(tmp_path: Path) -> None
         read([_file(tmp_path, escaped, "d.html")])
     with pytest.raises(DataError, match=r"c\.html:1: the file is not UTF-8: byte 0xf6"):
         read([_file(tmp_path, "<p>Größe</p>".encode("cp1252"), "c.html")])
+
+
+def test_a_page_that_the_parser_refuses_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.html is no HTML that can be read \(.*keyword 'x'"):
+        read([_file(tmp_path, b"<p>One</p><![x[two]]>", "a.html")])
 
 
 def test_a_deep_page_is_read_and_a_huge_one_refused(

@@ -10,7 +10,7 @@ import pytest
 from tunesmith.core.files import sha256
 from tunesmith.recipe import load
 from tunesmith.runs.asked import free_folder
-from tunesmith.runs.setup import _hashes, _pinned
+from tunesmith.runs.setup import _hashes, _pinned, set_up
 
 COMMIT = "0123456789" * 4
 
@@ -32,6 +32,23 @@ def test_data_sets_of_the_hub_are_written_down_with_their_commit(
     assert pinned.evaluate.probes == f"hub:ann/probes@{COMMIT}#train"
     plain = load(None, ["data.train=/rows.jsonl"])
     assert _pinned(plain) == plain
+
+
+def test_a_run_is_set_up_from_that_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        "".join(f'{{"prompt": "{n} + 1", "completion": "{n + 1}"}}\n' for n in range(9))
+    )
+    name = f"hub:ann/one@{COMMIT}#train"
+    monkeypatch.setattr("tunesmith.data.sources.hub.pinned", lambda _: name)
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "tunesmith.data.sources.hub.fetched", lambda each: asked.append(each) or ([str(rows)], [])
+    )
+    setup = set_up(load(None, ["data.train=hub:ann/one", "data.checks=off"]))
+    assert setup.recipe.data.train == (name,)
+    assert {*asked} == {name}
+    assert setup.inputs[str(rows)] == sha256(rows)
 
 
 def test_probes_in_a_folder_are_hashed_file_by_file(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def html_lines(content: Content) -> Iterator[Line]:
         warnings.simplefilter("ignore")  # short pages look like names of files to it
         try:
             page = BeautifulSoup(text, "html.parser", multi_valued_attributes=None)
-        except (ValueError, AssertionError, RecursionError) as error:
-            reason = start_of(str(error)).rstrip(".")
+        except Exception as error:  # it raises whatever broken markup makes it trip over
+            reason = start_of(str(error).rsplit("\n", 1)[-1]).rstrip(".")
             raise DataError(
                 f"{content.path} is no HTML that can be read ({reason}). Save its text."
             ) from None

@@ -7,8 +7,10 @@ pictures have none, and a document of such pages is refused. A line's number is 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import SEEK_END, BufferedReader, BytesIO
 
 from pypdf import PdfReader
 from pypdf.errors import DependencyError
@@ -17,6 +19,11 @@ from tunesmith.core.errors import DataError
 from tunesmith.data.sources.opened import Content
 from tunesmith.data.sources.rows import start_of
 from tunesmith.data.sources.sections import LINE, PAGE, PARAGRAPH, Line
+
+_TAIL = 1 << 14
+"""Bytes in which the end must stand; readers look for it in the last 1,024."""
+
+_END = re.compile(rb"[\r\n]%%EOF|%%EOF[^\r\n]*\s*\Z")
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what matters of it is said here
 
@@ -27,8 +34,10 @@ def pdf_lines(content: Content) -> Iterator[Line]:
     Raises:
         DataError: it is damaged, needs a password, or holds no text.
     """
+    stream = content.seekable("a packed PDF document")
+    _require_end(content.path, stream)
     with _said(content.path):
-        reader = PdfReader(content.seekable("a packed PDF document"))
+        reader = PdfReader(stream)
         if reader.is_encrypted and not _opened(reader):
             raise DataError(
                 f"{content.path} is encrypted. Save it without a password, or save its text."
@@ -45,6 +54,20 @@ def pdf_lines(content: Content) -> Iterator[Line]:
             f"{content.path} holds no text on its pages (it has {pages}): they are pictures, or "
             "blank. Have the text of scanned pages recognised (OCR) and saved, or leave it out."
         )
+
+
+def _require_end(path: str, stream: BufferedReader | BytesIO) -> None:
+    """Raises DataError if the file does not end as PDF does.
+
+    pypdf would look for that end line by line through all of the file, for minutes in a large one.
+    """
+    size = stream.seek(0, SEEK_END)
+    stream.seek(max(0, size - _TAIL))
+    if not _END.search(stream.read(_TAIL)):
+        raise DataError(
+            f"{path} is cut off: the end of its PDF document is missing. Fetch or save it again."
+        )
+    stream.seek(0)
 
 
 def _lines(text: str, number: int) -> Iterator[Line]:
