@@ -36,6 +36,10 @@ SETS: dict[str, dict[str, Any]] = {
     "ann/twice": {"files": {"a.csv": b"text\na\n", "a.jsonl": LINES}},
     "ann/script": {"files": {"script.py": b"print()"}},
     "ann/asked": {"files": {"rows.jsonl": LINES}, "gated": True},
+    "ann/nothing": {
+        "files": {"a.jsonl": LINES},
+        "card": {"configs": [{"config_name": "en", "data_dir": "en"}]},
+    },
     "ann/empty": {"files": {"README.md": b"# Soon"}},
 }
 ASK = """
@@ -168,7 +172,8 @@ def test_what_cannot_be_had_is_said(hub: Hub) -> None:
         "hub:ann/langs:fr": "none is called fr. Name one: hub:ann/langs:en, hub:ann/langs:de.",
         "hub:ann/one:en": "hub:ann/one:en has no configurations, so leave out :en.",
         "hub:ann/twice": r"#train holds files of several forms \(a.csv, a.jsonl\)",
-        "hub:ann/script": "no program of others is run .*hub:ann/script@refs/convert/parquet.",
+        "hub:ann/script": "no program of others is run here. Make its rows with it yourself",
+        "hub:ann/nothing": "the card of the data set names no file of a form that is read.",
         "hub:ann/empty": r"no JSON lines, JSON, CSV, Parquet or text \(it holds README.md\)",
         "hub:ann": "no such data set",
         "hub:": "no name of a data set of the hub. It is written hub:owner/name",
@@ -267,6 +272,7 @@ def test_a_card_names_files_in_all_documented_ways(
         ({"configs": "x"}, "are no list"),
         ({"configs": [{"config_name": "a", "data_files": 3}]}, "names its files in no known way"),
         ({"configs": [{"config_name": "a", "data_files": "z.csv"}]}, "names z.csv for the split"),
+        ({"configs": [{"config_name": "a", "data_files": "[z-a]"}]}, "names .* for the split"),
     ],
 )
 def test_a_card_that_makes_no_sense_is_said(card: dict[str, Any], message: str) -> None:

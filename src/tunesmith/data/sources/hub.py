@@ -95,6 +95,11 @@ def _data_files(names: Sequence[str]) -> list[str]:
 
 def _of_split(name: HubName, splits: Mapping[str, Sequence[str]]) -> tuple[str, Sequence[str]]:
     """The split that is named, or the only one, and its files, which are all of one form."""
+    if not splits:
+        raise DataError(
+            f"{name}: the card of the data set names no file of a form that is read. Name another "
+            "configuration, or fetch what you mean with `hf download`, and name the files."
+        )
     if name.split is not None and name.split not in splits:
         offered = ", ".join(str(replace(name, split=each)) for each in splits)
         raise DataError(f"{name} has no split {name.split}. It has {offered}.")
@@ -119,8 +124,7 @@ def _no_files(name: HubName, names: Sequence[str]) -> str:
     if any(each.endswith(".py") for each in names):
         return (
             f"{name} holds no data but a program that makes it, and no program of others is run "
-            "here. Many such data sets have a copy in Parquet: try "
-            f"{replace(name, revision='refs/convert/parquet')}."
+            "here. Make its rows with it yourself if you trust it, and name their file."
         )
     held = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (

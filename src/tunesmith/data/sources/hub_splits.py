@@ -92,8 +92,7 @@ def _of_config(name: HubName, config: Mapping[str, Any], files: Sequence[str]) -
     splits = by_names(inside) if given is None else {}
     for split, patterns in _patterns(name, given).items():
         for pattern in patterns:
-            expression = re.compile("".join(map(_expression, _GLOB.findall(pattern))))
-            matching = [file for file in inside if expression.fullmatch(file)]
+            matching = _matching(pattern, inside)
             if not matching:
                 raise DataError(
                     f"{name}: the card of the data set names {pattern} for the split {split}, and "
@@ -118,6 +117,15 @@ def _patterns(name: HubName, given: Any) -> dict[str, list[str]]:
             raise DataError(f"{name}: the card of the data set names its files in no known way.")
         patterns.setdefault(split, []).extend(paths)
     return patterns
+
+
+def _matching(pattern: str, files: Sequence[str]) -> list[str]:
+    """The files that a pattern means; none if it has no meaning."""
+    try:
+        expression = re.compile("".join(map(_expression, _GLOB.findall(pattern))))
+    except re.error:
+        return []
+    return [file for file in files if expression.fullmatch(file)]
 
 
 def _expression(part: str) -> str:
