@@ -9,7 +9,7 @@ import pytest
 
 from tunesmith.core.files import sha256
 from tunesmith.recipe import load
-from tunesmith.runs.asked import free_folder
+from tunesmith.runs.asked import free_folder, recipe_from
 from tunesmith.runs.setup import _hashes, _pinned, set_up
 
 COMMIT = "0123456789" * 4
@@ -23,11 +23,16 @@ def test_data_sets_of_the_hub_are_written_down_with_their_commit(
     )
     recipe = load(
         None,
-        ["data.train=[hub:ann/one, /rows.jsonl]", "data.validation=hub:ann/two#train"],
+        [
+            "data.train=[hub:ann/one, /rows.jsonl, {path: hub:ann/two, weight: 2}]",
+            "data.validation=hub:ann/two#train",
+        ],
         {"evaluate.probes": "hub:ann/probes"},
     )
     pinned = _pinned(recipe)
-    assert pinned.data.train == (f"hub:ann/one@{COMMIT}#train", "/rows.jsonl")
+    first, second, third = pinned.data.train or ()
+    assert (first, second) == (f"hub:ann/one@{COMMIT}#train", "/rows.jsonl")
+    assert (third.path, third.weight) == (f"hub:ann/two@{COMMIT}#train", 2)
     assert pinned.data.validation == f"hub:ann/two@{COMMIT}#train"
     assert pinned.evaluate.probes == f"hub:ann/probes@{COMMIT}#train"
     plain = load(None, ["data.train=/rows.jsonl"])
@@ -58,6 +63,12 @@ def test_probes_in_a_folder_are_hashed_file_by_file(tmp_path: Path) -> None:
     recipe = load(None, [f"evaluate.probes={tmp_path / 'probes'}"])
     found = _hashes(recipe, SimpleNamespace(location=str(tmp_path)))  # type: ignore[arg-type]
     assert found == {str(file): sha256(file) for file in sorted((tmp_path / "probes").iterdir())}
+
+
+def test_a_data_set_may_have_a_weight() -> None:
+    recipe = recipe_from(None, data="hub:ann/one#train", weights=["hub:ann/one#train=2"])
+    (source,) = recipe.data.train or ()
+    assert (source.path, source.weight) == ("hub:ann/one#train", 2)
 
 
 def test_a_run_is_called_after_its_data_set(

@@ -186,9 +186,7 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
         return {**value, "path": _absolute(key, value["path"], folder)}
     if not isinstance(value, (str, Path)) or not value or (value == AUTO and _may_be_auto(key)):
         return value
-    if str(value).startswith(HUB):
-        return str(value)
-    return str(_joined(value, folder))
+    return str(value) if str(value).startswith(HUB) else str(_joined(value, folder))
 
 
 def _may_be_auto(key: str) -> bool:

@@ -62,6 +62,8 @@ def _weight(text: str) -> tuple[str, float]:
             f"--weight {text}: a weight is written FILE=NUMBER, as in general.jsonl=0.5, with FILE "
             "as in --data."
         )
+    if name.startswith("hub:"):
+        return name, weight
     return os.path.abspath(os.path.expanduser(name)), weight
 
 

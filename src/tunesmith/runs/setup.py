@@ -149,7 +149,12 @@ def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
 def _pinned(recipe: Recipe) -> Recipe:
     """The recipe with the revision of each data set of the hub, so that it can be repeated."""
     data, probes = recipe.data, recipe.evaluate.probes
-    train = tuple(map(at_revision, data.require_train()))
+    train = tuple(
+        at_revision(source)
+        if isinstance(source, str)
+        else source.model_copy(update={"path": at_revision(source.path)})
+        for source in data.train or ()
+    )
     validation = None if data.validation is None else at_revision(data.validation)
     probes = None if probes is None else at_revision(probes)
     return recipe.model_copy(
