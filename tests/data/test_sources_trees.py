@@ -25,7 +25,7 @@ LEFT_OUT = {
     "old.c": ("no UTF-8 text", b"/* Gr\xf6\xdfe */"),
     "tool.py": ("no UTF-8 text", b"\0\0\0"),
     "package.json": ("that set tools up", '{"name": "app"}'),
-    "site/logo.png": ("pictures beside documents", b"\x89PNG"),
+    "site/logo.png": ("of pictures beside documents", b"\x89PNG"),
     "LICENSE": ("of other endings", "All rights."),
 }
 READ = ["README.md", "app/main.py", "deep/ci.yaml", "site/index.html", "site/style.css"]

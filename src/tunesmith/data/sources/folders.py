@@ -18,7 +18,7 @@ from tunesmith.data.sources.packed import PACKINGS
 from tunesmith.data.sources.walk import files_below
 
 _FOREIGN = "of other endings"
-_PICTURES = "pictures beside documents"
+_PICTURES = "of pictures beside documents"
 _NAMED = 3
 
 
