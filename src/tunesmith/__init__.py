@@ -12,6 +12,7 @@ Importing this package imports no torch: each function brings what it needs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from os import PathLike
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "open_run", "progress", "train"]
 
 __version__ = "0.1.0"
+
+# The hub's library tells the hub which other packages and agents it runs beside, unless it is told
+# not to before it is imported; nothing is sent that was not asked for.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def train(

@@ -179,4 +179,6 @@ def test_files_that_are_not_read_are_named(tmp_path: Path, capsys: Capture) -> N
     (tmp_path / "notes.txt").write_text("A day by the river.")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
     assert run(["data", "check", str(tmp_path)]) == 0
-    assert "photo.jpg not read" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 file not read: 1 of pictures beside documents (" in said
+    assert "photo.jpg)" in said

@@ -29,7 +29,7 @@ from tunesmith.core.records import (
     ToolCall,
     Triplet,
 )
-from tunesmith.data.formats import FORMATS, detect, read_row, recognised, understand
+from tunesmith.data.formats import FORMATS, all_recognised, detect, read_row, recognised, understand
 from tunesmith.data.kinds import KINDS, TRAINED, wrong_kind
 
 ASKED, SAID = Message("user", "Where?"), Message("assistant", "Here.")
@@ -543,6 +543,21 @@ def test_the_formats_of_a_file_are_told_with_their_rows() -> None:
         "tickets.jsonl: 570 rows as chat (messages), 2 rows as text (text), "
         "1 rows in no known format."
     )
+
+
+def test_many_files_are_told_of_at_once() -> None:
+    files = [
+        (f"hats/red/{number}.jpg", 1, Counter({"image label (image, label)": 1}))
+        for number in range(21)
+    ]
+    assert all_recognised(files[:20]) == [recognised(*each) for each in files[:20]]
+    one = [("hats/blue/1.jpg", 2, Counter({"text (text)": 1}))]
+    assert all_recognised([*files, *one]) == [
+        "hats (22 files): 21 rows as image label (image, label), 1 rows as text (text), "
+        "1 rows in no known format."
+    ]
+    absolute = [("/a/1.md", 1, Counter({"text (text)": 1})), *[("/b/1.md", 1, Counter())] * 20]
+    assert all_recognised(absolute)[0].startswith("/ (21 files): 1 rows as text (text), 20 rows in")
 
 
 @pytest.mark.parametrize("objective", sorted(TRAINED))

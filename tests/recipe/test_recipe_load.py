@@ -97,6 +97,9 @@ def test_names_are_not_taken_for_paths(tmp_path: Path, monkeypatch: pytest.Monke
     assert load(None, ["model.base=anvil"]).model.base == "anvil"
     assert load(None, ["model.base=org/elsewhere"]).model.base == "org/elsewhere"
     assert load(None, ["data.train=auto"]).data.train == (str(tmp_path / "auto"),)
+    hub = load(None, ["data.train=[hub:ann/one#train, rows.jsonl]", "data.validation=hub:ann/one"])
+    assert hub.data.train == ("hub:ann/one#train", str(tmp_path / "rows.jsonl"))
+    assert hub.data.validation == "hub:ann/one"
 
 
 @pytest.mark.parametrize(

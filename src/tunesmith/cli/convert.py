@@ -14,7 +14,12 @@ from tunesmith.core.text import visible
 
 
 def convert(
-    file: Annotated[Path, typer.Argument(metavar="IN", help="Examples.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="Examples: a file, a folder or a pattern.", show_default=False
+        ),
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new file.", show_default=False)],
     to: Annotated[
         str,
@@ -55,7 +60,7 @@ def convert(
     from tunesmith.runs.convert import convert as convert_rows
 
     converted = convert_rows([str(file)], out, to, mapping)
-    for sentence in converted.recognised:
+    for sentence in (*converted.notes, *converted.recognised):
         tell(sentence)
     for sentence in converted.first:
         tell(visible(sentence))

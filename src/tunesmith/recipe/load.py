@@ -23,6 +23,8 @@ from tunesmith.recipe.schema import describe, path_keys, sections
 from tunesmith.recipe.sections import Recipe
 
 EMBEDDED_BASE = "anvil"
+HUB = "hub:"
+"""How the names of data sets of the hub begin, which are no paths."""
 
 
 def load(
@@ -184,7 +186,7 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
         return {**value, "path": _absolute(key, value["path"], folder)}
     if not isinstance(value, (str, Path)) or not value or (value == AUTO and _may_be_auto(key)):
         return value
-    return str(_joined(value, folder))
+    return str(value) if str(value).startswith(HUB) else str(_joined(value, folder))
 
 
 def _may_be_auto(key: str) -> bool:

@@ -75,12 +75,15 @@ class DataSection(Section):
 
     train: Sources | None = knob(None)
     """The examples to learn: files, folders and patterns (`*.jsonl`) of JSON lines, JSON, CSV, TSV,
-    Parquet, text or Markdown, also packed (.gz, .xz, .zst). Training cannot start without. A source
-    written as {path: general.jsonl, weight: 0.5} is mixed in by its weight, which is how often an
-    epoch sees each of its rows: 2 is twice, 0.5 another half of them each epoch."""
+    Parquet, documents (text, Markdown, PDF, DOCX, HTML) or source code, also packed (.gz, .xz,
+    .zst); folders of images; and data sets of the hub (`hub:owner/name#train`), which are fetched.
+    Training cannot start without. A source written as {path: general.jsonl, weight: 0.5} is mixed
+    in by its weight, which is how often an epoch sees each of its rows: 2 is twice, 0.5 another
+    half of them each epoch."""
 
     validation: FilePath | None = knob(None)
-    """A file of held-out examples. Without it a share of the training rows is held out."""
+    """Held-out examples, named as in `train`: one file, folder, pattern or data set of the hub.
+    Without it a share of the training rows is held out."""
 
     validation_share: Auto | Share = knob(AUTO, "share of rows")
     """How many of the training rows are held out, where no validation file is given."""
@@ -220,7 +223,7 @@ class EvaluateSection(Section):
     """Your own Python file that scores an answer. It is executed: name only files you trust."""
 
     probes: FilePath | None = knob(None)
-    """Your own examples of what the model must not forget."""
+    """Your own examples of what the model must not forget, named as in `data.validation`."""
 
     prompt: FilePath | None = knob(None)
     """A text file with what you would tell the base instead of training it. The tuned model is held

@@ -62,6 +62,8 @@ def _weight(text: str) -> tuple[str, float]:
             f"--weight {text}: a weight is written FILE=NUMBER, as in general.jsonl=0.5, with FILE "
             "as in --data."
         )
+    if name.startswith("hub:"):
+        return name, weight
     return os.path.abspath(os.path.expanduser(name)), weight
 
 
@@ -84,7 +86,12 @@ def curve_folder(recipe: Recipe) -> Path:
 
 
 def _stem(name: str) -> str:
-    """What the data are called: a file without its endings; of a pattern, the folder it is in."""
+    """What the data are called: a file without its endings; of a pattern, the folder it is in; of
+    a data set of the hub, its own name."""
+    if name.startswith("hub:"):
+        from tunesmith.data.sources.hub_names import parsed
+
+        name = parsed(name).id
     plain = [part for part in Path(name).parts if not set(part) & set("*?[")]
     file = Path(plain[-1]) if plain else Path("data")
     return (file.with_suffix("") if file.suffix in (".gz", ".xz", ".zst") else file).stem or "data"

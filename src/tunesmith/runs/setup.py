@@ -18,7 +18,7 @@ from tunesmith.data import Prepared, Renderer, choose, prepare
 from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
-from tunesmith.data.sources import read
+from tunesmith.data.sources import at_revision, expand, read
 from tunesmith.evaluate.measure import Checker
 from tunesmith.evaluate.metrics import load_check
 from tunesmith.evaluate.probes import general
@@ -117,6 +117,7 @@ def set_up(recipe: Recipe) -> Setup:
     Raises DataError, ModelError, RecipeError or Unsupported, each with what to do.
     """
     recipe.data.require_train()
+    recipe = _pinned(recipe)
     reader = reader_of(recipe)
     described, renderer = reader.described, reader.renderer
     prepared, resolved = read_data(recipe, reader)
@@ -145,10 +146,30 @@ def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
     return prepared.prompts(spread(np.unique(seen.rows).tolist(), count))
 
 
+def _pinned(recipe: Recipe) -> Recipe:
+    """The recipe with the revision of each data set of the hub, so that it can be repeated."""
+    data, probes = recipe.data, recipe.evaluate.probes
+    train = tuple(
+        at_revision(source)
+        if isinstance(source, str)
+        else source.model_copy(update={"path": at_revision(source.path)})
+        for source in data.train or ()
+    )
+    validation = None if data.validation is None else at_revision(data.validation)
+    probes = None if probes is None else at_revision(probes)
+    return recipe.model_copy(
+        update={
+            "data": data.model_copy(update={"train": train, "validation": validation}),
+            "evaluate": recipe.evaluate.model_copy(update={"probes": probes}),
+        }
+    )
+
+
 def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
     """SHA-256 of the files beside the data that decide what a run becomes."""
     evaluate = recipe.evaluate
-    named = (recipe.data.template, evaluate.check, evaluate.probes, evaluate.prompt)
+    named = [recipe.data.template, evaluate.check, evaluate.prompt]
+    named += expand([] if evaluate.probes is None else [evaluate.probes]).files
     paths = [Path(path) for path in named if path not in (None, AUTO)]
     folder = Path(described.location)
     for pattern in ("*.safetensors", "config.json", "tokenizer.json"):
