@@ -25,6 +25,9 @@ from tunesmith.data.workers import applied
 
 _SIDES = {TRAIN: "rows to train on", VALIDATION: "validation rows", BENCHMARK: "benchmark rows"}
 
+_NAMED = 20
+"""Files that are named while they are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
@@ -67,8 +70,11 @@ def check_data(
     require_readable([*files, *held, *benchmarks])
     survey = Survey()
     for side, paths in ((BENCHMARK, benchmarks), (TRAIN, files), (VALIDATION, held)):
+        if len(paths) > _NAMED:
+            watcher.stage("read", f"{len(paths):,} files: {_SIDES[side]}")
         for path in paths:
-            watcher.stage("read", f"{path}: {_SIDES[side]}")
+            if len(paths) <= _NAMED:
+                watcher.stage("read", f"{path}: {_SIDES[side]}")
             task = LookAt(mapping or {}, benchmark=side == BENCHMARK)
             with applied(task, size_of(path)) as apply:
                 for looked_at in apply(blocks(path)):

@@ -121,7 +121,7 @@ def all_recognised(files: Sequence[tuple[str, int, Counter[str]]]) -> list[str]:
     total: Counter[str] = Counter()
     for each in counts:
         total.update(each)
-    where = os.path.commonpath(paths) or "."
+    where = os.path.commonpath([os.path.abspath(path) for path in paths])
     return [recognised(f"{where} ({len(files):,} files)", sum(rows), total)]
 
 
