@@ -251,3 +251,23 @@ def test_a_missing_package_is_named_with_what_to_install(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DataError, match=r"guide\.\w+ is read with .*'tunesmith\[documents\]'\.$"):
         read([_file(tmp_path, data, name)])
+
+
+@pytest.mark.parametrize("begun", ["<!--", "<a ", '<a b="', "<?", "</", "<!["])
+def test_markup_that_nothing_ends_is_text(tmp_path: Path, begun: str) -> None:
+    """Looking for its end at each place anew would end in the time limit of tests."""
+    page = tmp_path / "page.html"
+    page.write_text("<p>Good morning to you all.</p>" + begun * 200_000)
+    texts = [str(row.fields["text"]) for row in read([str(page)])]
+    assert texts[0].startswith("Good morning to you all.")
+
+
+def test_a_part_under_another_ending_is_bounded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TREE", 2000)
+    path = tmp_path / "report.docx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.dat", "x" * 3000)
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read([str(path)])

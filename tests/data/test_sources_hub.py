@@ -18,7 +18,7 @@ import pytest
 
 from tunesmith.core.errors import DataError
 from tunesmith.data.sources.hub_names import HubName, parsed
-from tunesmith.data.sources.hub_splits import by_names, splits_of
+from tunesmith.data.sources.hub_splits import _matching, by_names, splits_of
 
 COMMIT, OLDER = sha1(b"new").hexdigest(), sha1(b"old").hexdigest()
 LINES = b'{"text": "a"}\n{"text": "b"}\n'
@@ -278,3 +278,10 @@ def test_a_card_names_files_in_all_documented_ways(
 def test_a_card_that_makes_no_sense_is_said(card: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=rf"^hub:a/b: .*{message}.*\.$"):
         splits_of(HubName("a/b"), ["a.csv"], card)
+
+
+def test_a_pattern_that_tries_all_places_of_all_others_means_nothing() -> None:
+    deep = ["/".join("abcdefgh" * 4) + "/x.json"]
+    assert _matching("**/" * 30 + "zz", deep) == []
+    assert _matching("**/" * 30 + "x.json", deep) == deep, "one after the other are one"
+    assert _matching("**/a/" * 12 + "zz", deep) == []

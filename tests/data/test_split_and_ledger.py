@@ -33,7 +33,7 @@ def _held_out(
 
 
 def _places(contents: Sequence[Content]) -> np.ndarray:
-    return places(_digests(contents), np.zeros(len(contents), np.uint64))
+    return places(_digests(contents))
 
 
 def test_the_share_is_met_and_equal_texts_stay_together() -> None:
@@ -129,6 +129,17 @@ def test_a_family_that_is_most_of_the_data_is_divided_and_counted() -> None:
     assert not sides.held_R[700:940].any()
     one = held_out(_places(contents), np.zeros(1000, np.int64), 0.2)
     assert (one.divided, one.held_R.tolist()) == (1000, alone.tolist())
+
+
+def test_equal_rows_of_several_conversations_stay_on_one_side() -> None:
+    contents = [Text("the same")] * 40 + [Text(f"row {n}") for n in range(20)]
+    talks = np.array([group_of({"talk": n}, "talk") for n in range(60)], np.uint64)
+    digests = _digests(contents)
+    family_R = np.array([0] * 40 + list(range(1, 21)))
+    for share in (0.1, 0.5, 0.9):
+        held_R = held_out(places(digests, talks), family_R, share, places(digests)).held_R
+        assert len(set(held_R[:40])) == 1
+        assert set(held_R) == {True, False}
 
 
 def test_a_conversation_goes_by_its_own_hash() -> None:

@@ -130,11 +130,11 @@ def test_several_files_are_worked_at_together_and_each_row_keeps_its_file(
 def test_a_name_that_makes_another_form_makes_another_entry(
     renderer: Renderer, tmp_path: Path, folder: Path
 ) -> None:
-    for ending in (".csv", ".txt"):
+    for ending in (".csv", ".tsv", ".txt"):
         path = tmp_path / f"rows{ending}"
         path.write_text("text\nlong enough\nto be large\n")
         tokenised.tokenised([str(path)], 1, Tokenise(renderer, "text", 64))
-    assert len(_entries(folder)) == 2
+    assert len(_entries(folder)) == 3
 
 
 def test_everything_that_decides_the_tokens_decides_the_entry(

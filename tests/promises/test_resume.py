@@ -171,6 +171,35 @@ def test_data_that_changed_is_not_mixed_in(tiny_base: Path, colours: Path, tmp_p
         train(None, out, resume=True)
 
 
+@pytest.mark.parametrize("change", ["gone", "new"])
+def test_a_file_that_went_or_came_is_not_mixed_in(
+    tiny_base: Path, colours: Path, tmp_path: Path, change: str
+) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    lines = colours.read_text().splitlines(keepends=True)
+    (folder / "a.jsonl").write_text("".join(lines[:30]))
+    (folder / "b.jsonl").write_text("".join(lines[30:]))
+    out = _stopped(tiny_base, folder, tmp_path)
+    if change == "gone":
+        (folder / "b.jsonl").unlink()
+    else:
+        (folder / "b.jsonl").rename(tmp_path / "b.jsonl")
+        (folder / "c.jsonl").write_text((tmp_path / "b.jsonl").read_text())
+    with pytest.raises(RunFolderError, match=r"b.jsonl.* changed since"):
+        train(None, out, resume=True)
+
+
+def test_a_changed_template_is_not_mixed_in(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    out = _stopped(base, colours, tmp_path)
+    (template,) = [*base.glob("*.jinja")] or [base / "tokenizer_config.json"]
+    template.write_text(f"{{# another #}}{template.read_text()}")
+    with pytest.raises(RunFolderError, match=rf"{template.name} changed since"):
+        train(None, out, resume=True)
+
+
 def test_a_finished_run_is_left_as_it_is(tiny_base: Path, colours: Path, tmp_path: Path) -> None:
     run = train(recipe(tiny_base, colours), tmp_path / "done")
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}

@@ -73,7 +73,7 @@ def _convert_log(
     from tunesmith.runs.convert_log import convert_log
 
     made = convert_log([file], out, to, agents, skipped=skipped, mapping=mapping)
-    for sentence in (*made.recognised, *made.first):
+    for sentence in (*made.notes, *made.recognised, *made.first):
         tell(visible(sentence))
     if made.branched:
         tell("Replies answer replies: each answer stands behind those that it answers.")

@@ -59,8 +59,9 @@ class Fates:
         """Which rows are held out by the hash of their content or conversation."""
         kept = np.flatnonzero(self.kept())
         rows = self._store.rows
-        where = places(rows["content"][kept], rows["group"][kept])
-        sides = held_out(where, self._store.near["group"][kept], share(len(kept)))
+        content, family = rows["content"][kept], self._store.near["group"][kept]
+        where, equal = places(content, rows["group"][kept]), places(content)
+        sides = held_out(where, family, share(len(kept)), equal)
         self._divided = sides.divided
         held_R = np.zeros(len(self._reason_R), dtype=bool)
         held_R[kept] = sides.held_R

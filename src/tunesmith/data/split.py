@@ -53,17 +53,23 @@ class Sides:
     divided: int
 
 
-def places(digests_R32: np.ndarray, group_R: np.ndarray) -> np.ndarray:
+def places(digests_R32: np.ndarray, group_R: np.ndarray | None = None) -> np.ndarray:
     """Where each row lies in the range of hashes (uint64, R): its group's hash, or its content's.
 
     Args:
         digests_R32: content digests (uint8, R by 32).
         group_R: the hash of the conversation that a row belongs to, or 0 (uint64, R).
     """
-    return np.where(group_R != 0, group_R, _places(digests_R32))
+    by_content_R = _places(digests_R32)
+    return by_content_R if group_R is None else np.where(group_R != 0, group_R, by_content_R)
 
 
-def held_out(places_R: np.ndarray, family_R: np.ndarray, share: float) -> Sides:
+def held_out(
+    places_R: np.ndarray,
+    family_R: np.ndarray,
+    share: float,
+    content_R: np.ndarray | None = None,
+) -> Sides:
     """Which rows are held out: about `share` (0 to 1) of them, no family on both sides.
 
     A family goes where one of its rows does, which nothing but their places chooses: it is held out
@@ -72,7 +78,8 @@ def held_out(places_R: np.ndarray, family_R: np.ndarray, share: float) -> Sides:
 
     A family of more than half of what is to be held out would crowd the rest there, so it is
     trained on. If then less than half of what the places say would be held out, the largest are
-    divided by the place of each row instead, as where all rows follow one pattern. Where a side
+    divided, as where all rows follow one pattern: into rows of one place or of equal content, which
+    never part. Where a side
     would be empty and there are two distinct places or more, the rows whose place lies nearest to
     the border change sides. A single distinct place is trained on, and share 0 holds out nothing.
 
@@ -80,28 +87,32 @@ def held_out(places_R: np.ndarray, family_R: np.ndarray, share: float) -> Sides:
         places_R: see `places`.
         family_R: any numbers, equal where rows say nearly the same.
         share: of the rows.
+        content_R: any numbers, equal where rows are; None where their places tell.
     """
     if share <= 0 or not len(places_R):
         return Sides(np.zeros(len(places_R), dtype=bool), 0)
     border = math.ceil(share * 2**64)  # exact: a whole number is below a real one or its ceiling
     last = np.uint64(min(border, 2**64) - 1)
-    family_R = _families(places_R, family_R)
+    unit_R = _joined(places_R, places_R if content_R is None else content_R)
+    family_R = _joined(unit_R, family_R)
     size_R = np.bincount(family_R, minlength=len(family_R))[family_R]
     crowd_R = (size_R > 1) & (size_R > share * len(places_R) / 2)
+    alone_R = _leaders(places_R, unit_R)[unit_R]
     decides_R = np.where(crowd_R, _LAST, _leaders(places_R, family_R)[family_R])
-    divided_R = crowd_R & (size_R >= _divided_from(size_R, places_R <= last, decides_R <= last))
-    decides_R = np.where(divided_R, places_R, decides_R)
+    divided_R = crowd_R & (size_R >= _divided_from(size_R, alone_R <= last, decides_R <= last))
+    decides_R = np.where(divided_R, alone_R, decides_R)
     if (decides_R == decides_R[0]).all():
-        divided_R, decides_R = size_R > 1, places_R
+        divided_R, decides_R = size_R > 1, alone_R
     return Sides(_below(decides_R, last), int(np.count_nonzero(divided_R)))
 
 
-def _families(places_R: np.ndarray, family_R: np.ndarray) -> np.ndarray:
-    """Families of which those that share a place are one, as the number of a row of each."""
-    found = Groups(len(places_R))
-    for values_R in (family_R, places_R):
+def _joined(*values_VR: np.ndarray) -> np.ndarray:
+    """Rows that share one of some values, and those that share one with these, as one number each:
+    that of a row of them."""
+    found = Groups(len(values_VR[0]))
+    for values_R in values_VR:
         _, first, which_R = np.unique(values_R, return_index=True, return_inverse=True)
-        found.join(np.arange(len(places_R)), first[which_R])
+        found.join(np.arange(len(values_R)), first[which_R])
     return found.first
 
 

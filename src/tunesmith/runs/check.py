@@ -97,7 +97,11 @@ def write_cleaned(files: Sequence[str], report: Report, out: Path) -> Cleaned:
     changes: list[dict[str, Any]] = []
     write_texts(out, _cleaned(files, report, changes))
     listed = changes_of(out)
-    write_jsonl(listed, changes)
+    try:
+        write_jsonl(listed, changes)
+    except BaseException:
+        out.unlink()
+        raise
     dropped = Counter(change["dropped"] for change in changes if "dropped" in change)
     rewritten: Counter[str] = Counter()
     for change in changes:

@@ -36,8 +36,8 @@ class ConvertedLog:
     """What became of a log's messages: messages = trained + context + Σ left_out.
 
     `conversations` were written, in which `merged` messages went on the one before them. `ledger`
-    lists every message. `recognised` says of each file how it was read, `first` are the sentences
-    about the first messages that were left out.
+    lists every message. `recognised` says of each file how it was read, `notes` what should be
+    known of the files, `first` are the sentences about the first messages that were left out.
     """
 
     ledger: Path
@@ -49,6 +49,7 @@ class ConvertedLog:
     branched: bool = False
     left_out: Counter[str] = field(default_factory=Counter)
     recognised: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
 
     def leave_out(self, place: str, reason: str, sentence: str) -> dict[str, Any]:
@@ -98,7 +99,9 @@ def convert_log(
     converted = ConvertedLog(ledger_of(out))
     for path in (out, converted.ledger):
         require_new(path, "the conversations")
-    files = expand(files).files
+    named = expand(files)
+    converted.notes += [finding.message for finding in named.findings]
+    files = named.files
     require_distinct(files)
     require_readable(files)
     read = [*_read(files, mapping or {}, converted)]
@@ -111,8 +114,12 @@ def convert_log(
     converted.verify()
     if not rows:
         raise DataError(_nothing(converted))
-    write_texts(out, (json.dumps(row, ensure_ascii=False) + "\n" for _, row in rows))
     write_jsonl(converted.ledger, ledger)
+    try:
+        write_texts(out, (json.dumps(row, ensure_ascii=False) + "\n" for _, row in rows))
+    except BaseException:
+        converted.ledger.unlink()
+        raise
     return converted
 
 

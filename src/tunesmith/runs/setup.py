@@ -172,7 +172,7 @@ def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
     named += expand([] if evaluate.probes is None else [evaluate.probes]).files
     paths = [Path(path) for path in named if path not in (None, AUTO)]
     folder = Path(described.location)
-    for pattern in ("*.safetensors", "config.json", "tokenizer.json"):
+    for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
         paths += sorted(folder.glob(pattern))
     return {str(path): digest(path) for path in paths}
 

@@ -125,6 +125,9 @@ def show_data(
         prepared, resolved = read_data(recipe.model_copy(update={"data": lenient}), reader)
     except DataError as error:
         return replace(whole, refusal=str(error))
+    for finding in prepared.findings:
+        if finding.severity == "warn":
+            watcher.note(finding.message)
     return replace(
         whole,
         rows=tuple(_with_outcomes(first, prepared)),

@@ -45,15 +45,21 @@ _IN_CLOSING = frozenset(
     word for each in f"{_CLOSERS} {_CLOSED}".split() for word in each.split("_")
 )
 
+_END = 300
+"""Characters at the end of a sentence in which thanks are looked for: looking for what ends a text
+begins at each word anew, so in longer ones it would take the square of their length."""
+
 
 def without_courtesy(sentence: str) -> str:
     """A `plain` sentence without the greeting it begins with and the thanks it ends with.
 
     "" if it is nothing else.
     """
-    sentence = _SIGNED.sub("", sentence)
-    if sentence.rpartition(" ")[2] in _IN_CLOSING:
-        sentence = _CLOSING.sub("", sentence)
+    sentence, end = sentence[:-_END], sentence[-_END:]
+    end = _SIGNED.sub("", end)
+    if end.rpartition(" ")[2] in _IN_CLOSING:
+        end = _CLOSING.sub("", end)
+    sentence += end
     if sentence.partition(" ")[0] in _FIRST:
         opening = _OPENING.match(sentence)
         sentence = sentence[opening.end() :] if opening else sentence

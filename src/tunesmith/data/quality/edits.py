@@ -20,6 +20,8 @@ ONE_IN = 7
 in the questions of banking77, texts of 14 words and more that were not copied differ by more."""
 _LONG = 2 * ONE_IN
 _SLIPS, _SPELLED = 2, 16
+_WRITTEN = 400
+"""Bytes of a part in which slips of the pen are looked for: longer ones of few words are codes."""
 _NUMBER = re.compile(rb"\d")
 _PART = PART.encode()
 
@@ -91,6 +93,6 @@ def _within(one: Sequence[bytes], other: Sequence[bytes], most: int) -> bool:
 
 def _misspelt(one: bytes, other: bytes) -> bool:
     """Whether slips of the pen are all that differs, spaces among them: "to pup" is "top up"."""
-    if abs(len(one) - len(other)) > _SLIPS or min(len(one), len(other)) < _SPELLED:
+    if abs(len(one) - len(other)) > _SLIPS or not _SPELLED <= len(one) <= _WRITTEN:
         return False
     return distance(one, other) <= _SLIPS

@@ -111,6 +111,10 @@ def nearly_equal(columns: Columns) -> Marks:
     return Marks(classes.within(set(other)), says)
 
 
+_LONGEST = 64
+"""Characters of a name of which a slip is looked for: longer ones are texts, not names."""
+
+
 def _alike(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each name that differs from an earlier one in case, spaces or punctuation alone, or by a slip
     of one letter, with that one.
@@ -131,6 +135,8 @@ def _alike(names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _slips(words: str) -> list[str]:
+    if len(words) > _LONGEST:
+        return [words]
     return [words, *(words[:at] + words[at + 1 :] for at in range(len(words)))]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
@@ -20,7 +21,7 @@ from tunesmith.data.sources.documents import Lines, document_again, file_blocks,
 from tunesmith.data.sources.images import image_again, image_blocks
 from tunesmith.data.sources.json_arrays import array_blocks
 from tunesmith.data.sources.json_lines import holds_lines, line_blocks, objects_again
-from tunesmith.data.sources.opened import Content
+from tunesmith.data.sources.opened import Content, ending_of
 from tunesmith.data.sources.packed import PACKINGS
 from tunesmith.data.sources.rows import MARK, Block, Place
 from tunesmith.data.sources.sections import Line
@@ -53,14 +54,17 @@ class Form:
     holds: Holds = "rows"
     reader: str | None = None
 
-    def identity(self) -> list[str]:
-        """What the rows of a file follow from besides its bytes."""
+    def identity(self, path: str) -> list[str]:
+        """What the rows of a file follow from besides its bytes: its ending, for one, which says
+        what stands between the cells of a table; an image's rows are its name."""
+        named = path if self.holds == "image" else ending_of(path)
+        own = [self.name, named, python_version()]  # whose parsers read tables and pages
         if self.reader is None:
-            return [self.name]
+            return own
         try:
-            return [self.name, self.reader, version(self.reader)]
+            return [*own, self.reader, version(self.reader)]
         except PackageNotFoundError:  # which reading the file will tell of
-            return [self.name, self.reader]
+            return [*own, self.reader]
 
 
 def _parquet_blocks(content: Content) -> Iterator[Block]:
@@ -103,7 +107,7 @@ def _lines_by(module: str, function: str, package: str, content: Content) -> Ite
 JSON_LINES = Form("JSON lines", (".jsonl", ".ndjson"), line_blocks, objects_again)
 JSON = Form("JSON", (".json",), array_blocks, objects_again)
 TABLE = Form("CSV", (".csv", ".tsv", ".tab"), table_blocks, table_again)
-PARQUET = Form("Parquet", (".parquet",), _parquet_blocks, _parquet_again)
+PARQUET = Form("Parquet", (".parquet",), _parquet_blocks, _parquet_again, reader="pyarrow")
 TEXT = _text("text", (".txt",), plain_lines)
 MARKDOWN = _text("Markdown", (".md", ".markdown"), markdown_lines)
 PDF = _taken_apart("PDF", (".pdf",), partial(_lines_by, "pdf", "pdf_lines", "pypdf"), "pypdf")

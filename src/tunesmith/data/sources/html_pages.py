@@ -60,13 +60,25 @@ def html_lines(content: Content) -> Iterator[Line]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # short pages look like names of files to it
         try:
-            page = BeautifulSoup(text, "html.parser", multi_valued_attributes=None)
+            page = BeautifulSoup(_ended(text), "html.parser", multi_valued_attributes=None)
         except Exception as error:  # it raises whatever broken markup makes it trip over
             reason = start_of(str(error).rsplit("\n", 1)[-1]).rstrip(".")
             raise DataError(
                 f"{content.path} is no HTML that can be read ({reason}). Save its text."
             ) from None
     return written(_Reader().paragraphs(page))
+
+
+def _ended(text: str) -> str:
+    """The page with markup that nothing ends taken for text.
+
+    The parser looks for the end of each such piece anew, which takes hours in a page that is
+    nothing else.
+    """
+    for begins, ends in (("<!--", "-->"), ("<![", "]"), ("<", ">")):
+        last = text.rfind(ends) + 1
+        text = text[:last] + text[last:].replace(begins, "&lt;" + begins[1:])
+    return text
 
 
 def _decoded(path: str, data: bytes) -> str:

@@ -28,6 +28,8 @@ _SHARD = re.compile(r"data/(\w+(?:\.\w+)*)-\d{5}-of-\d{5}[^/]*\.[^/]*")
 _IN_FOLDER = r"(?:.*/)?(?:[^/]*[-._ 0-9])?(?:{})(?:[-._ 0-9][^/]*)?/.*"
 _IN_NAME = r"(?:.*/)?(?:[^/]*[-._ 0-9])?(?:{})[-._ 0-9][^/]*"
 _GLOB = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", re.DOTALL)
+_ANYWHERE = re.compile(r"(?:\*\*/)+")
+_MOST_ANYWHERE = 4
 _SIGNS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -121,6 +123,9 @@ def _patterns(name: HubName, given: Any) -> dict[str, list[str]]:
 
 def _matching(pattern: str, files: Sequence[str]) -> list[str]:
     """The files that a pattern means; none if it has no meaning."""
+    pattern = _ANYWHERE.sub("**/", pattern)
+    if pattern.count("**") > _MOST_ANYWHERE:  # each more tries all places for all before it
+        return []
     try:
         expression = re.compile("".join(map(_expression, _GLOB.findall(pattern))))
     except re.error:
