@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import DataError
+from tunesmith.evaluate.judgement import MINIMUM_ROWS, Judgement
+from tunesmith.evaluate.kept import KEPT_LIMIT, kept
 from tunesmith.evaluate.measure import Measured, Parity, Side
 from tunesmith.evaluate.questions import (
-    KEPT_LIMIT,
     MEMORISED_LIMIT,
-    MINIMUM_ROWS,
-    Judgement,
-    kept,
     learned,
     memorised,
     served,

@@ -7,7 +7,14 @@
 Imports no torch. Only `runs/` holds a whole recipe; each room is given its own section.
 """
 
-from tunesmith.recipe.defaults import Facts, compared_answers, compared_rows, generated_rows
+from tunesmith.recipe.defaults import (
+    Facts,
+    compared_answers,
+    compared_rows,
+    frontier_rows,
+    generated_rows,
+    own_samples,
+)
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
@@ -37,8 +44,10 @@ __all__ = [
     "compared_rows",
     "describe",
     "dump",
+    "frontier_rows",
     "generated_rows",
     "json_schema",
     "load",
+    "own_samples",
     "resolve",
 ]
