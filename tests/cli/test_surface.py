@@ -34,6 +34,7 @@ SURFACE = {
     "tunesmith plan": ["RECIPE", "--base", "--data", "--help", "--json", "--set", "--validation"],
     "tunesmith chat": ["RUN", "--help", "--max-new-tokens", "--once", "--temperature"],
     "tunesmith evaluate": ["RUN", "--data", "--help", "--json"],
+    "tunesmith sample": ["OUT", "--base", "--help", "--opening", "--rows", "--seed", "--tokens"],
     "tunesmith data": ["--help"],
     "tunesmith data check": [
         "FILE...",

@@ -80,7 +80,7 @@ def write_texts(path: Path, texts: Iterable[str]) -> None:
                 handle.flush()
                 os.fsync(handle.fileno())
             os.replace(temporary, path)
-        except OSError:
+        except BaseException:  # also where the texts could not be made
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)

@@ -61,8 +61,16 @@ def kept(measured: Measured, seed: int = 0) -> Judgement:
         "tuned": rows.tuned,
         "limit": limit,
         "files": {
-            path: {"change": c.value, "low": c.low, "high": c.high, "limit": line, "n": c.n}
-            for path, (c, line, _) in files.items()
+            path: {
+                "base": pairs.base,
+                "tuned": pairs.tuned,
+                "change": c.value,
+                "low": c.low,
+                "high": c.high,
+                "limit": line,
+                "n": c.n,
+            }
+            for path, (c, line, pairs) in files.items()
         },
         "domains": found,
         "rule": (
