@@ -78,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True, type=Path, help="rows of another domain")
     parser.add_argument("--talk", type=Path, help="small talk, one text a row")
     parser.add_argument("--rows", type=int, default=300, help="rows to train on")
+    parser.add_argument("--replay", type=int, default=300, help="rows of small talk to replay")
     parser.add_argument("--held-out", type=int, default=96, help="rows to judge on")
     parser.add_argument("--most", type=float, default=0.15, help="evaluate.most_forgetting")
     parser.add_argument("--out", type=Path, help="where the runs go")
@@ -94,7 +95,7 @@ def _files(folder: Path, asked: argparse.Namespace) -> dict[str, Path]:
         sample(asked.base, Wanted(100, 96, 1, OPENING), files["talk"])
     else:
         files["talk"] = asked.talk
-    sample(asked.base, Wanted(asked.rows, 96, 2, OPENING), files["replay"])
+    sample(asked.base, Wanted(asked.replay, 96, 2, OPENING), files["replay"])
     return files
 
 

@@ -167,11 +167,12 @@ def test_the_choice_is_told(asked: tuple[Run, Recorder]) -> None:
 
 
 def test_a_run_killed_before_its_verdict_chooses_the_same_on_the_same_samples(
-    run: Run, tmp_path: Path
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(run.path, tmp_path / "run")
     (tmp_path / "run" / "verdict.json").unlink()
     shutil.rmtree(tmp_path / "run" / "adapter")
+    monkeypatch.setattr("tunesmith.runs.samples.draw", None)  # nothing is drawn again
     again = train(None, tmp_path / "run", resume=True)
     ours, theirs = saved_weights(again.path), saved_weights(run.path)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
