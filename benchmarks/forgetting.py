@@ -80,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=300, help="rows to train on")
     parser.add_argument("--replay", type=int, default=300, help="rows of small talk to replay")
     parser.add_argument("--held-out", type=int, default=96, help="rows to judge on")
-    parser.add_argument("--most", type=float, default=0.15, help="evaluate.most_forgetting")
+    parser.add_argument("--most", type=float, default=0.10, help="evaluate.most_forgetting")
     parser.add_argument("--out", type=Path, help="where the runs go")
     return parser.parse_args()
 
