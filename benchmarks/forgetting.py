@@ -8,7 +8,15 @@ small talk, written by `tunesmith sample`; and with `evaluate.most_forgetting`, 
 adapter at a lower strength. Judged are gain on held-out rows of the task, and loss on small talk:
 `--talk`, or other texts of the base's own.
 
-A remedy works if it keeps `GAIN` of the gain with at most `LOSS` of the loss.
+A remedy works if it keeps `GAIN` of the gain with at most `LOSS` of the loss. A GPT-Neo of 3.4M
+weights that answers small talk, tuned on 300 school problems in mathematics and judged on 64 others,
+with 60 real dialogues as small talk and 300 rows of its own replayed:
+
+| run | gain, bits per byte | of the gain | small talk | of the loss | KL, nats | verdict |
+|---|---|---|---|---|---|---|
+| without remedies | 5.66 (5.30 to 6.03) | 100% | 1.36 to 2.37 (+75%) | 100% | 2.75 | hold |
+| replay | 5.73 (5.37 to 6.11) | 101% | 1.36 to 1.57 (+16%) | 21% | 1.21 | hold |
+| strength (works) | 4.89 (4.58 to 5.19) | 86% | 1.36 to 1.45 (+7%) | 9% | 0.65 | ship |
 """
 
 from __future__ import annotations

@@ -21,6 +21,11 @@ from tunesmith.models.methods import METHODS, Tuned
 from tunesmith.models.open import Base, describe, open_base
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.recipe import ModelSection, Recipe, load
+from tunesmith.runs import plan as planning
+from tunesmith.runs.calibrate import Passes, Rates, Sample, Update
+from tunesmith.runs.estimate import Answering, Judging, Scoring
+from tunesmith.runs.footprint import Line
+from tunesmith.runs.workload import Shape, Work
 
 SETTINGS = Settings(
     total_steps=6,
@@ -106,6 +111,27 @@ def loop_over(
         checkpoints=Checkpoints(folder, 2),
         watcher=ports.get("watcher") or Silent(),
         take_up=ports.get("take_up"),
+    )
+
+
+def nothing_measured(
+    setup: Any, tuned: Tuned, settings: Settings, *arguments: Any
+) -> planning.Costs:
+    """Stands where `runs.plan` measures, which takes most of a small run's time."""
+    shape = Shape(weights=1000, head=100, layers=2, width=10, padded=False)
+    sample = Sample(Work(1, 10, 50, 5), 1.0, 10.0, 10.0)
+    return planning.Costs(
+        shape=shape,
+        passes=Passes(Rates(0.0, 1e-6), (sample,), 0.0),
+        update=Update(),
+        judging=Judging(shape, 100, Scoring(1e-6, Line(0.0, 1.0)), Answering()),
+        held=1e6,
+        trained=tuned.trainable,
+        arriving=2.0 * tuned.trainable,
+        most_shapes=0,
+        opening=0.0,
+        saving=0.0,
+        keeping=0.0,
     )
 
 

@@ -1,10 +1,11 @@
 """Mutated inputs must end in rows or in a finished sentence: python -m tools.fuzz_sources 100000
 
-Each case is a file or a folder, made from its number alone: sound rows in a random form, damaged
-before and after a random packing, under a random ending; bombs and folders of links among them. It
-is read as a run would, a block at a time, its rows are understood, and some are read again. The
-limits are set low, so that bombs are small. What ends otherwise (another exception, a message that
-is none, 10 seconds without an end, memory that grows) is printed, and `--only N` runs it again.
+Each case is a file or a folder, made from its number alone: sound rows or a document in a random
+form, damaged before and after a random packing, under a random ending; bombs and folders of links
+among them. It is read as a run would, a block at a time, its rows are understood, and some are read
+again. The limits are set low, so that bombs are small. What ends otherwise (another exception, a
+message that is none, 10 seconds without an end, memory that grows) is printed, and `--only N` runs
+it again. `--documents` makes PDF, DOCX and HTML only, which take longer.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,13 +34,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tools.documents import docx, pdf
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Example
 from tunesmith.data.formats import understand
 from tunesmith.data.sources import Place, blocks, expand, limits, require_readable, rows_at
 
-LIMITS = {"BLOCK": 1 << 12, "ITEMS": 20, "ROW": 1 << 15, "WHOLE": 1 << 17, "FREE": 1 << 17}
+LIMITS = {
+    **{"BLOCK": 1 << 12, "ITEMS": 20, "ROW": 1 << 15, "WHOLE": 1 << 17, "FREE": 1 << 17},
+    **{"SECTION": 500, "TREE": 1 << 17, "PAGE": 1 << 17, "CODE": 1 << 12},
+}
 SECONDS = 10
+
+
+class Overdue(BaseException):
+    """A case did not end. No Exception, so that nobody takes it for what a broken file raises."""
+
+
 GROWTH = 300 << 20
 """Bytes by which the process may grow after the first cases, which bring the libraries."""
 
@@ -53,20 +64,37 @@ PIECES = [
     *(b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"NaN", b"9" * 5000, b"[" * 5000),
     *(b'{"a":' * 2000, b"x" * 40_000, b'"' + b"y" * 9000 + b'"', b"\n" * 9000, b" " * 9000),
 ]
+TAGS = [
+    *("<p>", "</p>", "<div>", "<h1>", "</h1>", "<li>", "<ul>", "<br>", "<pre>", "</pre>", "<td>"),
+    *("<tr>", "<table>", "</table>", "<script>x<", "</script>", "<style>", "<!--", "-->", "&amp;"),
+    *("<![CDATA[", "]]>", "<?xml", "<!DOCTYPE html>", "&#0;", "&#xd800;", "&bogus;", "<a href='"),
+    *("<meta charset='utf-7'>", "<meta charset='x'>", "<b", "</", "<div>" * 900, "</b>" * 900),
+    *("<p hidden>", "<template>", "<textarea>", "<title>", "<svg>", "<plaintext>", "<3"),
+]
+XML = [
+    *("<w:tbl>", "</w:tbl>", "<w:tr/>", "<w:tbl><w:tr><w:tc><w:p/></w:tc></w:tr></w:tbl>"),
+    *("<w:p><w:r><w:t>x</w:t></w:r></w:p>", "<w:sdt><w:sdtContent>", "</w:sdtContent></w:sdt>"),
+    *("<w:p><w:pPr><w:numPr/><w:pStyle/></w:pPr></w:p>", "<!-- -->", "<?x y?>", "&lt;", "&bogus;"),
+    *("<w:p>" * 300 + "</w:p>" * 300, "<w:ins>" * 2000 + "</w:ins>" * 2000, "<x/>", "<w:t>"),
+]
 ROLES = ["user", "assistant"]
+Maker = Callable[[Random], tuple[bytes, str]]
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": lambda data: gzip.compress(data, 1),
     ".xz": lambda data: lzma.compress(data, preset=0),
     ".zst": lambda data: pa.compress(data, "zstd", asbytes=True),
 }
-ENDINGS = [".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md", ".data", ""]
+ENDINGS = [
+    *(".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md", ".data", "", ".py", ".jpg"),
+    *(".pdf", ".docx", ".html"),
+]
 
 
-def make(random: Random, folder: Path) -> str:
-    """One case in an empty folder; the name under which it is given."""
+def make(random: Random, folder: Path, forms: Sequence[Maker]) -> str:
+    """One case in an empty folder, in one of some forms; the name under which it is given."""
     if random.random() < 0.03:
         return _tree(random, folder)
-    data, ending = random.choice(FORMS)(random)
+    data, ending = random.choice(forms)(random)
     if random.random() < 0.7:
         data = _mutated(random, data)
     ending = random.choice(ENDINGS) if random.random() < 0.15 else ending
@@ -78,7 +106,8 @@ def make(random: Random, folder: Path) -> str:
         ending += packing
         if random.random() < 0.4:
             data = _mutated(random, data)
-    path = folder / f"rows{ending}"
+    path = folder / "class" / f"rows{ending}"
+    path.parent.mkdir()
     path.write_bytes(data)
     return str(path)
 
@@ -158,7 +187,32 @@ def _table(random: Random) -> tuple[bytes, str]:
 
 
 def _document(random: Random) -> tuple[bytes, str]:
-    return "\n".join(_text(random) for _ in range(20)).encode(), random.choice([".txt", ".md"])
+    ending = random.choice([".txt", ".md", ".py", ".yaml"])
+    return "\n".join(_text(random) for _ in range(20)).encode(), ending
+
+
+def _pdf(random: Random) -> tuple[bytes, str]:
+    pages = [
+        [_text(random) for _ in range(random.randrange(4))] for _ in range(random.randrange(9))
+    ]
+    trailer = random.choice(["", "", "/Encrypt 3 0 R ", "/Prev 0 ", "/Info 9 0 R "])
+    return pdf(pages, packed=random.random() < 0.5, trailer=trailer), ".pdf"
+
+
+def _docx(random: Random) -> tuple[bytes, str]:
+    styles = ["", "", "heading 1", "Title", "List"]
+    paragraphs = [(random.choice(styles), _text(random)) for _ in range(random.randrange(30))]
+    body = "".join(random.choices(XML, k=random.randrange(6)))
+    if random.random() < 0.5:
+        body = body.encode()[random.randrange(9) :].decode("utf-8", "ignore")
+    extra = {"word/more.xml": bytes(random.choice([9, 1 << 18]))} if random.random() < 0.2 else {}
+    return docx(paragraphs, body=body, **extra), ".docx"
+
+
+def _html(random: Random) -> tuple[bytes, str]:
+    parts = [random.choice([*TAGS, _text(random)]) for _ in range(random.randrange(60))]
+    encoding = random.choice(["utf-8", "utf-8", "cp1252"])
+    return "".join(parts).encode(encoding, "replace"), random.choice([".html", ".htm"])
 
 
 def _parquet(random: Random) -> tuple[bytes, str]:
@@ -175,7 +229,8 @@ def _parquet(random: Random) -> tuple[bytes, str]:
     return into.getvalue(), ".parquet"
 
 
-FORMS = (_json_lines, _json_lines, _json, _table, _table, _document, _parquet)
+DOCUMENTS = (_pdf, _docx, _html)
+FORMS = (_json_lines, _json_lines, _json, _table, _table, _document, _parquet, *DOCUMENTS)
 
 
 def _mutated(random: Random, data: bytes) -> bytes:
@@ -217,10 +272,10 @@ def _tree(random: Random, folder: Path) -> str:
 
 
 def _overdue(number: int, frame: Any) -> None:
-    raise TimeoutError(f"no end after {SECONDS} seconds")
+    raise Overdue(f"no end after {SECONDS} seconds")
 
 
-def run(first: int, last: int) -> tuple[Counter[str], list[int]]:
+def run(first: int, last: int, forms: Sequence[Maker] = FORMS) -> tuple[Counter[str], list[int]]:
     """Cases `first` to `last` (exclusive): how many ended how, and the numbers of the failed ones.
 
     What failed is printed as it is met.
@@ -238,8 +293,8 @@ def run(first: int, last: int) -> tuple[Counter[str], list[int]]:
             folder.mkdir()
             signal.alarm(SECONDS)
             try:
-                ended[read_all(make(random, folder), random)] += 1
-            except Exception:
+                ended[read_all(make(random, folder, forms), random)] += 1
+            except (Exception, Overdue):
                 failed.append(number)
                 print(f"case {number}:\n{traceback.format_exc()}", file=sys.stderr)
             signal.alarm(0)
@@ -261,14 +316,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("cases", type=int, nargs="?", default=1000, help="how many")
     parser.add_argument("--only", type=int, metavar="N", help="run case N alone")
+    parser.add_argument("--documents", action="store_true", help="PDF, DOCX and HTML only")
     asked = parser.parse_args()
+    forms = DOCUMENTS if asked.documents else FORMS
     faulthandler.enable()
     if asked.only is not None:
-        return bool(run(asked.only, asked.only + 1)[1])
+        return bool(run(asked.only, asked.only + 1, forms)[1])
     warm = min(500, asked.cases)
-    ended, failed = run(0, warm)
+    ended, failed = run(0, warm, forms)
     before = _most_memory()
-    more, others = run(warm, asked.cases)
+    more, others = run(warm, asked.cases, forms)
     ended, failed, grown = ended + more, failed + others, _most_memory() - before
     print(f"{asked.cases} cases: {dict(ended)}; failed: {failed}; grew by {grown >> 20} MB")
     return bool(failed or grown > GROWTH)

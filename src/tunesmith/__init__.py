@@ -12,6 +12,7 @@ Importing this package imports no torch: each function brings what it needs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from os import PathLike
@@ -19,18 +20,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from tunesmith.core.ports import Watcher
     from tunesmith.runs.open import Run
+
+    Source: TypeAlias = str | PathLike[str] | Mapping[str, Any]
 
 __all__ = ["__version__", "open_run", "progress", "train"]
 
 __version__ = "0.1.0"
 
+# The hub's library tells the hub which other packages and agents it runs beside, unless it is told
+# not to before it is imported; nothing is sent that was not asked for.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
 
 def train(
     *,
     base: str | PathLike[str] | None = None,
-    data: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    data: Source | Sequence[Source] | None = None,
     validation: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
     recipe: str | PathLike[str] | None = None,
@@ -42,7 +51,9 @@ def train(
     Args:
         base: a model folder, a hub name (owner/name, which is fetched), or `anvil`, the small
             model inside this package (the default).
-        data: one or several files of examples, folders of them, or patterns such as `*.jsonl`.
+        data: one or several files of examples, folders of them, or patterns such as `*.jsonl`. One
+            that is mixed in by a weight is `{"path": "general.jsonl", "weight": 0.5}`: how often an
+            epoch sees each of its rows.
         validation: a file of held-out examples; without it a share of `data` is held out.
         out: the run folder, which must be new; by default runs/<name of the data>-<number>.
         recipe: a YAML file with any of the keys that `tunesmith recipe` lists.

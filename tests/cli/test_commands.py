@@ -140,31 +140,47 @@ def test_evaluate_prints_each_question(
 
 
 def test_data_show_brackets_what_is_learned(monkeypatch: Patch, capsys: Capture) -> None:
-    from tunesmith.runs.show import Shown
+    from tunesmith.runs.show import Shown, ShownData
 
     asked: dict[str, Any] = {}
 
-    def shown(file: Path, base: str, **options: Any) -> list[Shown]:
-        asked.update(options)
+    def shown(recipe: Any, **options: Any) -> ShownData:
+        asked.update(options, recipe=recipe)
         learned = (("user: hi\n", False), ("hello\x1b[31m</s>", True))
-        return [
-            Shown(Origin("a.jsonl", 1), learned, 9, 4),
-            Shown(Origin("a.jsonl", 2), (), 0, 0, "The answer is empty."),
-        ]
+        rows = (
+            Shown(Origin("a.jsonl", 1), "trained", 9, 4, learned),
+            Shown(Origin("a.jsonl", 2), "dropped", 9, 4, learned, "It is too long.", cut=7),
+            Shown(Origin("a.jsonl", 3), "dropped", complaint="The answer is empty."),
+        )
+        return ShownData(("a.jsonl",), "anvil", rows, refusal="a.jsonl:3: \x1b is no row.")
 
     monkeypatch.setattr("tunesmith.runs.show.show_data", shown)
     show = ["data", "show", "a.jsonl", "--rows", "2", "--kind", "text", "--map"]
-    assert run([*show, "q=prompt"]) == 0
-    assert asked == {"template": "auto", "kind": "text", "limit": 2, "mapping": {"q": "prompt"}}
+    assert run([*show, "q=prompt", "--set", "data.context=64", "--epochs", "2"]) == 0
+    recipe, _ = asked.pop("recipe"), asked.pop("watcher")
+    assert asked == {"limit": 2, "price": None}
+    assert (recipe.model.base, recipe.data.context) == ("anvil", 64)
+    assert recipe.data.train == (str(Path("a.jsonl").absolute()),)
+    assert (recipe.objective.kind, recipe.data.mapping) == ("text", {"q": "prompt"})
+    assert recipe.engine.epochs == 2
     assert capsys.readouterr().out.splitlines() == [
-        "⟦learned⟧  context only",
+        "⟦trained⟧  context  ⟨dropped⟩",
         "",
-        "a.jsonl:1  9 tokens, 4 learned",
+        "a.jsonl:1  trained: 9 tokens, 4 trained",
         "user: hi",
         "⟦hello␛[31m</s>⟧",
         "",
-        "a.jsonl:2  The answer is empty.",
+        "a.jsonl:2  dropped: 9 tokens, 0 trained",
+        "It is too long.",
+        "⟨user: hi",
+        "hello␛[31m</s>⟩",
+        "… and 7 tokens more",
         "",
+        "a.jsonl:3  dropped",
+        "The answer is empty.",
+        "",
+        "A run on these files would stop:",
+        "a.jsonl:3: ␛ is no row.",
     ]
 
 

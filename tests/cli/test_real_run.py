@@ -41,9 +41,27 @@ def test_train_open_and_chat_from_python(
 def test_data_show_of_a_real_base(
     tiny_base: Path, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["data", "show", str(rows), "--base", str(tiny_base), "--rows", "1"]) == 0
-    assert f"{rows}:1  " in (shown := capsys.readouterr().out)
+    show = ["data", "show", str(rows), "--base", str(tiny_base), "--rows", "1", "--price", "3"]
+    page = rows.with_name("page.html")
+    assert run([*show, "--epochs", "2", "--html", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert f"{rows}:1  " in shown
     assert "At door 0.</s>⟧" in shown
+    assert run([*show, "--epochs", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    figures = found["figures"]
+    assert figures["rows"]["rows_in"] == 12
+    told = f"{figures['tokens_per_epoch']:,} an epoch in {figures['sequences']} sequences"
+    assert told in shown
+    assert told in page.read_text(encoding="utf-8")
+    bars = re.findall(r"^ +[\d,]+(?: to [\d,]+)? [█▏]* ?(\d+)$", shown, re.MULTILINE)
+    assert sum(map(int, bars)) == figures["sequences"]
+    assert "less than 0.01 at 3 a million tokens" in shown
+    assert found["rows"][0]["stretches"][1] == {"text": "At door 0.</s>", "is": "trained"}
+    assert run([*show, "--html", str(page)]) == 2
+    assert "page.html exists already" in capsys.readouterr().err
+    assert run(["data", "show", str(rows), f"{rows}s"]) == 2
+    assert "There is no file" in capsys.readouterr().err
 
 
 def test_data_show_complains_of_what_train_refuses(
@@ -83,15 +101,22 @@ def test_data_show_has_the_context_that_train_would_choose(
     assert complaint[0] in str(refused.value)
 
 
-def test_data_show_renders_a_mixed_file_by_chat(
+def test_data_show_says_what_stops_a_run_on_a_mixed_file(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
     file = tmp_path / "rows.jsonl"
     rows = ({"prompt": "Where?", "completion": "Here."}, {"messages": turns})
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert run(["data", "show", str(file), "--base", str(tiny_base), "--rows", "1"]) == 0
-    assert "User: Where?" in capsys.readouterr().out
+    show = ["data", "show", str(file), "--base", str(tiny_base)]
+    assert run(show) == 0
+    shown = capsys.readouterr().out
+    assert f"{file}:2 is a chat and {file}:1 is a prompt" in shown
+    assert "Here.</s>⟧" in shown
+    assert run([*show, "--set", "data.completion_as=chat"]) == 0
+    shown = capsys.readouterr().out
+    assert "User: Where?" in shown
+    assert "2 in: " in shown
 
 
 def test_settings_win_over_arguments_and_those_over_the_recipe(training: Any) -> None:

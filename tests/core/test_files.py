@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from tunesmith.core import files
-from tunesmith.core.errors import StorageError
+from tunesmith.core.errors import DataError, StorageError
 
 
 def _refuse(number: int) -> Any:
@@ -33,6 +34,16 @@ def test_a_failing_write_leaves_the_old_file(
         files.write_json(path, {"step": 2})
     assert files.read_json(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_making_a_part_raises_leaves_nothing(tmp_path: Path) -> None:
+    def parts() -> Iterator[str]:
+        yield "a"
+        raise DataError("rows.jsonl:2: this is no row.")
+
+    with pytest.raises(DataError):
+        files.write_texts(tmp_path / "a.txt", parts())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

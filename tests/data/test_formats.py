@@ -29,7 +29,7 @@ from tunesmith.core.records import (
     ToolCall,
     Triplet,
 )
-from tunesmith.data.formats import FORMATS, detect, read_row, recognised, understand
+from tunesmith.data.formats import FORMATS, all_recognised, detect, read_row, recognised, understand
 from tunesmith.data.kinds import KINDS, TRAINED, wrong_kind
 
 ASKED, SAID = Message("user", "Where?"), Message("assistant", "Here.")
@@ -196,9 +196,16 @@ GOOD: list[tuple[str, dict[str, Any], Any]] = [
         Rating((ASKED,), (SAID,), True),
     ),
     (
-        "chat (messages)",
+        "prompt (messages)",
         {"messages": _said(ASKED), "reference": 4},
         Prompted((ASKED,), '{"reference": 4}'),
+    ),
+    ("prompt (prompt)", {"prompt": "a"}, Prompted("a")),
+    ("prompt (prompt)", {"prompt": "a", "tools": None, "id": 3}, Prompted("a", '{"id": 3}')),
+    (
+        "prompt (prompt)",
+        {"prompt": _said(ASKED), "tools": [TOOL], "solution": "4"},
+        Prompted((ASKED,), '{"solution": "4"}', (TOOL_TEXT,)),
     ),
     ("label (text, label)", {"text": "a", "label": 3}, Label("a", ("3",))),
     ("label (text, labels)", {"text": "a", "labels": ["x", "y"]}, Label("a", ("x", "y"))),
@@ -265,6 +272,14 @@ def test_good_orders(roles: tuple[str, ...]) -> None:
             "wrong_keys",
             ['"prompt", "completions"', '"prompt" and "completion"', 'mean "completion"'],
         ),
+        ({"prompt": "a", "answr": "b"}, "wrong_keys", ['mean "answer" for "answr"']),
+        ({"prompt": "a", "label": "b"}, "wrong_keys", ['"prompt", "label"']),
+        ({"prompt": "a", "completion": None}, "wrong_type", ['"completion" must be', "null"]),
+        ({"prompt": " "}, "empty_prompt", ['"prompt" is empty']),
+        ({"prompt": 3}, "wrong_type", ['"prompt" must be a string', "a number"]),
+        ({"prompt": "a", "videos": ["b.mp4"]}, "not_text", ['has "videos"']),
+        ({"prompt": _said(ASKED, SAID)}, "no_prompt", ["is from assistant", '"completion"']),
+        ({"prompt": []}, "no_prompt", ["is missing"]),
         ({}, "wrong_keys", ["none", '"messages"', "data.mapping"]),
         ({f"column {n}": n for n in range(80)}, "wrong_keys", ['"column 0"', "(80 in all)"]),
         ({"text": 3}, "wrong_type", ['"text" must be a string', "a number"]),
@@ -530,6 +545,21 @@ def test_the_formats_of_a_file_are_told_with_their_rows() -> None:
     )
 
 
+def test_many_files_are_told_of_at_once() -> None:
+    files = [
+        (f"hats/red/{number}.jpg", 1, Counter({"image label (image, label)": 1}))
+        for number in range(21)
+    ]
+    assert all_recognised(files[:20]) == [recognised(*each) for each in files[:20]]
+    one = [("hats/blue/1.jpg", 2, Counter({"text (text)": 1}))]
+    assert all_recognised([*files, *one]) == [
+        "hats (22 files): 21 rows as image label (image, label), 1 rows as text (text), "
+        "1 rows in no known format."
+    ]
+    absolute = [("/a/1.md", 1, Counter({"text (text)": 1})), *[("/b/1.md", 1, Counter())] * 20]
+    assert all_recognised(absolute)[0].startswith("/ (21 files): 1 rows as text (text), 20 rows in")
+
+
 @pytest.mark.parametrize("objective", sorted(TRAINED))
 @pytest.mark.parametrize(("title", "fields", "content"), GOOD)
 def test_kinds_that_no_objective_trains_yet_are_named(
@@ -543,6 +573,13 @@ def test_kinds_that_no_objective_trains_yet_are_named(
     assert objective in complaint
     assert "data.mapping" in complaint
     assert complaint.endswith(".")
+
+
+def test_a_prompt_alone_is_named_with_the_objective_that_takes_it() -> None:
+    complaint = wrong_kind(_content({"prompt": "Where?"}), "sft")
+    assert complaint is not None
+    assert "a prompt that waits for its answer" in complaint
+    assert "for the objective grpo" in complaint
 
 
 def test_the_page_of_formats_is_true_and_whole() -> None:

@@ -79,7 +79,7 @@ def test_rows_on_one_context_meet_and_their_context_is_computed_once() -> None:
 
 def test_few_steps_see_one_context_alone() -> None:
     groups = [np.arange(start, start + 20) for start in range(0, 400, 20)]
-    order = draw_together(np.random.default_rng(0), groups, 400, 8)
+    order = draw_together(np.random.default_rng(0), groups, np.arange(400), 8)
     assert sorted(order.tolist()) == list(range(400))
     contexts = [Counter((order[at : at + 8] // 20).tolist()) for at in range(0, 400, 8)]
     assert np.mean([len(step) >= 2 for step in contexts]) > 0.8

@@ -371,3 +371,16 @@ def test_more_dropped_than_allowed_stops_with_the_reasons_counted(
     assert "9.1% of the rows" in said
     assert "data.most_dropped=0.10" in said
     assert len(_prepare(renderer, replace(dropping, most_dropped=0.1)).train)
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_template_without_the_start_token_is_told(
+    starting: Any, plain: Any, chatml: str, write: Callable[..., str], writes: bool
+) -> None:
+    template = f"{{{{ bos_token }}}}{chatml}" if writes else chatml
+    found = _prepare(Renderer(starting, template), Settings((write(GOOD),))).findings
+    assert ("missing_start" in {finding.reason for finding in found}) is not writes
+    assert "missing_start" not in {
+        finding.reason
+        for finding in _prepare(Renderer(plain, chatml), Settings((write(GOOD),))).findings
+    }

@@ -67,17 +67,30 @@ def test_a_name_with_a_star_in_it_is_a_file_if_there_is_one(folder: Path) -> Non
 
 
 def test_files_that_are_left_out_are_told_of(folder: Path) -> None:
-    for name in ("LICENSE", "notes.docx", "x", "y", "z"):
+    for name in ("LICENSE", "notes.odt", "x", "recipe.yaml"):
         (folder / "data" / name).touch()
     (finding,) = expand(["data", "data/*.jsonl"]).findings
     assert (finding.reason, finding.severity) == ("skipped_files", "warn")
-    assert "data/LICENSE, data/notes.docx, data/x and 2 more files not read" in finding.message
+    assert finding.message == (
+        "data: 4 files not read: 4 of other endings (data/LICENSE, data/notes.odt, "
+        "data/recipe.yaml, …). Name a file itself to have it read."
+    )
 
 
-def test_rows_and_documents_are_not_read_together(folder: Path) -> None:
-    (folder / "data" / "README.md").write_text("About these rows.")
-    with pytest.raises(DataError, match=r"rows \(.*\) beside documents \(data/README\.md\)"):
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("README.md", "documents"), ("make.py", "source code"), ("a.pdf", "documents")],
+)
+def test_rows_and_documents_are_not_read_together(folder: Path, name: str, what: str) -> None:
+    (folder / "data" / name).write_text("About these rows.")
+    with pytest.raises(DataError, match=rf"rows \(.*\) beside {what} \(data/{name}\)") as caught:
         expand(["data"])
+    pattern = f"data/**/*{Path(name).suffix}"
+    assert f'by a pattern: "data/**/*.csv.gz" or "{pattern}".' in str(caught.value)
+    assert expand([pattern]).files == (f"data/{name}",)
+
+
+def test_a_folder_of_documents_is_read_in_order(folder: Path) -> None:
     (folder / "notes").mkdir()
     for name in ("b.txt", "a.md.xz"):
         (folder / "notes" / name).touch()
@@ -88,7 +101,10 @@ def test_rows_and_documents_are_not_read_together(folder: Path) -> None:
     ("name", "message"),
     [
         ("empty", r"empty is a folder without a data file\. Data files end in \.jsonl"),
-        ("other", r"without a data file; it holds other/x\.bin\. Data files end in"),
+        (
+            "other",
+            r"data file; it holds 1 of other endings \(other/x\.bin\)\. Data files end in",
+        ),
         ("data/*.parquet", r"No file matches data/\*\.parquet"),
         ("nowhere/*.json", r"The folder .*nowhere cannot be read \(No such file or directory\)"),
     ],

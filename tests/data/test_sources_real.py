@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import lzma
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tunesmith.core.records import Row
-from tunesmith.data.sources import Place, blocks, described, expand, rows_at
+from tunesmith.data.sources import Place, blocks, described, expand, read, rows_at
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
+
+CLOTHES = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt"]
+CLOTHES += ["t-shirt"]
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not here")
 
@@ -24,9 +28,9 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets ar
         ("gsm8k/test.jsonl", "JSON lines", 1_319, ["question", "answer"]),
         ("hh-rlhf-harmless-test/test.jsonl.gz", "JSON lines", 2_312, ["chosen", "rejected"]),
         ("tldr-pages/tldr-en.jsonl.gz", "JSON lines", 7_424, None),
-        ("llamafactory-demos/wiki_demo.txt", "text", 1, ["text"]),
+        ("llamafactory-demos/wiki_demo.txt", "text", 141, ["text"]),
         ("llamafactory-demos/dpo_en_demo.json.gz", "JSON", 300, None),
-        ("text-openstax/openstax.txt.xz", "text", 1, ["text"]),
+        ("text-openstax/openstax.txt.xz", "text", 1867, ["text"]),
     ],
 )
 def test_each_row_is_read_and_found_again(
@@ -70,6 +74,24 @@ def test_a_packed_library_of_books_is_read_as_a_stream() -> None:
         if len(titles) >= 20:
             break
     assert max(titles.values()) == 1
+
+
+def test_a_book_is_divided_between_its_paragraphs() -> None:
+    path = DATA / "text-openstax" / "openstax.txt.xz"
+    texts = [
+        str(placed.row.fields["text"]) for block in blocks(str(path)) for placed in block.rows()
+    ]
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        assert "".join(texts) == file.read()
+    assert max(map(len, texts)) <= 8000
+    assert sum(text.endswith("\n\n") for text in texts) > 0.99 * len(texts)
+
+
+def test_a_folder_of_images_is_labelled_by_its_folders() -> None:
+    rows = read([str(DATA / "clothing-small" / "train")])
+    labels = Counter(row.fields["label"] for row in rows)
+    assert len(rows) == 500
+    assert labels == dict.fromkeys(CLOTHES, 50)
 
 
 def test_a_pattern_names_what_a_folder_mixes() -> None:

@@ -218,7 +218,7 @@ def test_rows_of_other_kinds_are_dropped_and_accounted_for(
     assert lines[2]["content"] == content_hash(Label("a", ("b",)))
     assert prepared.recognised[0].endswith(
         "2 rows as completion (prompt, completion), 1 rows as label (text, label), "
-        "1 rows as chat (messages)."
+        "1 rows as prompt (messages)."
     )
     (prompt,) = prepared.prompts(prepared.held_out.rows)
     assert prompt.answer in ("b", "d")

@@ -97,6 +97,9 @@ def test_names_are_not_taken_for_paths(tmp_path: Path, monkeypatch: pytest.Monke
     assert load(None, ["model.base=anvil"]).model.base == "anvil"
     assert load(None, ["model.base=org/elsewhere"]).model.base == "org/elsewhere"
     assert load(None, ["data.train=auto"]).data.train == (str(tmp_path / "auto"),)
+    hub = load(None, ["data.train=[hub:ann/one#train, rows.jsonl]", "data.validation=hub:ann/one"])
+    assert hub.data.train == ("hub:ann/one#train", str(tmp_path / "rows.jsonl"))
+    assert hub.data.validation == "hub:ann/one"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_a_key_like_no_other_lists_what_there_is() -> None:
         ("model.method=qlora", "must be full, last_layers, head or lora; received"),
         ("model.base=7", "must be the name or the folder of a model; received 7"),
         ("model.base=", "received nothing (null)"),
-        ("data.train=[]", "must be a path, a list of paths or null; received [] (a list)"),
+        ("data.train=[]", "a list of these or null; received [] (a list)"),
         ("data.train=[a, 3]", "received 3 (a whole number)"),
         ("data.context={a: 1}", "received {'a': 1} (a mapping)"),
         ("engine=3", "engine is a section"),

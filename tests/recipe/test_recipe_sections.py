@@ -56,7 +56,9 @@ def test_help_says_type_and_default_in_words() -> None:
     assert knobs["engine.epochs"].type == (
         "auto or a whole number of at least 1 (passes over the data)"
     )
-    assert knobs["data.train"].type == "a path, a list of paths or null"
+    assert (
+        knobs["data.train"].type == "a path, {path: PATH, weight: NUMBER}, a list of these or null"
+    )
     assert (knobs["model.method"].type, knobs["model.method"].default) == (
         "full, last_layers, head or lora",
         "lora",

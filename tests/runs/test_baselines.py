@@ -107,3 +107,13 @@ def test_documents_ask_nothing(tiny_base: Path, tmp_path: Path) -> None:
     rows = [{"text": f"{n} miles up the river."} for n in range(30)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert _helped(tiny_base, path, objective__kind="text") == []
+
+
+def test_trained_rows_are_asked_again(tiny_base: Path, data: Path, tmp_path: Path) -> None:
+    asked = recipe(tiny_base, data, evaluate__level="standard", evaluate__examples=0)
+    setup = set_up(asked)
+    trained = {tokens.origin for tokens in setup.prepared.train}
+    assert 0 < len(setup.trained_prompts) <= 12
+    assert {prompt.origin for prompt in setup.trained_prompts} <= trained
+    verdict = read_json(train(asked, tmp_path / "run").folder.verdict)
+    assert verdict["memorised"]["detail"]["recall"]["trained"]["rows"] <= 12

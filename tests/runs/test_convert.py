@@ -34,8 +34,12 @@ def test_a_file_is_converted_and_each_row_counted(tmp_path: Path) -> None:
     assert converted.recognised[0].startswith(f"{source}: 1 rows as instruction")
     with pytest.raises(DataError, match="exists already"):
         convert([str(source)], out, "chat")
+    new = tmp_path / "new.jsonl"
+    with pytest.raises(DataError, match=r"No row .* as image \(.*cannot_hold.*rows\.jsonl:1: "):
+        convert([str(source)], new, "image")
+    assert not new.exists()
     with pytest.raises(DataError, match="no format chta; formats are chat, sharegpt"):
-        convert([str(source)], tmp_path / "new.jsonl", "chta")
+        convert([str(source)], new, "chta")
 
 
 def test_the_command_says_what_was_written_and_what_was_not(

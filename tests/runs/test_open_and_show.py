@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import colour_rows
 from tests.support import LeaveAt, Left, recipe
 from tunesmith.core.errors import DataError, RunFolderError
-from tunesmith.core.files import read_jsonl
+from tunesmith.core.files import read_json, read_jsonl
 from tunesmith.core.records import Message
+from tunesmith.evaluate.shown import render_page
+from tunesmith.runs.assembly import batches_of
 from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.setup import set_up
-from tunesmith.runs.show import show_data
+from tunesmith.runs.show import PARTS, show_data
 from tunesmith.runs.train import train
 
 
@@ -102,7 +105,7 @@ def test_an_unfinished_run_says_how_to_go_on(
 def test_exactly_the_answer_and_its_end_are_shown_as_learned(
     tiny_base: Path, colours: Path
 ) -> None:
-    shown = show_data(colours, str(tiny_base), limit=5)
+    shown = show_data(recipe(tiny_base, colours), limit=5).rows
     assert [row.origin.line for row in shown] == [1, 2, 3, 4, 5]
     for row, source in zip(shown, colour_rows(5), strict=True):
         question, answer = (message["content"] for message in source["messages"])
@@ -112,14 +115,119 @@ def test_exactly_the_answer_and_its_end_are_shown_as_learned(
         assert 0 < row.learned < row.tokens
 
 
+def test_rows_have_the_outcomes_of_the_ledger(tiny_base: Path, colours: Path) -> None:
+    asked = recipe(tiny_base, colours)
+    shown = show_data(asked, limit=60).rows
+    lines = [*set_up(asked).prepared.ledger.lines()]
+    assert [(str(row.origin), row.outcome) for row in shown] == [
+        (line["origin"], line["outcome"]) for line in lines
+    ]
+    assert {row.outcome for row in shown} == {"trained", "held_out"}
+
+
 def test_a_row_that_cannot_be_trained_is_shown_with_its_complaint(
     tiny_base: Path, tmp_path: Path
 ) -> None:
-    rows = [{"messages": [{"role": "user", "content": "Nobody answers."}]}, *colour_rows(1)]
-    bad, good = show_data(_write(tmp_path / "rows.jsonl", rows), str(tiny_base))
+    long = {"prompt": "Where?", "completion": "far " * 99}
+    rows = [{"messages": [{"role": "user", "content": "Nobody answers."}]}, long, *colour_rows(1)]
+    shown = show_data(recipe(tiny_base, _write(tmp_path / "rows.jsonl", rows)))
+    bad, cut, good = shown.rows
     assert bad.complaint
-    assert bad.origin.line == 1
-    assert good.complaint is None
+    assert (bad.origin.line, bad.outcome, bad.stretches) == (1, "dropped", ())
+    assert "the context is 128" in str(cut.complaint)
+    assert [part["is"] for part in cut.marked()] == ["dropped"]
+    assert (good.complaint, good.outcome) == (None, "trained")
+    assert shown.figures is not None
+    assert shown.figures.rows["dropped"] == {"nothing_to_learn": 1, "too_long": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "data.bad_rows=drop"),
+        ({"data__bad_rows": "drop"}, "more than 1.0% of the rows"),
+        ({"data__bad_rows": "drop", "data__most_dropped": 0.5}, None),
+    ],
+)
+def test_the_figures_say_whether_a_run_would_begin(
+    tiny_base: Path, tmp_path: Path, settings: dict[str, Any], says: str | None
+) -> None:
+    rows = [*colour_rows(20), {"prompt": "Where?", "completion": " "}]
+    asked = recipe(tiny_base, _write(tmp_path / "rows.jsonl", rows), **settings)
+    figures = show_data(asked).figures
+    assert figures is not None
+    assert figures.rows["dropped"] == {"empty_answer": 1}
+    if says is None:
+        assert figures.stops is None
+        assert set_up(asked).prepared.ledger.totals() == figures.rows
+        return
+    assert says in str(figures.stops)
+    with pytest.raises(DataError):
+        set_up(asked)
+
+
+def test_a_key_in_the_data_is_what_would_stop_a_run(tiny_base: Path, tmp_path: Path) -> None:
+    rows = colour_rows(20)
+    rows[3]["messages"][1]["content"] = "AKIA" + "ABCDEFGHIJKLMNOP"
+    asked = recipe(tiny_base, _write(tmp_path / "rows.jsonl", rows))
+    figures = show_data(asked).figures
+    assert figures is not None
+    assert "stops at what the checks found: " in str(figures.stops)
+
+
+def test_what_stops_a_run_stands_where_its_figures_would(tiny_base: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": "Where?", "completion": "far " * 99}]
+    shown = show_data(recipe(tiny_base, _write(tmp_path / "rows.jsonl", rows)))
+    assert shown.figures is None
+    assert "No row is left to train on" in str(shown.refusal)
+    assert [row.outcome for row in shown.rows] == ["dropped"]
+    assert "A run would stop" in render_page(shown.to_json())
+
+
+def test_long_rows_are_shown_in_part_and_counted_whole(tiny_base: Path, tmp_path: Path) -> None:
+    book = [{"text": "Box 1 is red. " * 300}]
+    asked = recipe(tiny_base, _write(tmp_path / "book.jsonl", book), objective__kind="text")
+    shown = show_data(asked)
+    trained = set_up(asked).prepared.train
+    assert len(shown.rows) == PARTS < len(trained)
+    assert [row.more for row in shown.rows] == [0] * (PARTS - 1) + [len(trained) - PARTS]
+    assert shown.figures is not None
+    assert shown.figures.in_pieces == 1
+    assert shown.figures.tokens == sum(len(tokens) for tokens in trained)
+
+
+def test_a_price_is_paid_for_each_token_of_each_epoch(tiny_base: Path, colours: Path) -> None:
+    found = show_data(recipe(tiny_base, colours, engine__epochs=3), price=2.5).to_json()
+    tokens = 3 * found["figures"]["tokens_per_epoch"]
+    cost = {"price_per_million": 2.5, "tokens": tokens, "cost": tokens * 2.5 / 1e6}
+    assert found["cost"] == cost
+    assert show_data(recipe(tiny_base, colours)).to_json()["cost"] is None
+
+
+def test_a_shared_beginning_is_found_and_what_sharing_leaves_is_what_is_computed(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    system = {"role": "system", "content": "Name the colour of the box that you are asked for."}
+    rows = [{"messages": [system, *row["messages"]]} for row in colour_rows(40)]
+    asked = recipe(tiny_base, _write(tmp_path / "rows.jsonl", rows), engine__epochs=1)
+    asked = asked.model_copy(update={"engine": asked.engine.model_copy(update={"max_steps": None})})
+    figures = show_data(asked).figures
+    assert figures is not None
+    assert figures.prefix is not None
+    assert figures.prefix.text.startswith("<|turn|>system\nName the colour of the box")
+    assert (figures.prefix.sequences, figures.prefix.looked_at) == (figures.sequences,) * 2
+    batches = batches_of(set_up(asked), share=True)
+    steps = (batches.step(0, index) for index in range(batches.steps_per_epoch))
+    computed = sum(batch.tokens for step in steps for batch in step)
+    assert figures.computed == computed < figures.tokens
+
+
+def test_the_page_of_a_run_shows_what_was_trained(run: Run) -> None:
+    page = run.report.read_text(encoding="utf-8")
+    assert "What was trained" in page
+    assert page.count("<mark>Box ") == 4
+    totals = read_json(run.folder.ledger)
+    assert f"{totals['supervised_tokens']:,} of them trained" in page
 
 
 @pytest.mark.parametrize("completion_as", ["chat", "plain"])

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.support import SETTINGS, LeaveAt, Left, Recorder, examples, opened, recipe
+from tests.support import (
+    SETTINGS,
+    LeaveAt,
+    Left,
+    Recorder,
+    examples,
+    nothing_measured,
+    opened,
+    recipe,
+)
 from tunesmith.core.batch import ROOT
 from tunesmith.core.errors import Unsupported
 from tunesmith.core.files import read_json
 from tunesmith.data.loader import PackedBatches
 from tunesmith.data.pack import pack
-from tunesmith.engine.loop import Settings
 from tunesmith.models.forward import evened_size
 from tunesmith.models.methods import Tuned
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.runs import plan as planning
 from tunesmith.runs import train as training
-from tunesmith.runs.calibrate import Calibration, Passes, Rates, Sample, Update, fit
-from tunesmith.runs.estimate import Answering, Judging, Scoring
-from tunesmith.runs.footprint import Line
+from tunesmith.runs.calibrate import Calibration, Rates, Sample, fit
 from tunesmith.runs.foresee import foresee
 from tunesmith.runs.memory import Meter, Room
 from tunesmith.runs.train import train
@@ -73,29 +78,10 @@ def test_planning_changes_no_bit_of_the_result(
         engine__max_steps=4,
     )
     planned = train(asked, tmp_path / "planned")
-    monkeypatch.setattr(planning, "_measure", _nothing_measured)
+    monkeypatch.setattr(planning, "_measure", nothing_measured)
     blind = train(asked, tmp_path / "blind")
     for file in sorted(planned.artefact.glob("*.safetensors")):
         assert file.read_bytes() == (blind.artefact / file.name).read_bytes()
-
-
-def _nothing_measured(
-    setup: Any, tuned: Tuned, settings: Settings, *arguments: Any
-) -> planning.Costs:
-    sample = Sample(Work(1, 10, 50, 5), 1.0, 10.0, 10.0)
-    return planning.Costs(
-        shape=SHAPE,
-        passes=Passes(Rates(0.0, 1e-6), (sample,), 0.0),
-        update=Update(),
-        judging=Judging(SHAPE, 100, Scoring(1e-6, Line(0.0, 1.0)), Answering()),
-        held=1e6,
-        trained=tuned.trainable,
-        arriving=2.0 * tuned.trainable,
-        most_shapes=0,
-        opening=0.0,
-        saving=0.0,
-        keeping=0.0,
-    )
 
 
 def test_calibration_leaves_the_model_as_it_was(tiny_base: Path) -> None:

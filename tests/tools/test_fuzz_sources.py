@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tools.fuzz_sources import make, read_all, run
+from tools.fuzz_sources import DOCUMENTS, FORMS, make, read_all, run
 from tunesmith.data.sources import reading
 
 
@@ -18,11 +18,18 @@ def test_mutated_inputs_end_in_rows_or_in_a_sentence() -> None:
     assert ended["sentence"] > 100
 
 
+def test_mutated_documents_do_too() -> None:
+    ended, failed = run(0, 150, DOCUMENTS)
+    assert failed == []
+    assert ended["rows"] > 25
+    assert ended["sentence"] > 25
+
+
 def test_a_case_is_made_from_its_number_alone(tmp_path: Path) -> None:
     made = []
     for copy in ("a", "b"):
         (tmp_path / copy).mkdir()
-        path = Path(make(Random(4), tmp_path / copy))
+        path = Path(make(Random(4), tmp_path / copy, FORMS))
         made.append((path.name, path.read_bytes()))
     assert made[0] == made[1]
 

@@ -13,6 +13,7 @@ import typer
 import tunesmith
 from tunesmith.cli import failures
 from tunesmith.cli.chat import chat
+from tunesmith.cli.curve import curve
 from tunesmith.cli.data import data
 from tunesmith.cli.doctor import doctor
 from tunesmith.cli.evaluate import evaluate
@@ -31,7 +32,7 @@ class Asked:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-for command in (train, plan, chat, evaluate, sample):
+for command in (train, plan, curve, chat, evaluate, sample):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(recipe)

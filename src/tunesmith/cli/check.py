@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunesmith.cli.options import AsJson, Mapped, mapping_of
-from tunesmith.cli.text import tell, visible
+from tunesmith.cli.text import tell
+from tunesmith.core.text import visible
 
 if TYPE_CHECKING:
     from tunesmith.data.quality import Found, Report

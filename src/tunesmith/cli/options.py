@@ -24,6 +24,14 @@ DataFiles = Annotated[
         "be repeated.",
     ),
 ]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE=NUMBER",
+        help="How often an epoch sees each row of a file named by --data: general.jsonl=0.5. May "
+        "be repeated; else 1.",
+    ),
+]
 ValidationFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Held-out examples; else a share of --data is held out."),

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tunesmith.cli.options import AsJson, BaseName, DataFiles, Overrides, RecipeFile, ValidationFile
+from tunesmith.cli.options import (
+    AsJson,
+    BaseName,
+    DataFiles,
+    Overrides,
+    RecipeFile,
+    ValidationFile,
+    Weights,
+)
 from tunesmith.cli.text import duration, tell
 from tunesmith.runs.asked import recipe_from
 
@@ -20,6 +28,7 @@ def plan(
     recipe: RecipeFile = None,
     base: BaseName = None,
     data: DataFiles = None,
+    weight: Weights = None,
     validation: ValidationFile = None,
     set_: Overrides = None,
     as_json: AsJson = False,
@@ -29,7 +38,14 @@ def plan(
     Measured in seconds on the run's own longest rows. Nothing is written; `tunesmith train` begins
     with the same plan. Exits with 2 if the run would not fit into memory.
     """
-    asked = recipe_from(recipe, base=base, data=data, validation=validation, overrides=set_ or ())
+    asked = recipe_from(
+        recipe,
+        base=base,
+        data=data,
+        validation=validation,
+        overrides=set_ or (),
+        weights=weight or (),
+    )
     made = _made(asked, as_json)
     found = made.to_json()
     if as_json:

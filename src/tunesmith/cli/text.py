@@ -9,8 +9,6 @@ from typing import Any
 
 import typer
 
-_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-
 
 def tell(text: str, *, err: bool = False, hang: int = 0, **style: Any) -> None:
     """Print `text`; on a terminal wrapped, with `hang` spaces before each line but the first.
@@ -46,11 +44,3 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{int(seconds % 60):02d} min"
     return f"{minutes // 60}:{minutes % 60:02d} h"
-
-
-def visible(text: str) -> str:
-    """Text of the user's data with each control character shown by its picture.
-
-    None may reach the terminal, which would obey it.
-    """
-    return text.translate(_PICTURES)

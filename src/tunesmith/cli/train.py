@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tunesmith.cli import failures
-from tunesmith.cli.options import AsJson, BaseName, DataFiles, Overrides, RecipeFile, ValidationFile
+from tunesmith.cli.options import (
+    AsJson,
+    BaseName,
+    DataFiles,
+    Overrides,
+    RecipeFile,
+    ValidationFile,
+    Weights,
+)
 from tunesmith.cli.text import tell
 from tunesmith.core.errors import GateHeld, InputError, Interrupted, StorageError
 from tunesmith.runs.asked import free_folder, recipe_from
@@ -24,6 +33,7 @@ def train(
     recipe: RecipeFile = None,
     base: BaseName = None,
     data: DataFiles = None,
+    weight: Weights = None,
     validation: ValidationFile = None,
     out: Annotated[
         Path | None,
@@ -48,12 +58,26 @@ def train(
     a verdict and a report into the run folder.
     """
     if resume:
-        _refuse_with_resume(recipe, base, data, validation, set_)
+        _refuse_with_resume(
+            {
+                "a recipe": recipe,
+                "--base": base,
+                "--data": data,
+                "--weight": weight,
+                "--validation": validation,
+                "--set": set_,
+            }
+        )
         asked, folder = None, _named(out)
     else:
         _refuse_without_resume(from_step)
         asked = recipe_from(
-            recipe, base=base, data=data, validation=validation, overrides=set_ or ()
+            recipe,
+            base=base,
+            data=data,
+            validation=validation,
+            overrides=set_ or (),
+            weights=weight or (),
         )
         folder = out if out is not None else free_folder(asked)
     try:
@@ -97,21 +121,8 @@ def _print(run: Run, as_json: bool) -> None:
     typer.echo(f"try it    tunesmith chat {shlex.quote(str(run.path))}")
 
 
-def _refuse_with_resume(
-    recipe: Path | None,
-    base: str | None,
-    data: list[Path] | None,
-    validation: Path | None,
-    settings: list[str] | None,
-) -> None:
+def _refuse_with_resume(given: Mapping[str, object]) -> None:
     """Raises InputError if anything is asked for that the resumed run has in its own recipe."""
-    given = {
-        "a recipe": recipe,
-        "--base": base,
-        "--data": data,
-        "--validation": validation,
-        "--set": settings,
-    }
     named = [name for name, value in given.items() if value]
     if named:
         raise InputError(

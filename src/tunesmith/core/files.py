@@ -80,7 +80,7 @@ def write_texts(path: Path, texts: Iterable[str]) -> None:
                 handle.flush()
                 os.fsync(handle.fileno())
             os.replace(temporary, path)
-        except BaseException:  # also where the texts could not be made
+        except BaseException:  # also what making a part raises: nothing is left behind
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)

@@ -20,8 +20,10 @@ Role = Literal["system", "user", "assistant", "tool"]
 class Origin:
     """Where a row came from; no two rows of a run share one.
 
-    `line` is the line on which the row begins (1 is the first). `index` is its place in a JSON
-    array (1 is the first), for a whole array may stand on one line; None in JSON lines.
+    `line` is the line on which the row begins (1 is the first; in Parquet the row, in PDF the page,
+    in DOCX the paragraph). `index` is its place in a JSON array (1 is the first), for a whole array
+    may stand on one line, or among the rows of a document that begin on one line, from the second
+    on; else None.
     """
 
     path: str
@@ -131,11 +133,11 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A conversation that waits for its answer; `reference` is the text of a JSON object with what
-    a grader is to know of it."""
+    """A prompt that waits for its answer, as reinforcement takes it; `reference` is the text of a
+    JSON object with what a grader is to know of it, `{}` for nothing."""
 
-    messages: tuple[Message, ...]
-    reference: str
+    prompt: Spoken
+    reference: str = "{}"
     tools: tuple[str, ...] = ()
 
 

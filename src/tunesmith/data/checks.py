@@ -9,6 +9,8 @@ import numpy as np
 
 from tunesmith.core.records import Finding, Origin, Tokens
 
+_LOOKED_AT = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -88,6 +90,26 @@ def in_both_splits(origin: Origin, other: Origin) -> Finding:
         "test the model. Remove one of the two."
     )
     return Finding("in_both_splits", message, "drop", origin)
+
+
+def missing_start(examples: Sequence[Tokens], start: int | None) -> Finding | None:
+    """The finding about a start token that the tokenizer writes and the chat template does not.
+
+    The first examples tell for all, since one template rendered them.
+
+    Args:
+        examples: what is trained.
+        start: the id that the tokenizer puts before plain text of its own accord, None for none.
+    """
+    whole = [each for each in examples[:_LOOKED_AT] if not each.part]
+    if start is None or not whole or any(int(each.ids_N[0]) == start for each in whole):
+        return None
+    message = (
+        "The tokenizer begins a text with a start token, and the chat template writes none, so "
+        "the model reads conversations that begin as none did before. Where the base was not "
+        "trained so, name a template that writes it under data.template."
+    )
+    return Finding("missing_start", message, "warn", whole[0].origin)
 
 
 def in_both_groups(count: int, first: Origin) -> Finding:

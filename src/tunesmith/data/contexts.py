@@ -86,26 +86,40 @@ def share_saved(examples: Sequence[Tokens], batch_size: int) -> float:
 
 
 def draw_together(
-    random: np.random.Generator, groups: Sequence[np.ndarray], total: int, batch_size: int
+    random: np.random.Generator,
+    groups: Sequence[np.ndarray],
+    row_M: np.ndarray,
+    batch_size: int,
 ) -> np.ndarray:
-    """A random order of `total` rows in which rows of a group stand in blocks within a step.
+    """A random order of rows in which rows of a group stand in blocks within a step.
 
-    A block holds at most half a step, so that few steps see one context alone.
+    A block holds at most half a step, so that few steps see one context alone. `row_M` are the
+    rows, ascending; one that is there several times has as many places, in blocks of their own.
     """
-    group_N = np.arange(total) + len(groups)
-    for number, group in enumerate(groups):
-        group_N[group] = number
-    drawn_N = random.permutation(total)
-    drawn_N = drawn_N[np.argsort(group_N[drawn_N], kind="stable")]
-    group_N = group_N[drawn_N]
-    first_N = np.searchsorted(group_N, group_N)
-    begins_N = (np.arange(total) - first_N) % _block(batch_size) == 0
-    block_N = np.cumsum(begins_N) - 1
-    sizes = np.bincount(block_N)
+    total = len(row_M)
+    group_M = _groups_of(groups, row_M)
+    drawn_M = random.permutation(total)
+    drawn_M = drawn_M[np.argsort(group_M[drawn_M], kind="stable")]
+    group_M = group_M[drawn_M]
+    first_M = np.searchsorted(group_M, group_M)
+    begins_M = (np.arange(total) - first_M) % _block(batch_size) == 0
+    block_M = np.cumsum(begins_M) - 1
+    sizes = np.bincount(block_M)
     blocks = random.permutation(len(sizes))
     places = np.empty_like(blocks)
     places[blocks[_whole(sizes[blocks].tolist(), batch_size)]] = np.arange(len(blocks))
-    return drawn_N[np.argsort(places[block_N], kind="stable")]
+    return row_M[drawn_M[np.argsort(places[block_M], kind="stable")]]
+
+
+def _groups_of(groups: Sequence[np.ndarray], row_M: np.ndarray) -> np.ndarray:
+    """A number for what may stand in one block: a group, once more for each repetition of a row."""
+    group_N = np.full(int(row_M.max(initial=-1)) + 1, len(groups))
+    for number, group in enumerate(groups):
+        group_N[group[group < len(group_N)]] = number
+    group_M, place_M = group_N[row_M], np.arange(len(row_M))
+    repetition_M = place_M - np.searchsorted(row_M, row_M)
+    alone = (int(repetition_M.max(initial=0)) + 1) * len(groups) + place_M
+    return np.where(group_M < len(groups), repetition_M * len(groups) + group_M, alone)
 
 
 def _block(batch_size: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.records import Example, Finding, Tokens
@@ -32,18 +32,29 @@ def examine(
         renderer: made with the base's tokenizer.
         context: tokens the model sees, at least 2.
     """
-    start = renderer.encoder.tokenizer.bos_token_id
-    limits = Limits(context, renderer.stop_ids(), start)
     examples = [row for row in rows if isinstance(row, Example)]
-    rendered = renderer.render(examples, kind, context)
+    looked = look(examples, kind, renderer, context)
     fates: list[Fate] = []
     for row in rows:
         if isinstance(row, Finding):
             fates.append(row)
             continue
-        parts = next(rendered)
-        if isinstance(parts, Finding):
-            fates.append(parts)
-        else:
-            fates.append(check(row.origin, parts, limits) or Kept(row, parts))
+        parts, finding = next(looked)
+        fates.append(finding or Kept(row, parts))
     return fates
+
+
+def look(
+    examples: Sequence[Example], kind: Kind, renderer: Renderer, context: int
+) -> Iterator[tuple[list[Tokens], Finding | None]]:
+    """The tokens of each example, in order, and why they cannot be trained where they cannot.
+
+    There are no tokens where an example could not be rendered. Arguments as of `examine`.
+    """
+    limits = Limits(context, renderer.stop_ids(), renderer.encoder.tokenizer.bos_token_id)
+    rendered = renderer.render(examples, kind, context)
+    for example, parts in zip(examples, rendered, strict=True):
+        if isinstance(parts, Finding):
+            yield [], parts
+        else:
+            yield parts, check(example.origin, parts, limits)

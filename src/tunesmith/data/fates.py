@@ -15,7 +15,7 @@ import numpy as np
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Chat, Completion, Finding
 from tunesmith.data.checks import families_divided, in_both_groups, in_both_splits
-from tunesmith.data.formats import recognised, unused
+from tunesmith.data.formats import all_recognised, unused
 from tunesmith.data.ledger import DROPPED, HELD_OUT, TRAINED, Account, Ledger, Places
 from tunesmith.data.sequences import Sequences
 from tunesmith.data.split import held_out, places, twins
@@ -140,14 +140,16 @@ class Fates:
         return [each for each in islice(found, FINDINGS_KEPT) if each is not None]
 
     def recognised(self) -> list[str]:
-        """A sentence a file: how many of its rows were read as which format."""
+        """What the rows were read as: a sentence a file, or one for many."""
         store = self._store
         rows = np.bincount(store.rows["file"], minlength=len(store.paths)).tolist()
         counts = store.summary.formats
-        return [
-            recognised(path, rows[file], counts.get(file, Counter()))
-            for file, path in enumerate(store.paths)
-        ]
+        return all_recognised(
+            [
+                (path, rows[file], counts.get(file, Counter()))
+                for file, path in enumerate(store.paths)
+            ]
+        )
 
     def warnings(self) -> list[Finding]:
         """What should be known of whole files."""

@@ -80,6 +80,16 @@ class Ledger:
             "supervised_tokens": int(account.supervised[account.outcomes == TRAINED].sum()),
         }
 
+    def by_file(self) -> list[dict[str, str | int]]:
+        """Row counts of each file, in order."""
+        paths, outcomes = self._places.paths, self._account.outcomes
+        counts = np.zeros((len(paths), len(_OUTCOMES)), dtype=np.int64)
+        np.add.at(counts, (self._places.files, outcomes), 1)
+        return [
+            {"file": path, **dict(zip(_OUTCOMES, row, strict=True))}
+            for path, row in zip(paths, counts.tolist(), strict=True)
+        ]
+
     def verify(self) -> None:
         """Check that every row is accounted for.
 

@@ -12,11 +12,14 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.records import Tokens
 from tunesmith.core.seeds import derive
 from tunesmith.data.contexts import draw_together, find_contexts
+from tunesmith.data.mixing import Mix
 from tunesmith.data.pack import pack, within_budget
 
 
 class PackedBatches:
     """Examples in a new order each epoch, `batch_size` of them to an optimiser step.
+
+    An epoch sees each once, or as often as `mix` says.
 
     The examples of a step are packed into micro-batches of at most `tokens_per_micro_batch`
     tokens; with `share` those with a common prefix meet there and it is laid down once. With
@@ -34,7 +37,9 @@ class PackedBatches:
         shuffle: bool = True,
         share: bool = True,
         together: bool = False,
+        mix: Mix | None = None,
     ) -> None:
+        self.mix = mix or Mix.once(len(examples))
         self._examples = examples
         self._batch_size = batch_size
         self._budget = tokens_per_micro_batch
@@ -46,8 +51,8 @@ class PackedBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps in one pass over the examples."""
-        return -(-len(self._examples) // self._batch_size)
+        """Optimiser steps in an epoch: its examples over `batch_size`, rounded up."""
+        return -(-self.mix.epoch_size // self._batch_size)
 
     @property
     def tokens_per_micro_batch(self) -> int:
@@ -71,10 +76,10 @@ class PackedBatches:
         ]
 
     def _draw_order(self, epoch: int) -> np.ndarray:
-        total = len(self._examples)
+        example_M = self.mix.examples(self._seed, epoch, in_order=not self._shuffle)
         if not self._shuffle:
-            return np.arange(total)
+            return example_M
         random = np.random.default_rng(derive(self._seed, "order", epoch))
         if not self._groups:
-            return random.permutation(total)
-        return draw_together(random, self._groups, total, self._batch_size)
+            return example_M[random.permutation(len(example_M))]
+        return draw_together(random, self._groups, example_M, self._batch_size)

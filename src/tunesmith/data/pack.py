@@ -56,7 +56,7 @@ class _Tree:
 
     def shared(self, ids_N: np.ndarray) -> int:
         """How many first tokens of `ids_N` the tree already holds in a form worth sharing."""
-        common = _common_prefix(self._last, ids_N)
+        common = common_prefix(self._last, ids_N)
         for node in self._path:
             if common < node.end:
                 return common if common - node.begin >= MIN_SHARED else node.begin
@@ -124,7 +124,7 @@ def within_budget(examples: Sequence[Tokens], budget: int, share: bool = True) -
     """
     runs: list[list[int]] = []
     room, tree = 0, _Tree()
-    for number in _by_ids(examples) if share else range(len(examples)):
+    for number in in_order_of_ids(examples) if share else range(len(examples)):
         ids_N = examples[number].ids_N
         needed = len(ids_N) - (tree.shared(ids_N) if share else 0)
         if not runs or needed > room:
@@ -142,18 +142,18 @@ def _ends(examples: Sequence[Tokens], share: bool) -> dict[int, _Node]:
     if not share:
         return {i: _Node(0, len(example), i, None) for i, example in enumerate(examples)}
     tree = _Tree()
-    for number in _by_ids(examples):
+    for number in in_order_of_ids(examples):
         tree.add(number, examples[number].ids_N)
     return tree.ends
 
 
-def _by_ids(examples: Sequence[Tokens]) -> list[int]:
+def in_order_of_ids(examples: Sequence[Tokens]) -> list[int]:
     """Indices in the order of the token ids: big-endian bytes compare as the numbers do."""
     keys = [example.ids_N.astype(">u4").tobytes() for example in examples]
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def _common_prefix(left_N: np.ndarray, right_N: np.ndarray) -> int:
+def common_prefix(left_N: np.ndarray, right_N: np.ndarray) -> int:
     """How many first tokens are equal."""
     length = min(len(left_N), len(right_N))
     differs = left_N[:length] != right_N[:length]

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from tunesmith.core.errors import DataError
+from tunesmith.data.checks import missing_start
 from tunesmith.data.fates import Fates
 from tunesmith.data.looked import report_of
+from tunesmith.data.mixing import WeightedSource, open_sources
 from tunesmith.data.portions import Tokenise
 from tunesmith.data.prepared import Prepared
 from tunesmith.data.render import Kind, Renderer
@@ -19,8 +21,8 @@ class DataSettings(Protocol):
     """What this room reads of the recipe's section `data`."""
 
     @property
-    def train(self) -> Sequence[str]:
-        """Training files, folders of them, and patterns."""
+    def train(self) -> Sequence[str | WeightedSource]:
+        """Training files, folders of them, and patterns, some with a weight."""
         ...
 
     @property
@@ -73,7 +75,7 @@ def prepare(
             none of the validation file.
         StorageError: the tokens of large files cannot be kept on disk.
     """
-    train = expand(settings.train)
+    train = open_sources(settings.train)
     validation = expand([] if settings.validation is None else [settings.validation])
     paths = (*train.files, *validation.files)
     require_distinct(paths)
@@ -95,6 +97,7 @@ def prepare(
     ledger = fates.ledger(held_R)
     ledger.verify()
     sides = [fates.sequences(held_R == side) for side in (False, True)]
+    unstarted = missing_start(sides[0], renderer.encoder.start)
     return Prepared(
         train=sides[0],
         held_out=sides[1],
@@ -104,6 +107,7 @@ def prepare(
             *validation.findings,
             *made.notes,
             *fates.warnings(),
+            *([] if unstarted is None else [unstarted]),
             *fates.findings(),
         ],
         files=made.digests,
@@ -113,4 +117,5 @@ def prepare(
         mapping=settings.mapping or {},
         recognised=fates.recognised(),
         report=report_of(made.store, len(train.files)),
+        sources=train,
     )

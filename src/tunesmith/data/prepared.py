@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Completion, Example, Finding, Prompt, Row
 from tunesmith.data.formats import understand
 from tunesmith.data.ledger import Ledger
+from tunesmith.data.mixing import Mix, Sources
 from tunesmith.data.quality import Report
 from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.sequences import Sequences
@@ -18,15 +23,15 @@ from tunesmith.data.split import content_digest
 from tunesmith.data.store import KINDS, Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepared:
     """The data of a run.
 
     `train` and `held_out` are in the order of the input rows; one row may be several Tokens.
     `findings` holds warnings and drops (of the drops the first some hundred; the ledger has all),
     `files` the SHA-256 of each file read. `mapping` is the recipe's `data.mapping`; `recognised`
-    says of each file which formats its rows have, and `report` what the checks of whole data sets
-    found in the rows that could be understood.
+    says of each file which formats its rows have, `report` what the checks of whole data sets
+    found in the rows that could be understood, `sources` which files are mixed by which weight.
     """
 
     train: Sequences
@@ -40,6 +45,28 @@ class Prepared:
     mapping: Mapping[str, str]
     recognised: list[str]
     report: Report
+    sources: Sources
+
+    @cached_property
+    def mix(self) -> Mix:
+        """Which of `train` each epoch sees, and how often."""
+        return self.sources.mix(self.store.rows["file"][self.train.rows])
+
+    def account(self) -> dict[str, Any]:
+        """`ledger.json`: the totals, and those of each file, beside its weight if it is trained on.
+
+        Rows count once, whatever their weight.
+        """
+        weights = self.sources.by_file()
+        files = [
+            {**counts, "weight": weights.get(str(counts["file"]))}
+            for counts in self.ledger.by_file()
+        ]
+        return {**self.ledger.totals(), "files": files}
+
+    def seen_first(self, seed: int, *, in_order: bool) -> Sequences:
+        """What of `train` the first epoch sees, each once."""
+        return self.train.at(np.unique(self.mix.examples(seed, 0, in_order=in_order)))
 
     def trains_completions(self) -> bool:
         """Whether a training row is a prompt with its completion."""

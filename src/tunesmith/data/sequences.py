@@ -38,6 +38,10 @@ class Sequences(Sequence[Tokens]):
             return Sequences(self._store, self._numbers[index])
         return self._store.tokens(int(self._numbers[index]))
 
+    def at(self, indices: np.ndarray) -> Sequences:
+        """Those at some places, in their order."""
+        return Sequences(self._store, self._numbers[indices])
+
     @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each sequence (int64)."""

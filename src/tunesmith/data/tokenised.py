@@ -66,7 +66,7 @@ def tokenised(paths: Sequence[str], training: int, task: Tokenise) -> Tokenised:
     before = [identity(Path(path)) for path in paths]
     digests = {path: digest(Path(path)) for path in paths}
     cache = TokenCache(cache_folder() / "tokens")
-    files = [(digests[path], described(path).name) for path in paths]
+    files = [(digests[path], described(path).identity()) for path in paths]
     key = key_of({"files": files, "training": training, **task.identity()})
     known = cache.find(key, paths)
     if known is not None:

@@ -63,13 +63,24 @@ class _Frame:
         return self.height - _BOTTOM - (self.height - _TOP - _BOTTOM) * value / self.y_end
 
 
+def ticks_between(low: float, high: float) -> list[float]:
+    """Round numbers from just below `low` to just above `high`, four to seven of them."""
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    step = _step(high - low)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [i * step for i in range(first, last + 1)]
+
+
 def _ticks(largest: float) -> list[float]:
     """Round numbers from 0 to just above `largest`, four to six of them."""
-    if largest <= 0:
-        return [0.0, 1.0]
-    power = 10.0 ** math.floor(math.log10(largest / 4))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if largest / (power * factor) <= 5)
-    return [i * step for i in range(math.ceil(largest / step - 1e-9) + 1)]
+    return ticks_between(0.0, largest) if largest > 0 else [0.0, 1.0]
+
+
+def _step(length: float) -> float:
+    """A round number that goes four to five times into `length`."""
+    power = 10.0 ** math.floor(math.log10(length / 4))
+    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if length / (power * factor) <= 5)
 
 
 def _grid(frame: _Frame, ticks: Sequence[float]) -> str:

@@ -59,8 +59,8 @@ class Cost:
 class Side:
     """What was measured of one model: held-out rows, a sample of trained rows, probes, answers.
 
-    `cost` is that of the answers, None where there is none. `samples` are texts that the base
-    itself wrote, each the same under both sides.
+    `cost` is that of the answers, None where there is none; `recalled` are answers to trained rows,
+    `samples` texts that the base itself wrote, the same under both sides.
     """
 
     held_out: tuple[Score, ...] = ()
@@ -68,6 +68,7 @@ class Side:
     probes: tuple[Score, ...] = ()
     answers: tuple[Answered, ...] = ()
     cost: Cost | None = None
+    recalled: tuple[Answered, ...] = ()
     samples: tuple[Score, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -83,6 +84,7 @@ class Side:
             probes=_scores(value["probes"]),
             answers=tuple(_answered(answer) for answer in value["answers"]),
             cost=Cost(**value["cost"]) if value.get("cost") else None,
+            recalled=tuple(_answered(answer) for answer in value.get("recalled", ())),
             samples=_scores(value.get("samples", ())),
         )
 
@@ -191,6 +193,7 @@ def measure(
     check: Checker | None = None,
     max_new_tokens: int = 256,
     count_tokens: Callable[[str], int] = len,
+    trained_prompts: Sequence[Prompt] = (),
     samples: Sequence[Tokens] = (),
 ) -> Side:
     """Score rows, probes and the base's own samples, and let the model answer the prompts greedily.
@@ -209,6 +212,7 @@ def measure(
         probes=scored(scorer, probes),
         answers=answers,
         cost=_cost(prompts, answers, seconds, count_tokens),
+        recalled=_answer(sampler, trained_prompts, None, max_new_tokens),
         samples=scored(scorer, samples),
     )
 

@@ -25,10 +25,11 @@ _SHAPE = "def check(example: dict, answer: str) -> dict[str, bool | float]"
 
 def exact_match(reference: str, answer: str) -> bool:
     """Equal character by character, after Unicode NFC and without surrounding white space."""
-    return _normal(reference) == _normal(answer)
+    return normal(reference) == normal(answer)
 
 
-def _normal(text: str) -> str:
+def normal(text: str) -> str:
+    """Without what exact match does not look at."""
     return unicodedata.normalize("NFC", text).strip()
 
 

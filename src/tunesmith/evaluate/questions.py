@@ -33,6 +33,7 @@ from tunesmith.evaluate.pairing import (
     pair_scores,
     unit_of,
 )
+from tunesmith.evaluate.recall import recall
 from tunesmith.evaluate.wording import (
     course_sentence,
     learned_summary,
@@ -115,6 +116,7 @@ def memorised(measured: Measured, seed: int = 0) -> Judgement:
         "gain_on_trained_rows": gain,
         "limit": limit,
         "course": course_sentence(measured.course),
+        "recall": recall(measured),
         "rule": (
             f"passes when the whole interval is at most {percent(MEMORISED_LIMIT)} of the gain "
             "on trained rows"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from tunesmith.evaluate.bootstrap import RESAMPLES
 from tunesmith.evaluate.charts import Series, line_chart, thinned
 from tunesmith.evaluate.measure import Answered, Measured
+from tunesmith.evaluate.pages import page
 from tunesmith.evaluate.pairing import pair_answers
-from tunesmith.evaluate.wording import number, percent, plural
+from tunesmith.evaluate.shown import lines_of
+from tunesmith.evaluate.wording import number
 
 _SAMPLES = 6
 _FAILURES = 6
@@ -35,22 +35,26 @@ def render(
     recipe_text: str,
     environment: Mapping[str, Any],
     plan: Mapping[str, Any],
+    shown: Mapping[str, Any] | None = None,
 ) -> str:
     """The whole page as HTML.
 
     `verdict` has the keys of `verdict.json`; `metrics` are the lines of `metrics.jsonl`; `ledger`
     has rows_in, trained, held_out and dropped by reason; `recipe_text` is shown as it is; `plan`
-    has the keys of `plan.json`. All text is escaped.
+    has the keys of `plan.json`; `shown` are rows and figures of what was trained, as
+    `runs.show.shown_of_training` gives them. All text is escaped.
     """
     pairs = _pairs(measured)
     steps = [line for line in metrics if "loss" in line and "lr" in line]
-    template = _template_environment().get_template("report.html.j2")
-    return template.render(
+    return page(
+        "report.html.j2",
         verdict=verdict,
         questions=[(key, *words, verdict[key]) for key, words in QUESTIONS.items()],
         loss_chart=_loss_chart(steps, measured),
         rate_chart=_rate_chart(steps),
         training=_training(steps),
+        shown=shown,
+        figure_lines=lines_of(shown["figures"]) if shown else [],
         planned=_planned(plan),
         paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
@@ -77,23 +81,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", str(value)
-
-
-def _template_environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tunesmith.evaluate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, percent=percent, sentence=_sentence, failed=failed)
-    environment.globals.update(plural=plural)
-    return environment
-
-
-def _sentence(clause: str) -> str:
-    return f"{clause[:1].upper()}{clause[1:].rstrip('.')}."
 
 
 def _pairs(measured: Measured) -> list[Pair]:

@@ -14,6 +14,7 @@ from tunesmith.recipe.defaults import (
     frontier_rows,
     generated_rows,
     own_samples,
+    recalled_rows,
 )
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.load import load
@@ -27,6 +28,7 @@ from tunesmith.recipe.sections import (
     ObjectiveSection,
     Recipe,
 )
+from tunesmith.recipe.sources import Source, path_of, weighted
 from tunesmith.recipe.write import dump
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "ObjectiveSection",
     "Recipe",
     "Resolved",
+    "Source",
     "compared_answers",
     "compared_rows",
     "describe",
@@ -49,5 +52,8 @@ __all__ = [
     "json_schema",
     "load",
     "own_samples",
+    "path_of",
+    "recalled_rows",
     "resolve",
+    "weighted",
 ]

@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tunesmith.recipe.fields import received
 from tunesmith.recipe.schema import describe, sections, type_words
-
-_LONGEST_VALUE = 60
 
 
 def complaints(error: ValidationError, where: Mapping[str, str]) -> Iterator[str]:
@@ -48,18 +47,6 @@ def not_a_section(section: str, value: Any, where: str | None) -> str:
         f"{_at(where)}{section} is a section: give values to its keys, such as "
         f"{section}.{next(iter(sections()[section].model_fields))}; received {received(value)}."
     )
-
-
-def received(value: Any) -> str:
-    """A value as the user may recognise it, with its kind."""
-    if value is None:
-        return "nothing (null)"
-    kinds = {bool: "a truth value", int: "a whole number", float: "a number", str: "text"}
-    kinds |= {list: "a list", tuple: "a list", dict: "a mapping"}
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    if len(text) > _LONGEST_VALUE:
-        text = text[:_LONGEST_VALUE] + "…"
-    return f"{text} ({kinds.get(type(value), type(value).__name__)})"
 
 
 def _at(where: str | None) -> str:

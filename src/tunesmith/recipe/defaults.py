@@ -26,12 +26,12 @@ class Facts:
     """What is known about model, data and machine before training.
 
     `examples` are the rows that can be trained on before any are held out; `mean_tokens` is their
-    mean length. `sequences` are what an epoch trains, after rows were held out and long documents
-    cut to the context, and `mean_sequence` is their mean length in tokens. `max_context` is in
-    tokens. `device` is the one `auto` means; `fast_bfloat16` says that the processor's bfloat16
-    products beat float32. `together_saves` is the share of an epoch's tokens that rows on one
-    context save when they are drawn together. `from_scratch` and `objective` are the recipe's:
-    `resolve` sets them.
+    mean length. `sequences` are what an epoch trains, after rows were held out, long documents cut
+    to the context, and sources mixed by their weights, and `mean_sequence` is their mean length in
+    tokens. `max_context` is in tokens. `device` is the one `auto` means; `fast_bfloat16` says that
+    the processor's bfloat16 products beat float32. `together_saves` is the share of an epoch's
+    tokens that rows on one context save when they are drawn together. `from_scratch` and
+    `objective` are the recipe's: `resolve` sets them.
     """
 
     hidden_size: int
@@ -291,6 +291,12 @@ def frontier_rows(level: Level, asked: bool) -> int:
     if asked:
         return 256
     return {"standard": 32, "full": 256}.get(level, 0)
+
+
+def recalled_rows(level: Level, rows: int) -> int:
+    """How many trained rows are asked again, to see whether they come back word for word."""
+    most = {"none": 0, "quick": 0, "standard": 12, "full": rows}
+    return min(rows, most[level])
 
 
 def compared_rows(level: Level, rows: int) -> int:

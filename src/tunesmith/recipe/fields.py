@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 AUTO: Literal["auto"] = "auto"
+_LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,18 @@ BaseModelName = Annotated[
     Field(min_length=1),
     Words(("the name or the folder of a model",)),
 ]
+
+
+def received(value: Any) -> str:
+    """A value as the user may recognise it, with its kind."""
+    if value is None:
+        return "nothing (null)"
+    kinds = {bool: "a truth value", int: "a whole number", float: "a number", str: "text"}
+    kinds |= {list: "a list", tuple: "a list", dict: "a mapping"}
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    if len(text) > _LONGEST_VALUE:
+        text = text[:_LONGEST_VALUE] + "…"
+    return f"{text} ({kinds.get(type(value), type(value).__name__)})"
 
 
 def knob(default: Any, unit: str | None = None) -> Any:

@@ -17,12 +17,14 @@ from pydantic import ValidationError
 
 from tunesmith.core.errors import RecipeError
 from tunesmith.recipe import yaml12
-from tunesmith.recipe.complaints import complaints, no_such_key, not_a_section, received
-from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.complaints import complaints, no_such_key, not_a_section
+from tunesmith.recipe.fields import AUTO, received
 from tunesmith.recipe.schema import describe, path_keys, sections
 from tunesmith.recipe.sections import Recipe
 
 EMBEDDED_BASE = "anvil"
+HUB = "hub:"
+"""How the names of data sets of the hub begin, which are no paths."""
 
 
 def load(
@@ -180,9 +182,11 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return [_absolute(key, item, folder) for item in value]
+    if isinstance(value, Mapping) and "path" in value:
+        return {**value, "path": _absolute(key, value["path"], folder)}
     if not isinstance(value, (str, Path)) or not value or (value == AUTO and _may_be_auto(key)):
         return value
-    return str(_joined(value, folder))
+    return str(value) if str(value).startswith(HUB) else str(_joined(value, folder))
 
 
 def _may_be_auto(key: str) -> bool:

@@ -31,6 +31,7 @@ from tunesmith.recipe.fields import (
     Share,
     knob,
 )
+from tunesmith.recipe.sources import Sources, path_of
 
 
 class ModelSection(Section):
@@ -73,12 +74,17 @@ class ModelSection(Section):
 class DataSection(Section):
     """The examples, and how they become tokens."""
 
-    train: FilePaths | None = knob(None)
+    train: Sources | None = knob(None)
     """The examples to learn: files, folders and patterns (`*.jsonl`) of JSON lines, JSON, CSV, TSV,
-    Parquet, text or Markdown, also packed (.gz, .xz, .zst). Training cannot start without."""
+    Parquet, documents (text, Markdown, PDF, DOCX, HTML) or source code, also packed (.gz, .xz,
+    .zst); folders of images; and data sets of the hub (`hub:owner/name#train`), which are fetched.
+    Training cannot start without. A source written as {path: general.jsonl, weight: 0.5} is mixed
+    in by its weight, which is how often an epoch sees each of its rows: 2 is twice, 0.5 another
+    half of them each epoch."""
 
     validation: FilePath | None = knob(None)
-    """A file of held-out examples. Without it a share of the training rows is held out."""
+    """Held-out examples, named as in `train`: one file, folder, pattern or data set of the hub.
+    Without it a share of the training rows is held out."""
 
     validation_share: Auto | Share = knob(AUTO, "share of rows")
     """How many of the training rows are held out, where no validation file is given."""
@@ -125,7 +131,7 @@ class DataSection(Section):
     for all. Steps are then less varied, so `auto` does it where it saves a quarter of the work."""
 
     def require_train(self) -> tuple[str, ...]:
-        """The training files.
+        """The names of the training files, without their weights.
 
         Raises:
             RecipeError: none are named.
@@ -135,7 +141,7 @@ class DataSection(Section):
                 "No training data is named. Give a file with --data FILE, or set data.train in "
                 "the recipe."
             )
-        return self.train
+        return tuple(map(path_of, self.train))
 
 
 class ObjectiveSection(Section):
@@ -218,8 +224,8 @@ class EvaluateSection(Section):
     """Your own Python file that scores an answer. It is executed: name only files you trust."""
 
     probes: FilePaths | None = knob(None)
-    """Your own examples of what must not get worse: files, folders and patterns. Each file is
-    judged by itself, and the worst decides."""
+    """Your own examples of what must not get worse, named as in `data.train`. Each file is judged
+    by itself, and the worst decides."""
 
     most_forgetting: NotNegative | None = knob(None, "share of the base's loss")
     """LoRA only: save the adapter at the strength that gains most of those under which general

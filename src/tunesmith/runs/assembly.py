@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.core.ports import Watcher
-from tunesmith.data import PackedBatches
+from tunesmith.data import PackedBatches, Prepared
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.loop import Settings
 from tunesmith.models.checkpointing import checkpoint_activations
@@ -11,6 +11,7 @@ from tunesmith.models.methods import METHODS, Tuned
 from tunesmith.models.open import open_base
 from tunesmith.recipe import Recipe
 from tunesmith.runs.setup import Setup
+from tunesmith.runs.small_data import few_rows
 
 
 def tell_data(setup: Setup, watcher: Watcher) -> None:
@@ -23,10 +24,12 @@ def tell_data(setup: Setup, watcher: Watcher) -> None:
     )
     for sentence in setup.prepared.recognised:
         watcher.note(sentence)
+    for sentence in setup.prepared.mix.sentences(setup.recipe.engine.epochs):
+        watcher.note(sentence)
     for finding in setup.prepared.findings:
         if finding.severity == "warn":
             watcher.note(finding.message)
-    for sentence in setup.warnings:
+    for sentence in (*setup.warnings, *few_rows(setup)):
         watcher.note(sentence)
 
 
@@ -49,15 +52,21 @@ def opened(setup: Setup, watcher: Watcher) -> Tuned:
 
 def batches_of(setup: Setup, share: bool) -> PackedBatches:
     """The training batches; with `share` a prefix that rows have in common is laid down once."""
-    engine = setup.recipe.engine
+    return batches_for(setup.recipe, setup.prepared, share)
+
+
+def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatches:
+    """As `batches_of`, from a resolved recipe and prepared data."""
+    engine = recipe.engine
     return PackedBatches(
-        setup.prepared.train,
+        prepared.train,
         batch_size=engine.batch_size,
         tokens_per_micro_batch=engine.tokens_per_micro_batch,
         seed=engine.seed,
-        shuffle=setup.recipe.data.shuffle,
+        shuffle=recipe.data.shuffle,
         share=share,
-        together=setup.recipe.data.together,
+        together=recipe.data.together,
+        mix=prepared.mix,
     )
 
 

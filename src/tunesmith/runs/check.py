@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.files import require_new, write_jsonl, write_texts
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.data.quality import BENCHMARK, TRAIN, VALIDATION, LookAt, Report, Survey, repaired
+from tunesmith.data.quality.repair import as_line
 from tunesmith.data.sources import (
     blocks,
     expand,
@@ -24,6 +24,9 @@ from tunesmith.data.sources import (
 from tunesmith.data.workers import applied
 
 _SIDES = {TRAIN: "rows to train on", VALIDATION: "validation rows", BENCHMARK: "benchmark rows"}
+
+_NAMED = 20
+"""Files that are named while they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,11 @@ def check_data(
     require_readable([*files, *held, *benchmarks])
     survey = Survey()
     for side, paths in ((BENCHMARK, benchmarks), (TRAIN, files), (VALIDATION, held)):
+        if len(paths) > _NAMED:
+            watcher.stage("read", f"{len(paths):,} files: {_SIDES[side]}")
         for path in paths:
-            watcher.stage("read", f"{path}: {_SIDES[side]}")
+            if len(paths) <= _NAMED:
+                watcher.stage("read", f"{path}: {_SIDES[side]}")
             task = LookAt(mapping or {}, benchmark=side == BENCHMARK)
             with applied(task, size_of(path)) as apply:
                 for looked_at in apply(blocks(path)):
@@ -125,7 +131,7 @@ def _cleaned(files: Sequence[str], report: Report, changes: list[dict[str, Any]]
         fields, rewritten = repaired(row.fields)
         if rewritten:
             changes.append({**change, "line": line, "rewritten": dict(rewritten)})
-        yield json.dumps(fields, ensure_ascii=False, default=str) + "\n"
+        yield as_line(fields)
     if number + 1 != report.rows[TRAIN]:
         raise DataError(
             f"There are {number + 1} rows now where {report.rows[TRAIN]} were checked: a file was "

@@ -11,7 +11,7 @@ from pathlib import Path
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import require_new, write_texts
 from tunesmith.core.records import Finding
-from tunesmith.data.formats import read_row, recognised
+from tunesmith.data.formats import all_recognised, read_row
 from tunesmith.data.formats.write import WRITERS
 from tunesmith.data.sources import expand, require_distinct, require_readable, rows_of
 
@@ -22,13 +22,14 @@ _NAMED = 5
 class Converted:
     """What became of the rows: `written`, and those left out, counted by reason.
 
-    `recognised` says of each file which formats its rows have; `first` are the sentences about the
-    first rows that were left out.
+    `recognised` says of each file which formats its rows have, `notes` what should be known of the
+    files; `first` are the sentences about the first rows that were left out.
     """
 
     written: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     recognised: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
 
     def leave_out(self, origin: object, reason: str, sentence: str) -> None:
@@ -53,23 +54,25 @@ def convert(
         mapping: as `data.mapping` in the recipe.
 
     Raises:
-        DataError: there is no such format, `out` exists, or a file cannot be read.
+        DataError: there is no such format, `out` exists, a file cannot be read, or no row can be
+            written.
         StorageError: the disk refuses.
     """
     if form not in WRITERS:
         raise DataError(f"There is no format {form}; formats are {', '.join(WRITERS)}.")
     require_new(out, "the converted rows")
-    files = expand(files).files
-    require_distinct(files)
-    require_readable(files)
-    converted = Converted()
-    write_texts(out, _lines(files, form, mapping or {}, converted))
+    named = expand(files)
+    require_distinct(named.files)
+    require_readable(named.files)
+    converted = Converted(notes=[finding.message for finding in named.findings])
+    write_texts(out, _lines(named.files, form, mapping or {}, converted))
     return converted
 
 
 def _lines(
     files: Sequence[str], form: str, mapping: Mapping[str, str], converted: Converted
 ) -> Iterator[str]:
+    read: list[tuple[str, int, Counter[str]]] = []
     for path in files:
         rows, titles = 0, Counter[str]()
         for row in rows_of(path):
@@ -88,4 +91,11 @@ def _lines(
                 continue
             converted.written += 1
             yield json.dumps(fields, ensure_ascii=False) + "\n"
-        converted.recognised.append(recognised(path, rows, titles))
+        read.append((path, rows, titles))
+    converted.recognised = all_recognised(read)
+    if not converted.written:
+        counts = ", ".join(f"{reason} {rows}" for reason, rows in converted.left_out.items())
+        raise DataError(
+            f"No row can be written as {form} ({counts or 'there are none'}). "
+            f"{converted.first[0] if converted.first else 'Name files that hold rows.'}"
+        )

@@ -19,6 +19,7 @@ from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.open import Opened, open_artefact
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
+from tunesmith.runs.show import shown_of_training
 
 
 def measure_side(base: Base, setup: Setup, samples: Sequence[Tokens]) -> Side:
@@ -29,13 +30,17 @@ def measure_side(base: Base, setup: Setup, samples: Sequence[Tokens]) -> Side:
         ModelScorer(base, engine.tokens_per_micro_batch),
         Opened(base, setup.renderer).sampler,
         setup.held_out.judging,
-        whole_rows(setup.prepared.train, evaluate.rows),
+        whole_rows(
+            setup.prepared.seen_first(engine.seed, in_order=not setup.recipe.data.shuffle),
+            evaluate.rows,
+        ),
         setup.probes,
         spread(setup.held_out.prompts, generated),
         check=setup.check,
         max_new_tokens=evaluate.max_new_tokens,
         count_tokens=setup.renderer.length,
         samples=samples,
+        trained_prompts=setup.trained_prompts,
     )
 
 
@@ -73,6 +78,7 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
         folder.recipe.read_text(encoding="utf-8"),
         read_json(folder.environment),
         read_json(folder.plan),
+        shown_of_training(setup.prepared, setup.recipe),
     )
     write_text(folder.report, page)
     write_json(folder.verdict, verdict.to_json())

@@ -205,15 +205,15 @@ def _times(steps: int, every: int) -> int:
 
 def _facts(setup: Setup, tuned: Tuned, batches: Batches, steps: int) -> dict[str, Any]:
     """Counts that need no measuring. `parameters` counts the adapter, too."""
-    train = setup.prepared.train
+    train, mix = setup.prepared.train, setup.prepared.mix
     return {
         "parameters": sum(weight.numel() for weight in tuned.module.parameters()),
         "trained_parameters": tuned.trainable,
         "forward": tuned.base.forward.name,
         "steps_per_epoch": batches.steps_per_epoch,
         "steps": steps,
-        "tokens_per_epoch": int(train.lengths.sum()),
-        "supervised_tokens_per_epoch": int(train.sites.sum()),
+        "tokens_per_epoch": mix.per_epoch(train.lengths),
+        "supervised_tokens_per_epoch": mix.per_epoch(train.sites),
     }
 
 

@@ -13,20 +13,20 @@ import numpy as np
 import torch
 
 from tunesmith.core.errors import DataError, RecipeError, Unsupported
-from tunesmith.core.records import Example, Finding, Tokens
+from tunesmith.core.records import Example, Finding, Prompt, Tokens
 from tunesmith.data import Prepared, Renderer, choose, prepare
 from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
-from tunesmith.data.sources import expand, read
+from tunesmith.data.sources import at_revision, expand, read
 from tunesmith.evaluate.measure import Checker
 from tunesmith.evaluate.metrics import load_check
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
-from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, resolve
+from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
 from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.findings import require_checked
-from tunesmith.runs.heldout import HeldOut, divide
+from tunesmith.runs.heldout import HeldOut, divide, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Setup:
 
     `inputs` are the SHA-256 of every file that decides what the run becomes, `warnings` what the
     checks of the data's texts have to say, `instruction` what the base is told where it is helped
-    instead of trained ("" for nothing). `templated` says that
-    the base brought a chat template of its own.
+    instead of trained ("" for nothing), `trained_prompts` some training rows as questions;
+    `templated` says that the base brought a chat template of its own.
     """
 
     resolved: Resolved
@@ -50,11 +50,67 @@ class Setup:
     inputs: dict[str, str]
     warnings: tuple[str, ...]
     instruction: str
+    trained_prompts: list[Prompt]
 
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe."""
         return self.resolved.recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How rows are read for a base, chosen before any row is: what `read_data` reads with.
+
+    `bare` are the facts without the data, `reason` is why this template was chosen.
+    """
+
+    described: Described
+    renderer: Renderer
+    context: int
+    bare: Facts
+    template: str
+    reason: str
+
+
+def reader_of(recipe: Recipe) -> Reader:
+    """Describe the base and choose template and context.
+
+    Raises ModelError, RecipeError or Unsupported, each with what to do.
+    """
+    described = describe(recipe.model.base)
+    template, reason = choose(described.tokenizer, recipe.data.template)
+    bare = facts_of(described)
+    _check_device(recipe)
+    early = early_choices(recipe, bare, 1).recipe.data
+    context = int(early.context)
+    if context > described.context:
+        raise Unsupported(
+            f"data.context is {context} tokens, but {described.name} reads at most "
+            f"{described.context}. Set data.context to that or less."
+        )
+    renderer = Renderer(described.tokenizer, template, early.completion_as)
+    return Reader(described, renderer, context, bare, template, reason)
+
+
+def read_data(recipe: Recipe, reader: Reader) -> tuple[Prepared, Resolved]:
+    """The rows, read, checked, rendered and split; and the recipe, without `auto`.
+
+    Raises DataError or RecipeError, each with what to do.
+    """
+
+    def share(rows: int) -> float:
+        return float(early_choices(recipe, reader.bare, rows).recipe.data.validation_share)
+
+    recipe.data.require_train()
+    prepared = prepare(
+        recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
+        recipe.objective.kind,
+        reader.renderer,
+        reader.context,
+        share,
+    )
+    return prepared, _resolve(recipe, reader.bare, prepared, reader.reason)
 
 
 def set_up(recipe: Recipe) -> Setup:
@@ -63,34 +119,14 @@ def set_up(recipe: Recipe) -> Setup:
     Raises DataError, ModelError, RecipeError or Unsupported, each with what to do.
     """
     recipe.data.require_train()
-    described = describe(recipe.model.base)
-    template, reason = choose(described.tokenizer, recipe.data.template)
-    bare = facts_of(described)
-    _check_device(recipe)
-
-    def share(rows: int) -> float:
-        return float(early_choices(recipe, bare, rows).recipe.data.validation_share)
-
-    early = early_choices(recipe, bare, 1)
-    context = int(early.recipe.data.context)
-    if context > described.context:
-        raise Unsupported(
-            f"data.context is {context} tokens, but {described.name} reads at most "
-            f"{described.context}. Set data.context to that or less."
-        )
-    renderer = Renderer(described.tokenizer, template, early.recipe.data.completion_as)
-    prepared = prepare(
-        recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
-        recipe.objective.kind,
-        renderer,
-        context,
-        share,
-    )
-    templated = bool(described.tokenizer.chat_template)
+    recipe = _pinned(recipe)
+    reader = reader_of(recipe)
+    described, renderer = reader.described, reader.renderer
+    prepared, resolved = read_data(recipe, reader)
     # Saved with the result, so that serving renders as training did.
-    described.tokenizer.chat_template = template
-    resolved = _resolve(recipe, bare, prepared, reason)
+    described.tokenizer.chat_template = reader.template
     most = resolved.recipe.evaluate.rows
+    templated = reader.bare.has_chat_template
     probe_files = expand(recipe.evaluate.probes or ())
     return Setup(
         resolved=resolved,
@@ -98,15 +134,42 @@ def set_up(recipe: Recipe) -> Setup:
         renderer=renderer,
         prepared=prepared,
         held_out=divide(prepared.held_out, prepared.prompts, most),
-        probes=probe_tokens(recipe, renderer, context, templated),
+        probes=probe_tokens(recipe, renderer, reader.context, templated),
         templated=templated,
         check=check_of(recipe),
         instruction=instruction_of(recipe),
+        trained_prompts=_asked_again(resolved.recipe, prepared),
         inputs=prepared.files | _hashes(recipe, described, probe_files.files),
         warnings=(
             *(found.message for found in probe_files.findings),
             *require_checked(recipe.data.checks, prepared.report),
         ),
+    )
+
+
+def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
+    """Evenly spread training rows of the first epoch, as questions."""
+    count = recalled_rows(recipe.evaluate.level, recipe.evaluate.rows)
+    seen = prepared.seen_first(recipe.engine.seed, in_order=not recipe.data.shuffle)
+    return prepared.prompts(spread(np.unique(seen.rows).tolist(), count))
+
+
+def _pinned(recipe: Recipe) -> Recipe:
+    """The recipe with the revision of each data set of the hub, so that it can be repeated."""
+    data, evaluate = recipe.data, recipe.evaluate
+    train = tuple(
+        at_revision(source)
+        if isinstance(source, str)
+        else source.model_copy(update={"path": at_revision(source.path)})
+        for source in data.train or ()
+    )
+    validation = None if data.validation is None else at_revision(data.validation)
+    probes = None if evaluate.probes is None else tuple(map(at_revision, evaluate.probes))
+    return recipe.model_copy(
+        update={
+            "data": data.model_copy(update={"train": train, "validation": validation}),
+            "evaluate": evaluate.model_copy(update={"probes": probes}),
+        }
     )
 
 
@@ -210,13 +273,13 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
     held_out = None if recipe.data.validation is not None else prepared.held_out
     trainable = [prepared.train] if held_out is None else [prepared.train, held_out]
     rows = sum(len(np.unique(sequences.rows)) for sequences in trainable)
-    in_training = int(prepared.train.lengths.sum())
+    in_epoch, in_training = prepared.mix.epoch_size, prepared.mix.per_epoch(prepared.train.lengths)
     facts = replace(
         bare,
         examples=rows,
         mean_tokens=sum(int(sequences.lengths.sum()) for sequences in trainable) / rows,
-        sequences=len(prepared.train),
-        mean_sequence=in_training / len(prepared.train),
+        sequences=in_epoch,
+        mean_sequence=in_training / in_epoch,
         together_saves=_together_saves(recipe, prepared.train),
     )
     resolved = resolve(recipe, facts)

@@ -106,7 +106,7 @@ def _begin(setup: Setup, folder: RunFolder) -> None:
     with folder.begin() as draft:
         draft.recipe.write_text(dump(setup.resolved), encoding="utf-8")
         write_json(draft.environment, environment(setup.recipe.engine.seed, setup.inputs))
-        write_json(draft.ledger, setup.prepared.ledger.totals())
+        write_json(draft.ledger, setup.prepared.account())
         write_texts(draft.ledger_rows, setup.prepared.ledger.texts())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.core.files import read_json
 from tunesmith.core.ports import Batches, SiteModel
 from tunesmith.core.records import Tokens
-from tunesmith.data import Sequences
+from tunesmith.data import PackedBatches, Sequences
 from tunesmith.engine.loop import Settings, on_device
 from tunesmith.models.methods import Tuned
 from tunesmith.models.trunk import Trunk, open_trunk
@@ -28,11 +28,15 @@ DISK_SHARE = 1 / 2
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The way through the model in training and in validation, and the trunk that both may use."""
+    """The way through the model in training and in validation, and the trunk that both may use.
+
+    After `meeting` steps every training example was met.
+    """
 
     training: SiteModel
     validation: SiteModel
     trunk: Trunk
+    meeting: int
 
     def to_json(self) -> dict[str, Any]:
         """For plan.json: where states are kept ("" for nowhere), how much, and in words."""
@@ -42,14 +46,15 @@ class Paths:
         """Compute again what `done_steps` of a run had kept, in the same batches: the same bits."""
         if self.trunk.forward is not None and self.training is self.trunk.forward:
             device = tuned.base.model.device
-            steps = range(min(done_steps, batches.steps_per_epoch))
+            steps = range(min(done_steps, self.meeting))
+            places = (divmod(step, batches.steps_per_epoch) for step in steps)
             self.trunk.forward.refill(
-                on_device(batch, device) for step in steps for batch in batches.step(0, step)
+                on_device(batch, device) for place in places for batch in batches.step(*place)
             )
 
 
 def choose_paths(
-    setup: Setup, folder: RunFolder, tuned: Tuned, batches: Batches, settings: Settings
+    setup: Setup, folder: RunFolder, tuned: Tuned, batches: PackedBatches, settings: Settings
 ) -> Paths:
     """Keep the states of what a run meets more than once, as far as model and machine allow.
 
@@ -59,8 +64,9 @@ def choose_paths(
     plain = tuned.base.forward
     before = read_json(folder.plan).get("trunk") if folder.plan.exists() else None
     if before is not None and not before["kept"]:
-        return Paths(plain, plain, Trunk(None, before["note"]))
-    trains = settings.total_steps > batches.steps_per_epoch
+        return Paths(plain, plain, Trunk(None, before["note"]), 0)
+    epochs = -(-settings.total_steps // batches.steps_per_epoch)
+    trains = batches.mix.meets_again(epochs)
     validates = settings.total_steps > settings.validate_every
     met_again = [
         *([setup.prepared.train] if trains else []),
@@ -71,7 +77,8 @@ def choose_paths(
         changed = " The run was begun with them kept, so its last bits may differ from here on."
         trunk = Trunk(None, trunk.note + changed)
     kept_path = trunk.forward or plain
-    return Paths(kept_path if trains else plain, kept_path if validates else plain, trunk)
+    meeting = batches.mix.epochs_to_meet_all * batches.steps_per_epoch
+    return Paths(kept_path if trains else plain, kept_path if validates else plain, trunk, meeting)
 
 
 def _open(

@@ -6,10 +6,20 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tunesmith.core.records import Chat, Completion, Example, Label, Message, Origin, Text
+from tunesmith.core.records import (
+    Chat,
+    Completion,
+    Example,
+    Label,
+    Message,
+    Origin,
+    Preference,
+    Text,
+)
 from tunesmith.data.quality import BENCHMARK, CHECKS, TRAIN, VALIDATION, Check, Report, Survey, seen
+from tunesmith.data.quality.columns import Columns
 
-Content = Chat | Completion | Label | Text
+Content = Chat | Completion | Label | Preference | Text
 
 # Put together here, so that no tool that looks for secrets finds one in this file.
 KEY = "ghp_" + "a1B2" * 9
@@ -28,13 +38,22 @@ class Rows:
 
 def surveyed(rows: Rows, checks: Mapping[str, Check] = CHECKS) -> Report:
     """What the checks find in the rows."""
+    return _survey(rows, checks).report()
+
+
+def compared(rows: Rows) -> Columns:
+    """What is kept of the rows."""
+    return _survey(rows, {}).columns()
+
+
+def _survey(rows: Rows, checks: Mapping[str, Check]) -> Survey:
     survey = Survey(checks)
     for side, name in ((BENCHMARK, "benchmark"), (TRAIN, "train"), (VALIDATION, "validation")):
         path, contents = f"{name}.jsonl", enumerate(getattr(rows, name), start=1)
         examples = [Example(Origin(path, line), content) for line, content in contents]
         benchmark = side == BENCHMARK
         survey.take(path, seen(examples, {} if benchmark else checks, prompts=benchmark), side)
-    return survey.report()
+    return survey
 
 
 def reasons(rows: Rows, checks: Mapping[str, Check] = CHECKS) -> set[str]:
@@ -63,6 +82,27 @@ def many(count: int = 60) -> Iterator[Completion]:
         names = ["".join(draw.choices(syllables, k=3)) for _ in range(12)]
         prompt = f"What {names[0]} is {names[1]} for {names[2]} {names[3]} {names[4]}?"
         yield Completion(prompt, f"{' '.join(names[5:10])} of {names[10]}, the {names[11]}.")
+
+
+def labelled(**rows: int) -> tuple[Label, ...]:
+    """So many rows of each class, no two alike."""
+    texts = (row.prompt for row in many(sum(rows.values())))
+    classes = [name for name, count in rows.items() for _ in range(count)]
+    return tuple(Label(text, (name,)) for text, name in zip(texts, classes, strict=False))
+
+
+def chosen(*pairs: tuple[str, str], prompt: str = "Where is my parcel?") -> Rows:
+    """Preferences of one prompt each, numbered in words, and these answers."""
+    names = [row.prompt for row in many(len(pairs))]
+    return Rows(
+        tuple(Preference(f"{prompt} {n}", *pair) for n, pair in zip(names, pairs, strict=True))
+    )
+
+
+def by_length(longer: int, shorter: int) -> Rows:
+    """So many preferences for the longer answer of two, and so many for the shorter."""
+    texts = [(row.completion, row.prompt.split()[1]) for row in many(longer + shorter)]
+    return chosen(*texts[:longer], *(pair[::-1] for pair in texts[longer:]))
 
 
 QUESTION = "How long does it take until a parcel from overseas is through customs?"
@@ -115,6 +155,27 @@ PLANTED: dict[str, tuple[Rows, Rows]] = {
         Rows((Text(QUESTION), Text(EDITED), Text(OTHER))),
         Rows((chatted("Is it open?", "Yes."), chatted("Who came by?", "Nobody did."))),
     ),
+    "turned_choice": (
+        Rows((Preference("Is it open?", "Yes.", "No."), Preference("Is it open?", "No.", "Yes."))),
+        Rows((Preference("Is it open?", "Yes.", "No."), Preference("Who called?", "No.", "Yes."))),
+    ),
+    "length_bias": (by_length(75, 25), by_length(60, 40)),
+    "unknown_label": (
+        Rows(labelled(refund=20, parcel=20), (Label(OTHER, ("colour",)),)),
+        Rows(labelled(refund=20, parcel=20), (Label(OTHER, ("parcel",)),)),
+    ),
+    "similar_label": (
+        Rows(labelled(refund=20, refunds=9)),
+        Rows(labelled(card_1=9, card_2=9, typical=9, atypical=9, class_a=9, class_b=9)),
+    ),
+    "rare_label": (
+        Rows(labelled(refund=20, parcel=20, colour=4)),
+        Rows(labelled(refund=20, parcel=20, colour=5)),
+    ),
+    "dominant_label": (
+        Rows(labelled(refund=54, parcel=6)),
+        Rows(labelled(refund=53, parcel=7)),
+    ),
     "echo": (
         answered("Where is my parcel, please? It is at the depot."),
         answered("Your parcel is at the depot."),
@@ -126,6 +187,10 @@ PLANTED: dict[str, tuple[Rows, Rows]] = {
     "template_mark": (
         answered("It is at the depot.<|im_end|>"),
         answered("Press <enter>, then type [yes] | no."),
+    ),
+    "nearly_same_choice": (
+        chosen((f"{QUESTION} {OTHER}", f"{QUESTION} {OTHER} Yes.")),
+        chosen((f"{QUESTION} {OTHER}", f"{QUESTION} Nobody knows how long that takes.")),
     ),
     "mojibake": (answered("The cafÃ© is closed."), answered("The café is closed: « À bientôt »")),
     "lost_characters": (answered("The caf\ufffd is closed."), answered("The café is closed.")),

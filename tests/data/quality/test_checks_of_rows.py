@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.data.quality.planted import CARD, IBAN, KEY, PLANTED, Rows, answered, reasons, surveyed
-from tunesmith.core.records import Chat, Completion, Example, Finding, Message, Origin, Preference
+from tunesmith.core.records import (
+    Chat,
+    Completion,
+    Example,
+    Finding,
+    Message,
+    Origin,
+    Preference,
+    ToolCall,
+)
 from tunesmith.data.quality import CHECKS, Survey, repaired, seen
 from tunesmith.data.quality.damage import mended, mojibake
 from tunesmith.data.quality.personal import redacted
@@ -52,6 +61,19 @@ def test_every_turn_of_a_conversation_is_looked_at() -> None:
     assert reasons(Rows((Chat((*turns, said("assistant", good))),))) == {"refusal"}
     context = (turns[0], said("assistant", bad, weight=0), turns[2])
     assert reasons(Rows((Chat((*context, said("assistant", good))),))) == set()
+
+
+def test_a_call_of_a_function_is_an_answer() -> None:
+    call = ToolCall("track", "{}")
+    asked, found = Message("user", "Where is it?"), Message("tool", "At the depot.")
+    answers = Message("assistant", "", (call,)), Message("assistant", "It is at the depot.")
+    chat = Chat((asked, answers[0], found, answers[1]), ("track",))
+    assert reasons(Rows((chat,))) == set()
+    other = Chat(chat.messages, ("track", "trace"))
+    assert reasons(Rows((chat, other))) == {"near_duplicate"}
+    refused = Chat((asked, Message("assistant", "I have no way to know.")))
+    assert reasons(Rows((Chat(chat.messages[:2], ("track",)), refused))) == set()
+    assert reasons(Rows((Chat((asked, Message("assistant", ""))),))) == {"empty_answer"}
 
 
 def test_the_answer_not_wanted_may_refuse() -> None:

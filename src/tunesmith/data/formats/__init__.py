@@ -12,6 +12,7 @@ from __future__ import annotations
 from tunesmith.data.formats.rows import (
     Detected,
     Reading,
+    all_recognised,
     detect,
     read_row,
     recognised,
@@ -25,6 +26,7 @@ __all__ = [
     "Detected",
     "Format",
     "Reading",
+    "all_recognised",
     "detect",
     "read_row",
     "recognise",

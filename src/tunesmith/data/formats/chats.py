@@ -48,17 +48,25 @@ def chat(fields: Mapping[str, Any], name: str = "messages") -> Chat:
     return Chat(said, tools(fields))
 
 
-def chat_or_prompt(fields: Mapping[str, Any]) -> Chat | Prompted:
-    """A conversation; one that waits for its answer beside reference fields is a prompt.
+def waits(fields: Mapping[str, Any]) -> bool:
+    """Whether the last message waits for its answer beside fields that no conversation has.
 
-    The second is how OpenAI's reinforcement lines are written.
+    That is how OpenAI's reinforcement lines are written.
     """
-    said = turns(fields, "messages")
-    reference = {name: fields[name] for name in fields if name not in ("messages", *BESIDE)}
-    if reference and said and said[-1].role in ("user", "tool"):
-        return Prompted(said, packed(reference, "the reference"), tools(fields))
-    messages.require_answer(said)
-    return Chat(said, tools(fields))
+    said = fields["messages"]
+    last = said[-1] if isinstance(said, list) and said else None
+    role = last.get("role", last.get("from")) if isinstance(last, dict) else None
+    return role in ("user", "human", "tool", "function") and bool(_reference(fields))
+
+
+def prompted(fields: Mapping[str, Any]) -> Prompted:
+    """A conversation that waits for its answer; all other fields are its reference."""
+    reference = packed(_reference(fields), "the reference")
+    return Prompted(turns(fields, "messages"), reference, tools(fields))
+
+
+def _reference(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fields[name] for name in fields if name not in ("messages", *BESIDE)}
 
 
 def turns(fields: Mapping[str, Any], name: str) -> tuple[Message, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.core.records import Chat, Completion, Message, Text
+from tunesmith.core.records import Chat, Completion, Message, Prompted, Text
 from tunesmith.data.formats import messages
 from tunesmith.data.formats.chats import refuse_media, tools
-from tunesmith.data.formats.fields import fail, filled, kind_of, optional, whole
+from tunesmith.data.formats.fields import fail, filled, kind_of, optional, packed, whole
 
 _ASKED = '; give it a text, or use "text" for documents.'
 _NOTHING = ": there is nothing to learn; give it a text."
@@ -32,6 +32,27 @@ def completion(
         return _conversation(fields, prompt, answer)
     asked = filled(fields, prompt, "empty_prompt", _ASKED)
     return Completion(asked, filled(fields, answer, "empty_answer", _NOTHING))
+
+
+def prompted(fields: Mapping[str, Any]) -> Prompted:
+    """A text, or messages, that waits for its answer; all other fields are its reference."""
+    refuse_media(fields)
+    beside = {name: fields[name] for name in fields if name not in ("prompt", "tools")}
+    reference = packed(beside, "the reference")
+    if not isinstance(fields["prompt"], list):
+        asked = filled(fields, "prompt", "empty_prompt", "; give it a text.")
+        return Prompted(asked, reference, tools(fields))
+    said = spoken(fields, "prompt", "user")
+    messages.check_order([message.role for message in said])
+    messages.check_filled(said)
+    if not said or said[-1].role not in ("user", "tool"):
+        last = f"is from {said[-1].role}" if said else "is missing"
+        fail(
+            "no_prompt",
+            f'The last message of "prompt" {last}, so no answer is waited for. End it with the '
+            'user\'s message; an answer to learn stands in "completion".',
+        )
+    return Prompted(said, reference, tools(fields))
 
 
 def instruction(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from tunesmith.data.formats.fields import Unusable, fail, shown
 from tunesmith.data.formats.table import recognise, refuse_unknown
 
 _NAMED = 12
+_MANY = 20
+"""Files that are each told of; a folder of images or of code holds thousands."""
+
 Mapped = Mapping[str, str]
 _AS_THEY_ARE: Mapped = {}
 
@@ -107,6 +111,18 @@ def unused(path: str, counts: Counter[str]) -> Finding:
     named = ", ".join(f'"{name}" ({rows} rows)' for name, rows in names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return Finding("extra_fields", f"{path}: these fields are not used: {named}{more}.", "warn")
+
+
+def all_recognised(files: Sequence[tuple[str, int, Counter[str]]]) -> list[str]:
+    """`recognised` of each file (path, rows, counts); of many, as in a folder, one for all."""
+    if len(files) <= _MANY:
+        return [recognised(path, rows, counts) for path, rows, counts in files]
+    paths, rows, counts = zip(*files, strict=True)
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    where = os.path.commonpath([os.path.abspath(path) for path in paths])
+    return [recognised(f"{where} ({len(files):,} files)", sum(rows), total)]
 
 
 def recognised(path: str, rows: int, counts: Counter[str]) -> str:

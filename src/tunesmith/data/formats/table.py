@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from tunesmith.core.records import Content
 from tunesmith.data.formats import chats, completions, labels, messages, preferences
 from tunesmith.data.formats.fields import fail, shown
+from tunesmith.data.formats.logs import looks_like_log
 
 _NAMED = 12
 _LONGEST = 40
@@ -92,12 +93,14 @@ def _ratings() -> Iterator[Format]:
             )
 
 
+def _no_log(fields: Fields) -> bool:
+    return not looks_like_log(fields)
+
+
 def _conversations() -> Iterator[Format]:
-    for name, read in (
-        ("messages", chats.chat_or_prompt),
-        ("conversations", partial(chats.chat, name="conversations")),
-    ):
-        yield Format("chat", (name,), read, chats.BESIDE, {name: _CHATS[name]})
+    for name, keys in _CHATS.items():
+        read = partial(chats.chat, name=name)
+        yield Format("chat", (name,), read, chats.BESIDE, {name: keys}, _no_log)
     inside = {"turns": chats.DIALOGUE_KEYS}
     yield Format("dialogue", ("turns",), chats.dialogue, ("tools",), inside)
 
@@ -133,13 +136,37 @@ def _labels() -> Iterator[Format]:
         yield Format("image label", (path, "label"), partial(labels.image, path=path))
 
 
+def waits_for_answer(fields: Iterable[str]) -> bool:
+    """Whether fields are those of a prompt alone: none beside it is known, or a known one misspelt.
+
+    So a misspelt, missing or empty answer is told as what it is.
+    """
+    return _unanswered(frozenset(fields))
+
+
+@lru_cache(32)
+def _unanswered(fields: frozenset[str]) -> bool:
+    others = [name for name in fields if name not in ("prompt", "tools")]
+    known = {name for form in FORMATS for name in (*form.fields, *form.beside)}
+    strange = [name for name in others if name not in known]
+    near = (n for n in strange[:_NAMED] if len(n) < _LONGEST and _nearest(n, known))
+    return len(strange) == len(others) and not any(near)
+
+
+def _nearest(name: str, known: Iterable[str]) -> list[str]:
+    return get_close_matches(name, known, 1, _LIKE)
+
+
+_TEXT = Format("text", ("text",), completions.text, when=_no_log)
 FORMATS: tuple[Format, ...] = (
     *_preferences(),
     *_ratings(),
+    Format("prompt", ("messages",), chats.prompted, when=chats.waits),
     *_conversations(),
     *_completions(),
     *_labels(),
-    Format("text", ("text",), completions.text),
+    _TEXT,
+    Format("prompt", ("prompt",), completions.prompted, when=waits_for_answer),
 )
 
 
@@ -162,7 +189,15 @@ def _first(fields: Fields, names: Iterable[str]) -> Format | None:
 
 def refuse_unknown(fields: Fields) -> NoReturn:
     """Raises Unusable: what a row without a format has, what there could be, and what to do."""
-    fail("wrong_keys", _complaint(tuple(fields)))
+    fail("wrong_keys", LOG if looks_like_log(fields) else _complaint(tuple(fields)))
+
+
+LOG = (
+    "This looks like a chat log, whose rows are messages and no examples by themselves. Make "
+    "conversations of them first, in which the agents' turns are learned, with `tunesmith data "
+    "convert LOG OUT.jsonl --to chat --agent NAME`."
+)
+"""The sentence about a message of a log where an example should be."""
 
 
 @lru_cache(32)
@@ -170,7 +205,7 @@ def _complaint(fields: tuple[str, ...]) -> str:
     """Rows of one file have mostly the same fields, and likeness is slow to find."""
     known = dict.fromkeys(name for form in FORMATS for name in form.fields)
     strange = [n for n in fields[:_NAMED] if n not in known and len(n) < _LONGEST]
-    close = [(n, match) for n in strange for match in get_close_matches(n, known, 1, _LIKE)]
+    close = [(n, match) for n in strange for match in _nearest(n, known)]
     hint = f' Did you mean "{close[0][1]}" for "{shown(close[0][0])}"?' if close else ""
     received = ", ".join(f'"{shown(name)}"' for name in fields[:_NAMED]) or "none"
     more = f", … ({len(fields)} in all)" if len(fields) > _NAMED else ""
@@ -181,9 +216,10 @@ def _complaint(fields: tuple[str, ...]) -> str:
 
 
 def _accepted() -> str:
-    trained = (*_conversations(), *_completions(), FORMATS[-1])
+    trained = (*_conversations(), *_completions(), _TEXT)
     forms = (" and ".join(f'"{name}"' for name in form.fields) for form in trained)
-    return f"{'; '.join(forms)}; and those of preferences, ratings, labels, tags, pairs and images"
+    others = "prompts, preferences, ratings, labels, tags, pairs and images"
+    return f"{'; '.join(forms)}; and those of {others}"
 
 
 _ACCEPTED = _accepted()

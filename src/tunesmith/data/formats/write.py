@@ -27,6 +27,7 @@ from tunesmith.core.records import (
     ToolCall,
     Triplet,
 )
+from tunesmith.data.formats.table import waits_for_answer
 
 Fields = dict[str, Any]
 
@@ -34,7 +35,7 @@ Fields = dict[str, Any]
 def chat(content: Content) -> Fields | None:
     """OpenAI's `messages`, also those that wait for an answer beside their reference."""
     if isinstance(content, Prompted):
-        return {**_said(content.messages, content.tools), **json.loads(content.reference)}
+        return _asked(content)
     conversation = as_chat(content)
     return None if conversation is None else _said(conversation.messages, conversation.tools)
 
@@ -79,6 +80,16 @@ def completion(content: Content) -> Fields | None:
     if [message.role for message in said] != ["user", "assistant"] or not all(map(_plain, said)):
         return None
     return {"prompt": said[0].content, "completion": said[1].content}
+
+
+def prompt(content: Content) -> Fields | None:
+    """A `prompt` that waits for its answer, and its reference beside it."""
+    if not isinstance(content, Prompted):
+        return None
+    reference = json.loads(content.reference)
+    if "prompt" in reference or not waits_for_answer(reference):
+        return None
+    return {"prompt": _spoken(content.prompt), **_tools(content.tools), **reference}
 
 
 def text(content: Content) -> Fields | None:
@@ -158,6 +169,7 @@ WRITERS: Mapping[str, Callable[[Content], Fields | None]] = {
     "sharegpt": sharegpt,
     "instruction": instruction,
     "completion": completion,
+    "prompt": prompt,
     "text": text,
     "preference": preference,
     "openai_preference": openai_preference,
@@ -175,6 +187,14 @@ def as_chat(content: Content) -> Chat | None:
     if isinstance(content, Completion):
         return Chat((Message("user", content.prompt), Message("assistant", content.completion)))
     return content if isinstance(content, Chat) else None
+
+
+def _asked(content: Prompted) -> Fields | None:
+    """`messages` with the reference that tells them from a chat without its answer."""
+    reference = json.loads(content.reference)
+    if isinstance(content.prompt, str) or not reference:
+        return None
+    return {**_said(content.prompt, content.tools), **reference}
 
 
 def _said(messages: Sequence[Message], tools: Sequence[str]) -> Fields:

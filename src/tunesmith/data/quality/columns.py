@@ -30,8 +30,12 @@ class Columns:
     Attributes:
         side_R: TRAIN, VALIDATION, BENCHMARK or UNSEEN.
         exact_R: equal where rows are the same.
-        label_R: equal where labels are; 0 where there is none. `labels` has their texts.
+        label_R: equal where labels are; 0 where there is none. `labels` has their texts, those of
+            rows of several classes with view.CLASS between.
         asked_R, answered_R: equal where `plain` prompts and answers are; 0 where there are none.
+        chosen_R, turned_R: equal where pairs of a preference are, as they stand and turned round;
+            0 where there is none.
+        longer_R: characters that a chosen answer has more than the rejected one.
         length_R: characters.
         language_R: an index of languages.NAMES; 0 where it could not be told.
         quoted_R: the benchmark row of which a row quotes half or more, or −1.
@@ -47,6 +51,9 @@ class Columns:
     label_R: np.ndarray
     asked_R: np.ndarray
     answered_R: np.ndarray
+    chosen_R: np.ndarray
+    turned_R: np.ndarray
+    longer_R: np.ndarray
     length_R: np.ndarray
     language_R: np.ndarray
     quoted_R: np.ndarray
@@ -67,7 +74,7 @@ class Columns:
     ) -> Columns:
         """From tables: `places_R` has the fields file, line and item, `looks_R` is LOOK, `near_R`
         NEAR."""
-        kept = ("exact", "label", "asked", "answered", "length", "language")
+        kept = ("exact", "label", "asked", "answered", "chosen", "turned", "longer")
         return cls(
             paths=paths,
             side_R=side_R,
@@ -76,7 +83,7 @@ class Columns:
             twins_FR=near_R["twins"].T,
             labels=labels,
             **{f"{name}_R": places_R[name] for name in ("file", "line", "item")},
-            **{f"{name}_R": looks_R[name] for name in kept},
+            **{f"{name}_R": looks_R[name] for name in (*kept, "length", "language")},
         )
 
     def origin(self, row: int) -> Origin:

@@ -29,6 +29,9 @@ LOOK = np.dtype(
         ("label", "<i8"),
         ("asked", "<i8"),  # the `plain` prompt
         ("answered", "<i8"),  # the `plain` answer
+        ("chosen", "<i8"),  # the prompt, the chosen and the rejected answer, each `plain`
+        ("turned", "<i8"),  # the same, with the rejected answer before the chosen one
+        ("longer", "<i4"),  # characters that the chosen answer has more than the rejected one
     ]
 )
 
@@ -92,6 +95,11 @@ def look(
 
 
 def _record(seen: Seen, words: str) -> tuple[object, ...]:
+    chosen = turned = longer = 0
+    if seen.choice:
+        asked, one, other = map(plain, (seen.prompt, *seen.choice))
+        chosen, turned = _hash((asked, one, other)), _hash((asked, other, one))
+        longer = len(seen.choice[0]) - len(seen.choice[1])
     return (
         True,
         NAMES.index(language(seen.text)),
@@ -101,6 +109,9 @@ def _record(seen: Seen, words: str) -> tuple[object, ...]:
         _hash((seen.label,)) if seen.label else 0,
         _hash((plain(seen.prompt),)) if seen.answer else 0,
         _hash((plain(seen.answer),)) if seen.answer else 0,
+        chosen,
+        turned,
+        longer,
     )
 
 

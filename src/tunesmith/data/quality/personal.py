@@ -13,13 +13,13 @@ from functools import lru_cache
 class Kind:
     """A kind of personal data: what it looks like, and whether a match is one.
 
-    `needs` are characters of which one must stand in the text for the pattern to be tried at all.
+    `needs` is found faster than the pattern is; where it is not, neither is the pattern.
     """
 
     pattern: re.Pattern[str]
     valid: Callable[[str], bool]
     placeholder: str
-    needs: str = "0123456789"
+    needs: re.Pattern[str]
 
 
 def _email(found: str) -> bool:
@@ -80,6 +80,8 @@ def _any(found: str) -> bool:
     return True
 
 
+_DIGITS = re.compile(r"\d(?:[ ()./-]{0,3}\d){6}")
+
 KINDS: dict[str, Kind] = {
     "secret_key": Kind(
         re.compile(
@@ -92,13 +94,13 @@ KINDS: dict[str, Kind] = {
         ),
         _any,
         "[KEY]",
-        needs="-_AI.",
+        re.compile("-----BEGIN|AKIA|ASIA|gh[pousr]_|github_pat|glpat|sk-|k_live|hf_|xox|AIza|eyJ"),
     ),
     "email": Kind(
         re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b"),
         _email,
         "[EMAIL]",
-        needs="@",
+        re.compile("@"),
     ),
     "iban": Kind(
         re.compile(
@@ -106,8 +108,11 @@ KINDS: dict[str, Kind] = {
         ),
         iban,
         "[IBAN]",
+        re.compile(r"[A-Z][A-Z]\d\d"),
     ),
-    "card_number": Kind(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), card, "[CARD]"),
+    "card_number": Kind(
+        re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), card, "[CARD]", _DIGITS
+    ),
     "national_number": Kind(
         re.compile(
             r"(?<![\w.-])(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d{8}-?[A-Z]"
@@ -115,6 +120,7 @@ KINDS: dict[str, Kind] = {
         ),
         national_number,
         "[NUMBER]",
+        _DIGITS,
     ),
     "phone": Kind(
         re.compile(
@@ -123,6 +129,7 @@ KINDS: dict[str, Kind] = {
         ),
         phone,
         "[PHONE]",
+        _DIGITS,
     ),
 }
 
@@ -140,7 +147,7 @@ def redacted(text: str) -> tuple[str, Counter[str]]:
     """
     counts: Counter[str] = Counter()
     for name, kind in KINDS.items():
-        if any(each in text for each in kind.needs):
+        if kind.needs.search(text):
             text, found = _replaced(text, kind)
             if found:
                 counts[name] = found

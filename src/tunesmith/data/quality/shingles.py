@@ -17,6 +17,7 @@ WIDTH = 4
 long enough that two texts of one language share few by chance."""
 
 _BITS = np.uint64(8 * WIDTH)
+_CODE = (np.uint64(1) << _BITS) - np.uint64(1)
 
 
 def shingles(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -39,19 +40,30 @@ def shingles(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     return codes[within[: len(codes)]], np.cumsum(counts_T) - counts_T
 
 
-def jaccard(left: Sequence[bytes], right: Sequence[bytes]) -> np.ndarray:
-    """The shingles that the two texts of each pair share, over those that either has (float64, P).
+def jaccard(texts: Sequence[bytes], left_P: np.ndarray, right_P: np.ndarray) -> np.ndarray:
+    """The shingles that two texts share, over those that either has, for pairs of indices
+    (float64, P).
 
-    At most 2^32 pairs at once.
+    At most 2^32 texts and pairs at once.
     """
-    one, other = _tagged(left), _tagged(right)
-    both = np.sort(np.concatenate([one, other]))
+    tagged_S = _tagged(texts)
+    counts_T = np.bincount((tagged_S >> _BITS).astype(np.int64), minlength=len(texts))
+    starts_T = np.cumsum(counts_T) - counts_T
+    codes_S = tagged_S & _CODE
+    one, other = (_gathered(codes_S, starts_T[at], counts_T[at]) for at in (left_P, right_P))
+    both = np.concatenate([one, other])
+    both.sort(kind="stable")  # merges what is two sorted runs
     common = both[1:][both[1:] == both[:-1]]
-    of_one, of_other, of_both = (
-        np.bincount((tagged >> _BITS).astype(np.int64), minlength=len(left))
-        for tagged in (one, other, common)
-    )
-    return of_both / (of_one + of_other - of_both)
+    of_both = np.bincount((common >> _BITS).astype(np.int64), minlength=len(left_P))
+    return of_both / (counts_T[left_P] + counts_T[right_P] - of_both)
+
+
+def _gathered(codes_S: np.ndarray, starts_P: np.ndarray, counts_P: np.ndarray) -> np.ndarray:
+    """The codes of these stretches behind one another, each with its number above."""
+    number = np.repeat(np.arange(len(counts_P)), counts_P)
+    before_P = np.cumsum(counts_P) - counts_P
+    within = np.arange(len(number)) - before_P[number]
+    return number.astype(np.uint64) << _BITS | codes_S[starts_P[number] + within]
 
 
 def _tagged(texts: Sequence[bytes]) -> np.ndarray:

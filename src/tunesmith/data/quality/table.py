@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tunesmith.data.quality import answers, damage, sets
+from tunesmith.data.quality import answers, choices, damage, labels, sets
 from tunesmith.data.quality.columns import Columns
 from tunesmith.data.quality.personal import KINDS, kinds_in
 from tunesmith.data.quality.view import Seen
@@ -87,8 +87,9 @@ CHECKS: dict[str, Check] = {
     "nearly_in_both_splits": Check(
         "warn",
         "nearly equal to a validation row",
-        "Look whether they are copies or only alike: of copies leave the training row out.",
+        "The model looks better on such a row than it is. --fix leaves the training copy out.",
         whole=sets.nearly_in_both_splits,
+        fix="drop",
     ),
     "in_a_benchmark": Check(
         "stop",
@@ -131,6 +132,42 @@ CHECKS: dict[str, Check] = {
         "Thin them out if they crowd the rest. Keep such rows on one side of a split.",
         whole=sets.near_duplicates,
     ),
+    "turned_choice": Check(
+        "warn",
+        "with the choice of an earlier row turned round",
+        "The model cannot learn both. Decide which answer is the better one.",
+        whole=choices.turned_round,
+    ),
+    "length_bias": Check(
+        "warn",
+        "in which length alone would choose the same answer",
+        "The model would learn to write so, whatever it says. Add pairs in which it is otherwise.",
+        whole=choices.by_length,
+    ),
+    "unknown_label": Check(
+        "warn",
+        "of the validation file with a class that no training row has",
+        "The model can get none of them right. Is the name misspelt, or the class left out?",
+        whole=labels.unknown,
+    ),
+    "similar_label": Check(
+        "warn",
+        "of a class whose name is nearly that of another",
+        "The model would learn two classes of one. If they are one, write it in one way.",
+        whole=labels.nearly_equal,
+    ),
+    "rare_label": Check(
+        "warn",
+        f"of classes with fewer than {labels.RARE} training rows",
+        "The model will hardly learn such a class. Add rows of it, or join it with another.",
+        whole=labels.rare,
+    ),
+    "dominant_label": Check(
+        "note",
+        "of one class that outweighs all others",
+        "A model that always names it looks good by accuracy: judge it by each class.",
+        whole=labels.dominant,
+    ),
     "echo": Check(
         "warn",
         "with an answer that begins with its prompt",
@@ -148,6 +185,12 @@ CHECKS: dict[str, Check] = {
         "with marks of a chat template in an answer",
         "The template writes its own. Split the text into messages, and take the marks out.",
         each=answers.template_mark,
+    ),
+    "nearly_same_choice": Check(
+        "note",
+        "whose chosen and rejected answers differ in few words or none",
+        "Look whether what differs is what should be learned.",
+        each=choices.nearly_same,
     ),
     "mojibake": Check(
         "warn",

@@ -20,11 +20,13 @@ import numpy as np
 
 from tunesmith.core.files import storage_errors
 from tunesmith.data.quality.minhash import HASHES, signatures
+from tunesmith.data.quality.view import PART
 
 COMPARED = 1 << 16
 COMMON, FEW = 0.05, 20
 """A sentence is not compared when it stands in more than this share of the rows, and in more rows
 than FEW."""
+_PART = PART.encode()
 _SLOTS = 1 << 20
 _WAITING = 1000
 _CHUNK = 1 << 18
@@ -99,9 +101,14 @@ class Read:
         return [text.replace(b"\n", b" ") for text in texts]
 
     def _without_common(self, text: bytes) -> bytes:
-        """The sentences that few rows have; all of them if there is none."""
+        """The sentences that few rows have, and those that begin a part: "yes" answers many rows,
+        and sets them apart from those that "no" answers. All of them if there is none."""
         sentences = text.split(b"\n")
-        rare = [each for each in sentences if crc32(each) % _SLOTS not in self._common]
+        rare = [
+            each
+            for each in sentences
+            if each.startswith(_PART) or crc32(each) % _SLOTS not in self._common
+        ]
         return b"\n".join(rare) or text
 
 

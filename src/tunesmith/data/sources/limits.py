@@ -9,8 +9,23 @@ ITEMS = 1000
 """Rows, not bytes: the most of them in one block."""
 
 ROW = 64 << 20
-"""The longest row: a line, a record of a table, a document. What is longer has lost its line ends,
-or a quote that closes, and would otherwise be held in memory to the end of the file."""
+"""The longest line, or record of a table. What is longer has lost its line ends, or a quote that
+closes, and would otherwise be held in memory to the end of the file."""
+
+SECTION = 8000
+"""Characters, not bytes: the longest row of a document, about 2,000 tokens of English. See
+`sections`."""
+
+PAGE = 8 << 20
+"""The largest HTML page. As a tree in memory a page takes up to a hundred times its size."""
+
+TREE = 32 << 20
+"""The largest XML part of a Word document, whose tree takes some twenty times its size. A book of
+500 pages has 2 to 10 MB."""
+
+CODE = 1 << 20
+"""The largest file of source code that is taken from a folder. What is larger is data, or was
+generated."""
 
 WHOLE = 2 << 30
 """The largest file of a form that must be seen whole: a JSON array, or a packed Parquet file."""

@@ -29,9 +29,10 @@ def blocks(path: str) -> Iterator[Block]:
     """The rows of one file, in order, a block at a time, and a block about a megabyte.
 
     Rows are read as they are asked for, so the memory needed does not grow with the file; only a
-    JSON array, a document and a packed Parquet file are held whole. The origin of a row is the
-    1-based line on which it starts (in Parquet its number), and in JSON arrays its place there too;
-    the path is kept as it was given. Blank lines of JSON lines and tables are skipped and counted.
+    JSON array, an HTML page, a Word document, and packed files of Parquet, PDF and DOCX are held
+    whole. The origin of a row is the 1-based line on which it starts (in Parquet its number, in PDF
+    the page, in DOCX the paragraph), and its place there where others start there, too; the path is
+    kept as it was given. Blank lines of JSON lines and tables are skipped and counted.
 
     Raises (here, or where a block makes its rows):
         DataError: a file that is missing, a folder, empty, damaged, not UTF-8 or not of its form,
@@ -66,4 +67,5 @@ def described(path: str) -> Form:
 
 
 def _position(place: Place) -> tuple[int, int]:
+    """Where in its file: in Parquet, where no bytes are kept, by its number."""
     return place.start, place.origin.line

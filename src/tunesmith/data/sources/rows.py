@@ -106,7 +106,11 @@ def decode_text(path: str, data: bytes, line: int, start: int) -> str:
     Raises:
         DataError: it is not UTF-8, or holds a NUL, which no text does.
     """
-    text = decode(path, data, line, start)
+    return no_nul(path, decode(path, data, line, start), line)
+
+
+def no_nul(path: str, text: str, line: int) -> str:
+    """The text, which begins on line `line`. Raises DataError if it holds a NUL."""
     if (at := text.find("\0")) >= 0:
         raise DataError(
             f"{path}:{line + text.count(chr(10), 0, at)}: the file holds a NUL byte, so it is no "

@@ -1,0 +1,67 @@
+"""The folder of a learning curve. Each property says what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tunesmith.core.errors import RunFolderError
+from tunesmith.core.files import read_json, whole_folder, write_json
+from tunesmith.recipe import Recipe
+from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.subsets import Subset
+
+
+class CurveFolder:
+    """Typed paths of one learning curve."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def asked(self) -> Path:
+        """What was asked for, and the hashes of the files it was asked of."""
+        return self.path / "asked.json"
+
+    @property
+    def rows(self) -> Path:
+        """The rows of each size, and those held out."""
+        return self.path / "rows"
+
+    def run(self, subset: Subset) -> RunFolder:
+        """The run of one size."""
+        return RunFolder(self.path / f"run-{subset.name}")
+
+    @property
+    def result(self) -> Path:
+        """The curve. Its presence says that all is done."""
+        return self.path / "curve.json"
+
+    @property
+    def picture(self) -> Path:
+        """The curve as a picture."""
+        return self.path / "curve.svg"
+
+    def begun(self, recipe: Recipe, shares: Sequence[float], inputs: Mapping[str, str]) -> bool:
+        """Whether this very curve was begun here; begins it if the folder is new.
+
+        `inputs` are the hashes of the files that decide what its runs become.
+
+        Raises:
+            RunFolderError: the folder holds something else.
+        """
+        asked = {
+            "recipe": recipe.model_dump(mode="json"),
+            "shares": [float(share) for share in shares],
+            "inputs": dict(inputs),
+        }
+        if not self.path.exists():
+            with whole_folder(self.path) as draft:
+                write_json(CurveFolder(draft).asked, asked)
+            return False
+        if not self.asked.is_file() or read_json(self.asked) != asked:
+            raise RunFolderError(
+                f"The folder {self.path} exists already and holds something other than this curve: "
+                "another recipe, other shares, or other data. Choose another with --out."
+            )
+        return True
