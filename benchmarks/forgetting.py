@@ -9,8 +9,8 @@ adapter at a lower strength. Judged are gain on held-out rows of the task, and l
 `--talk`, or other texts of the base's own.
 
 A remedy works if it keeps `GAIN` of the gain with at most `LOSS` of the loss. A GPT-Neo of 3.4M
-weights that answers small talk, tuned on 300 school problems in mathematics and judged on 64 others,
-with 60 real dialogues as small talk and 300 rows of its own replayed:
+weights that answers small talk, tuned on 300 school problems and judged on 64 others, with 60 real
+dialogues as small talk and 300 rows of its own replayed:
 
 | run | gain, bits per byte | of the gain | small talk | of the loss | KL, nats | verdict |
 |---|---|---|---|---|---|---|
