@@ -56,6 +56,7 @@ SURFACE = {
     ],
     "tunesmith chat": ["RUN", "--help", "--max-new-tokens", "--once", "--temperature"],
     "tunesmith evaluate": ["RUN", "--data", "--help", "--json"],
+    "tunesmith sample": ["OUT", "--base", "--help", "--opening", "--rows", "--seed", "--tokens"],
     "tunesmith data": ["--help"],
     "tunesmith data check": [
         "FILE...",

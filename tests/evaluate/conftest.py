@@ -10,6 +10,7 @@ import pytest
 
 from tunesmith.core.records import Message, Origin, Prompt, Score, Tokens, Validation
 from tunesmith.evaluate.measure import Answered, Course, Measured, Parity, Side
+from tunesmith.evaluate.probes import GENERAL
 
 Scores = Callable[..., tuple[Score, ...]]
 
@@ -57,7 +58,7 @@ def make_measured(
         Side(
             held_out=make_scores(held_out[i], rows),
             train=make_scores(train[i], rows, "train.jsonl"),
-            probes=make_scores(probes[i], max(rows, 20), "general.jsonl"),
+            probes=make_scores(probes[i], max(rows, 20), GENERAL),
         )
         for i in (0, 1)
     ]

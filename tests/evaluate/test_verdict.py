@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import DataError
+from tunesmith.evaluate.judgement import MINIMUM_ROWS, Judgement
+from tunesmith.evaluate.kept import KEPT_LIMIT, kept
 from tunesmith.evaluate.measure import Measured, Parity, Side
+from tunesmith.evaluate.probes import GENERAL
 from tunesmith.evaluate.questions import (
-    KEPT_LIMIT,
     MEMORISED_LIMIT,
-    MINIMUM_ROWS,
-    Judgement,
-    kept,
     learned,
     memorised,
     served,
@@ -150,7 +149,7 @@ def test_the_worst_file_of_probes_decides(measured: Make, scores: Make) -> None:
     answer = kept(replace(found, base=base, tuned=tuned))
     assert answer.passed is False
     assert answer.n == 20
-    assert set(answer.detail["files"]) == {"general.jsonl", "own.jsonl"}
+    assert set(answer.detail["files"]) == {GENERAL, "own.jsonl"}
 
 
 def test_a_file_with_too_few_probes_does_not_decide(measured: Make, scores: Make) -> None:

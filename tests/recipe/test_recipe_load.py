@@ -74,7 +74,7 @@ def test_paths_in_a_file_are_relative_to_the_file(
     assert recipe.data.validation == str(folder / "v.jsonl")
     assert recipe.data.template == str(folder / "t.jinja")
     assert recipe.evaluate.check == str(folder / "check.py")
-    assert recipe.evaluate.probes == "/elsewhere/p.jsonl"
+    assert recipe.evaluate.probes == ("/elsewhere/p.jsonl",)
 
 
 def test_paths_in_overrides_and_settings_are_relative_to_the_working_directory(

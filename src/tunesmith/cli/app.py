@@ -19,6 +19,7 @@ from tunesmith.cli.doctor import doctor
 from tunesmith.cli.evaluate import evaluate
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
+from tunesmith.cli.sample import sample
 from tunesmith.cli.train import train
 
 
@@ -31,7 +32,7 @@ class Asked:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-for command in (train, plan, curve, chat, evaluate):
+for command in (train, plan, curve, chat, evaluate, sample):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(recipe)

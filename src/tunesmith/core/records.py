@@ -274,6 +274,11 @@ class Score:
     count: float
     bytes: int
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Score:
+        """What `dataclasses.asdict` made of one, read again from JSON."""
+        return cls(**{**value, "origin": Origin(**value["origin"])})
+
 
 @dataclass(frozen=True, slots=True)
 class StepReport:

@@ -43,6 +43,9 @@ _CHUNK_ROWS = 256
 _CHUNK_CHARACTERS = 1_000_000
 """Rows tokenised at once. Whole books would otherwise take gigabytes while they are encoded."""
 
+_WORDS = "Zyzzogeton 4711"
+"""Stands for what a user says, where only what the template writes before it is wanted."""
+
 Kind = Literal["sft", "text"]
 CompletionAs = Literal["chat", "plain"]
 
@@ -93,6 +96,18 @@ class Renderer:
         written = (self._chat.ending.stop, self._chat.call_ending.stop)
         ids = (self.encoder.tokenizer.eos_token_id, *written)
         return tuple(sorted({int(token) for token in ids if token is not None}))
+
+    def opening(self) -> np.ndarray:
+        """The ids that open a user's turn, up to where the user's words begin (int32).
+
+        Raises:
+            DataError: the template cannot render a lone question.
+        """
+        try:
+            text = self._chat.text([Message("user", _WORDS)])
+        except Refused as refused:
+            raise DataError(str(refused)) from None
+        return self.encoder.whole(text.partition(_WORDS)[0])
 
     def length(self, text: str) -> int:
         """How many tokens an answer has."""

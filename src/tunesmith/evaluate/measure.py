@@ -16,6 +16,7 @@ from tunesmith.core.errors import NonFiniteLoss
 from tunesmith.core.ports import Sampler, Scorer
 from tunesmith.core.records import Message, Origin, Prompt, Score, Tokens, Validation
 from tunesmith.evaluate.metrics import Properties, exact_match
+from tunesmith.evaluate.strengths import Frontier
 
 Checker = Callable[[Prompt, str], Properties]
 
@@ -58,7 +59,8 @@ class Cost:
 class Side:
     """What was measured of one model: held-out rows, a sample of trained rows, probes, answers.
 
-    `cost` is that of the answers, None where there is none; `recalled` are answers to trained rows.
+    `cost` is that of the answers, None where there is none; `recalled` are answers to trained rows,
+    `samples` texts that the base itself wrote, the same under both sides.
     """
 
     held_out: tuple[Score, ...] = ()
@@ -67,6 +69,7 @@ class Side:
     answers: tuple[Answered, ...] = ()
     cost: Cost | None = None
     recalled: tuple[Answered, ...] = ()
+    samples: tuple[Score, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
@@ -82,6 +85,7 @@ class Side:
             answers=tuple(_answered(answer) for answer in value["answers"]),
             cost=Cost(**value["cost"]) if value.get("cost") else None,
             recalled=tuple(_answered(answer) for answer in value.get("recalled", ())),
+            samples=_scores(value.get("samples", ())),
         )
 
 
@@ -151,6 +155,14 @@ class Measured:
     course: Course = field(default_factory=Course)
     parity: Parity | None = None
     baselines: tuple[Baseline, ...] = ()
+    frontier: Frontier | None = None
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Base and tuned, or two empty sides where either was not measured."""
+        if self.base is None or self.tuned is None:
+            return Side(), Side()
+        return self.base, self.tuned
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
@@ -167,6 +179,7 @@ class Measured:
             course=Course(**course),
             parity=Parity(**value["parity"]) if value["parity"] else None,
             baselines=tuple(map(Baseline.from_json, value.get("baselines", ()))),
+            frontier=Frontier.from_json(value["frontier"]) if value.get("frontier") else None,
         )
 
 
@@ -181,8 +194,9 @@ def measure(
     max_new_tokens: int = 256,
     count_tokens: Callable[[str], int] = len,
     trained_prompts: Sequence[Prompt] = (),
+    samples: Sequence[Tokens] = (),
 ) -> Side:
-    """Score three sets of rows and let the model answer the prompts greedily.
+    """Score rows, probes and the base's own samples, and let the model answer the prompts greedily.
 
     `count_tokens` says how many tokens an answer has.
 
@@ -193,12 +207,13 @@ def measure(
     answers = _answer(sampler, prompts, check, max_new_tokens)
     seconds = time.perf_counter() - began
     return Side(
-        held_out=_score(scorer, held_out),
-        train=_score(scorer, train_sample),
-        probes=_score(scorer, probes),
+        held_out=scored(scorer, held_out),
+        train=scored(scorer, train_sample),
+        probes=scored(scorer, probes),
         answers=answers,
         cost=_cost(prompts, answers, seconds, count_tokens),
         recalled=_answer(sampler, trained_prompts, None, max_new_tokens),
+        samples=scored(scorer, samples),
     )
 
 
@@ -211,7 +226,8 @@ def parity(
     return Parity(max(differences, default=0.0), len(differences), same_prefixes, prefixes)
 
 
-def _score(scorer: Scorer, examples: Sequence[Tokens]) -> tuple[Score, ...]:
+def scored(scorer: Scorer, examples: Sequence[Tokens]) -> tuple[Score, ...]:
+    """The examples under a model. Raises NonFiniteLoss, naming the rows, for a broken loss."""
     scores = tuple(scorer.score(examples)) if examples else ()
     broken = [str(score.origin) for score in scores if not math.isfinite(score.nll)]
     if broken:
@@ -254,7 +270,7 @@ def _cost(
 
 
 def _scores(values: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
-    return tuple(Score(**{**value, "origin": Origin(**value["origin"])}) for value in values)
+    return tuple(map(Score.from_json, values))
 
 
 def _answered(value: Mapping[str, Any]) -> Answered:

@@ -1,4 +1,6 @@
-"""The five questions of the verdict, each a function from what was measured to a judgement.
+"""Questions of the verdict, each a function from what was measured to a judgement.
+
+`kept` and `worth` have files of their own.
 
 Each rule stands in the docstring of its function; each threshold is a constant with its reason.
 """
@@ -12,7 +14,6 @@ from tunesmith.core.records import Score
 from tunesmith.core.seeds import derive
 from tunesmith.evaluate.bootstrap import (
     Interval,
-    PairedRows,
     difference_of_changes,
     paired_change,
 )
@@ -28,7 +29,6 @@ from tunesmith.evaluate.pairing import (
     NATS_PER_TOKEN,
     pair_answers,
     pair_exact,
-    pair_files,
     pair_properties,
     pair_scores,
     unit_of,
@@ -36,16 +36,11 @@ from tunesmith.evaluate.pairing import (
 from tunesmith.evaluate.recall import recall
 from tunesmith.evaluate.wording import (
     course_sentence,
-    kept_summary,
     learned_summary,
     memorised_summary,
     percent,
     served_summary,
 )
-
-# Loss falls with the size N of a model as N^-0.076 (Kaplan et al. 2020, equation 1.1), so a loss
-# 10 % higher is that of a base 3.5 times smaller: a price that nobody should pay without knowing.
-KEPT_LIMIT = 0.10
 
 # "Merely memorised" is taken at its word: more than half of what was gained on trained rows is not
 # gained on rows never seen.
@@ -58,7 +53,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
     Passes when the whole interval is above zero, and no true-or-false property of the user's check
     became rarer with its whole interval below zero.
     """
-    base, tuned = _sides(measured)
+    base, tuned = measured.sides
     if not base.held_out:
         return unmeasured("the task was not measured on held-out rows")
     unit = unit_of(base.held_out)
@@ -98,42 +93,6 @@ def _fell(found: dict[str, Any]) -> bool:
     return bool(found["kind"] == "rate" and found["n"] >= MINIMUM_ROWS and found["high"] < 0)
 
 
-def kept(measured: Measured, seed: int = 0) -> Judgement:
-    """Did it keep what it knew? Loss on general text, tuned minus base.
-
-    Each file of probes is judged by itself; the worst one is reported. Passes when the whole
-    interval stays within KEPT_LIMIT of the base's loss.
-    """
-    base, tuned = _sides(measured)
-    if not base.probes:
-        return unmeasured("general text was not measured")
-    unit = unit_of(base.probes)
-    files: dict[str, tuple[Interval, float, PairedRows]] = {}
-    for path, rows in pair_files(base.probes, tuned.probes, unit).items():
-        change = paired_change(rows, derive(seed, "bootstrap", "kept", path))
-        files[path] = (change, KEPT_LIMIT * rows.base, rows)
-    drift, limit, rows = max(files.values(), key=_closeness)
-    detail = {
-        "summary": kept_summary(drift, limit, unit),
-        "base": rows.base,
-        "tuned": rows.tuned,
-        "limit": limit,
-        "files": {
-            path: {"change": c.value, "low": c.low, "high": c.high, "limit": line, "n": c.n}
-            for path, (c, line, _) in files.items()
-        },
-        "rule": (
-            f"passes when the whole interval is at most {percent(KEPT_LIMIT)} of the base's loss"
-        ),
-    }
-    return judged(drift.high <= limit, drift, unit, detail)
-
-
-def _closeness(file: tuple[Interval, float, PairedRows]) -> tuple[bool, float]:
-    drift, limit, _ = file
-    return drift.n >= MINIMUM_ROWS, drift.high - limit
-
-
 def memorised(measured: Measured, seed: int = 0) -> Judgement:
     """Did it merely memorise? How much further the tuned model is from unseen rows than the base.
 
@@ -141,7 +100,7 @@ def memorised(measured: Measured, seed: int = 0) -> Judgement:
     which takes away that one set may be harder than the other. Passes when the whole interval is
     at most MEMORISED_LIMIT of the gain on trained rows.
     """
-    base, tuned = _sides(measured)
+    base, tuned = measured.sides
     if not base.held_out or not base.train:
         return unmeasured("memorising was not measured on held-out and trained rows")
     unit = unit_of(base.held_out, base.train)
@@ -186,9 +145,3 @@ def served(measured: Measured) -> Judgement:
     }
     passed = found.max_difference <= found.tolerance and equal
     return Judgement(passed, found.max_difference, unit=NATS_PER_TOKEN, n=found.rows, detail=detail)
-
-
-def _sides(measured: Measured) -> tuple[Side, Side]:
-    if measured.base is None or measured.tuned is None:
-        return Side(), Side()
-    return measured.base, measured.tuned

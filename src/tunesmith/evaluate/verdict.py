@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunesmith.evaluate.judgement import Judgement
+from tunesmith.evaluate.kept import kept
 from tunesmith.evaluate.measure import Measured
-from tunesmith.evaluate.questions import kept, learned, memorised, served
+from tunesmith.evaluate.questions import learned, memorised, served
 from tunesmith.evaluate.wording import percent
 from tunesmith.evaluate.worth import worth
 

@@ -53,15 +53,21 @@ def learned_summary(rows: PairedRows, gain: Interval, unit: str, worse: Sequence
     )
 
 
-def kept_summary(drift: Interval, limit: float, unit: str) -> str:
-    """What general text costs now, and how that stands to the limit."""
+def kept_summary(
+    drift: Interval, limit: float, unit: str, what: str, lost: Sequence[str] = ()
+) -> str:
+    """What `what` (general text, or a file) costs now, and how that stands to the limit.
+
+    `lost` are the domains of general text that got worse most.
+    """
     more = "more" if drift.value > 0 else "less"
-    cost = f"general text costs {number(abs(drift.value))} {unit} {more}"
+    cost = f"{what} costs {number(abs(drift.value))} {unit} {more}"
     if drift.high <= limit:
         return f"{cost} (limit {number(limit)})" if drift.value > 0 else cost
     where = "above" if drift.low > limit else "not surely within"
     interval = f"95 % interval {number(drift.low)} to {number(drift.high)}"
-    return f"{cost} ({interval}), {where} the limit of {number(limit)}"
+    most = f", most in {' and '.join(lost)}" if lost else ""
+    return f"{cost} ({interval}), {where} the limit of {number(limit)}{most}"
 
 
 def memorised_summary(gap: Interval, gain: float, limit: float, unit: str) -> str:

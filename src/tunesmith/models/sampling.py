@@ -47,7 +47,7 @@ class ModelSampler:
         """
         rooms = [min(max_new_tokens, self._room(prompt)) for prompt in prompts]
         answers = [""] * len(prompts)
-        with seeded(seed, self._model.device), _plain_decoding(self._model):
+        with seeded(seed, self._model.device), plain_decoding(self._model):
             for room, chosen in self._batches(prompts, rooms):
                 rows = [torch.from_numpy(prompts[i].ids_N).long() for i in chosen]
                 texts = self._generate(rows, room, temperature)
@@ -114,7 +114,7 @@ def _choice(temperature: float) -> dict[str, Any]:
 
 
 @contextmanager
-def _plain_decoding(model: PreTrainedModel) -> Iterator[None]:
+def plain_decoding(model: PreTrainedModel) -> Iterator[None]:
     """Takes the base's generation settings away for a while.
 
     transformers fills in from them whatever a call leaves open: penalties for repetition,

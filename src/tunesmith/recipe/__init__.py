@@ -11,7 +11,9 @@ from tunesmith.recipe.defaults import (
     Facts,
     compared_answers,
     compared_rows,
+    frontier_rows,
     generated_rows,
+    own_samples,
     recalled_rows,
 )
 from tunesmith.recipe.fields import AUTO
@@ -45,9 +47,11 @@ __all__ = [
     "compared_rows",
     "describe",
     "dump",
+    "frontier_rows",
     "generated_rows",
     "json_schema",
     "load",
+    "own_samples",
     "path_of",
     "recalled_rows",
     "resolve",

@@ -27,6 +27,11 @@ def _path_text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def _listed(value: Any) -> Any:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(_path_text(item) for item in items)
+
+
 if TYPE_CHECKING:
     # A resolved recipe holds no `auto`, which its types cannot say.
     Auto: TypeAlias = Any
@@ -45,6 +50,12 @@ FilePath = Annotated[
     BeforeValidator(_path_text, json_schema_input_type=str),
     Field(min_length=1),
     Words(("the path of a file",), is_path=True),
+]
+FilePaths = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    Field(min_length=1),
+    Words(("a path", "a list of paths"), is_path=True),
 ]
 
 

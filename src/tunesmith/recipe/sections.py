@@ -21,6 +21,7 @@ from tunesmith.recipe.fields import (
     FieldName,
     FieldNames,
     FilePath,
+    FilePaths,
     FullShare,
     Index,
     NotNegative,
@@ -222,8 +223,14 @@ class EvaluateSection(Section):
     check: FilePath | None = knob(None)
     """Your own Python file that scores an answer. It is executed: name only files you trust."""
 
-    probes: FilePath | None = knob(None)
-    """Your own examples of what the model must not forget, named as in `data.validation`."""
+    probes: FilePaths | None = knob(None)
+    """Your own examples of what must not get worse, named as in `data.train`. Each file is judged
+    by itself, and the worst decides."""
+
+    most_forgetting: NotNegative | None = knob(None, "share of the base's loss")
+    """LoRA only: save the adapter at the strength that gains most of those under which general
+    text (and each file of `probes`) surely costs at most this share more than it cost the base:
+    0.05 allows 5 %. Without it the adapter is saved as it was trained."""
 
     prompt: FilePath | None = knob(None)
     """A text file with what you would tell the base instead of training it. The tuned model is held
@@ -310,6 +317,22 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "engine.memory=low saves the gradients and moments of the model's own weights, and "
                 "model.method=lora trains none of them. Set engine.memory=normal, or "
                 "model.method=full; engine.activation_checkpointing=true saves memory with LoRA.",
+            )
+        )
+    if recipe.evaluate.most_forgetting is not None and model.method != "lora":
+        found.append(
+            (
+                "evaluate.most_forgetting",
+                "evaluate.most_forgetting chooses the strength of a LoRA adapter, and model.method "
+                f"is {model.method}. Leave it out, or set model.method=lora.",
+            )
+        )
+    if recipe.evaluate.most_forgetting is not None and recipe.evaluate.level == "none":
+        found.append(
+            (
+                "evaluate.most_forgetting",
+                "evaluate.most_forgetting chooses by measuring, and evaluate.level=none measures "
+                "nothing. Leave it out, or set evaluate.level=quick.",
             )
         )
     if data.validation is not None and data.validation_share not in (AUTO, 0.0):

@@ -17,9 +17,10 @@ from tunesmith.core.records import Prompt, Tokens
 from tunesmith.data.pack import pack, within_budget
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.models.open import Base
-from tunesmith.recipe import generated_rows
+from tunesmith.recipe import generated_rows, own_samples
 from tunesmith.runs.calibrate import Clock
 from tunesmith.runs.footprint import Line
+from tunesmith.runs.frontier import compared_on
 from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Opened
@@ -78,7 +79,17 @@ class Judging:
         scored, prompts = asked_of(setup)
         answers = self.answering_seconds(len(prompts), setup.recipe.evaluate.max_new_tokens)
         again = self.scoring_seconds(setup.held_out.judging)
-        return 2 * (self.scoring_seconds(scored) + answers) + again + opening
+        kept = self._keeping_seconds(setup)
+        return 2 * (self.scoring_seconds(scored) + answers) + again + kept + opening
+
+    def _keeping_seconds(self, setup: Setup) -> float:
+        """Of letting the base write samples, and of measuring an adapter at several strengths."""
+        written = self.answering_seconds(*own_samples(setup.recipe.evaluate.level))
+        rows = compared_on(setup)
+        if rows is None:
+            return written
+        each = self.scoring_seconds(rows.choosing) + self.scoring_seconds(rows.probes)
+        return written + rows.strengths * each
 
     def bytes(self, setup: Setup) -> float:
         """The peak of judging, above what is held."""

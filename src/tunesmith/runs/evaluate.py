@@ -17,6 +17,7 @@ from tunesmith.models.open import describe, open_base
 from tunesmith.recipe import Recipe, generated_rows
 from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.open import Opened, Run, device_here
+from tunesmith.runs.samples import saved_samples
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import check_of, probe_tokens, read_examples, render_all
 
@@ -51,7 +52,9 @@ class _Rows:
         self.tokens = render_all(renderer, examples, kind, context)
         prompts = [renderer.prompt(example) for example in examples] if kind == "sft" else []
         self.prompts = [prompt for prompt in prompts if prompt is not None]
-        self.probes = probe_tokens(recipe, renderer, context)
+        templated = bool(describe(recipe.model.base).tokenizer.chat_template)
+        self.probes = probe_tokens(recipe, renderer, context, templated)
+        self.samples = saved_samples(run.folder)
 
     def measure(self, opened: Opened, recipe: Recipe) -> Side:
         """One side, as a training run measures it, without trained rows."""
@@ -67,6 +70,7 @@ class _Rows:
             check=check_of(recipe),
             max_new_tokens=settings.max_new_tokens,
             count_tokens=opened.renderer.length,
+            samples=self.samples,
         )
 
 

@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "measured_base.json"
 
     @property
+    def samples(self) -> Path:
+        """What the base wrote before training: one line a text, as token ids."""
+        return self.path / "samples.jsonl"
+
+    @property
     def baselines(self) -> Path:
         """What was measured of the base that is helped instead of trained."""
         return self.path / "measured_baselines.json"

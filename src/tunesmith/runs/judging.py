@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
-from tunesmith.core.records import Prompt, Score
+from tunesmith.core.records import Prompt, Score, Tokens
 from tunesmith.data import Renderer
 from tunesmith.evaluate.measure import Measured, Side, measure, parity
 from tunesmith.evaluate.report import render
@@ -22,8 +22,8 @@ from tunesmith.runs.setup import Setup
 from tunesmith.runs.show import shown_of_training
 
 
-def measure_side(base: Base, setup: Setup) -> Side:
-    """Score and question the model in `base` as it stands."""
+def measure_side(base: Base, setup: Setup, samples: Sequence[Tokens]) -> Side:
+    """Score and question the model in `base` as it stands; `samples` are the base's own texts."""
     evaluate, engine = setup.recipe.evaluate, setup.recipe.engine
     generated = generated_rows(evaluate.level, evaluate.rows)
     return measure(
@@ -39,6 +39,7 @@ def measure_side(base: Base, setup: Setup) -> Side:
         check=setup.check,
         max_new_tokens=evaluate.max_new_tokens,
         count_tokens=setup.renderer.length,
+        samples=samples,
         trained_prompts=setup.trained_prompts,
     )
 
@@ -50,11 +51,15 @@ def score_judging(base: Base, setup: Setup) -> list[Score]:
 
 
 def measure_artefact(
-    setup: Setup, artefact: Path, in_memory: Sequence[Score], measured: Measured
+    setup: Setup,
+    artefact: Path,
+    in_memory: Sequence[Score],
+    measured: Measured,
+    samples: Sequence[Tokens],
 ) -> Measured:
     """Measure what was saved, opened afresh, and hold it against the scores in memory."""
     saved = open_artefact(artefact, setup.recipe)
-    side = measure_side(saved.base, setup)
+    side = measure_side(saved.base, setup, samples)
     prompts = [*setup.held_out.prompts, *setup.held_out.choosing_prompts]
     same = sum(_same_prefix(saved.renderer, prompt) for prompt in prompts)
     certificate = parity(in_memory, side.held_out, same_prefixes=same, prefixes=len(prompts))

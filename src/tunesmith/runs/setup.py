@@ -35,7 +35,8 @@ class Setup:
 
     `inputs` are the SHA-256 of every file that decides what the run becomes, `warnings` what the
     checks of the data's texts have to say, `instruction` what the base is told where it is helped
-    instead of trained ("" for nothing), `trained_prompts` some training rows as questions.
+    instead of trained ("" for nothing), `trained_prompts` some training rows as questions;
+    `templated` says that the base brought a chat template of its own.
     """
 
     resolved: Resolved
@@ -44,6 +45,7 @@ class Setup:
     prepared: Prepared
     held_out: HeldOut
     probes: list[Tokens]
+    templated: bool
     check: Checker | None
     inputs: dict[str, str]
     warnings: tuple[str, ...]
@@ -124,18 +126,24 @@ def set_up(recipe: Recipe) -> Setup:
     # Saved with the result, so that serving renders as training did.
     described.tokenizer.chat_template = reader.template
     most = resolved.recipe.evaluate.rows
+    templated = reader.bare.has_chat_template
+    probe_files = expand(recipe.evaluate.probes or ())
     return Setup(
         resolved=resolved,
         described=described,
         renderer=renderer,
         prepared=prepared,
         held_out=divide(prepared.held_out, prepared.prompts, most),
-        probes=probe_tokens(recipe, renderer, reader.context),
+        probes=probe_tokens(recipe, renderer, reader.context, templated),
+        templated=templated,
         check=check_of(recipe),
         instruction=instruction_of(recipe),
         trained_prompts=_asked_again(resolved.recipe, prepared),
-        inputs=prepared.files | _hashes(recipe, described),
-        warnings=require_checked(recipe.data.checks, prepared.report),
+        inputs=prepared.files | _hashes(recipe, described, probe_files.files),
+        warnings=(
+            *(found.message for found in probe_files.findings),
+            *require_checked(recipe.data.checks, prepared.report),
+        ),
     )
 
 
@@ -148,7 +156,7 @@ def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
 
 def _pinned(recipe: Recipe) -> Recipe:
     """The recipe with the revision of each data set of the hub, so that it can be repeated."""
-    data, probes = recipe.data, recipe.evaluate.probes
+    data, evaluate = recipe.data, recipe.evaluate
     train = tuple(
         at_revision(source)
         if isinstance(source, str)
@@ -156,20 +164,19 @@ def _pinned(recipe: Recipe) -> Recipe:
         for source in data.train or ()
     )
     validation = None if data.validation is None else at_revision(data.validation)
-    probes = None if probes is None else at_revision(probes)
+    probes = None if evaluate.probes is None else tuple(map(at_revision, evaluate.probes))
     return recipe.model_copy(
         update={
             "data": data.model_copy(update={"train": train, "validation": validation}),
-            "evaluate": recipe.evaluate.model_copy(update={"probes": probes}),
+            "evaluate": evaluate.model_copy(update={"probes": probes}),
         }
     )
 
 
-def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
+def _hashes(recipe: Recipe, described: Described, probe_files: Sequence[str]) -> dict[str, str]:
     """SHA-256 of the files beside the data that decide what a run becomes."""
     evaluate = recipe.evaluate
-    named = [recipe.data.template, evaluate.check, evaluate.prompt]
-    named += expand([] if evaluate.probes is None else [evaluate.probes]).files
+    named = (recipe.data.template, evaluate.check, evaluate.prompt, *probe_files)
     paths = [Path(path) for path in named if path not in (None, AUTO)]
     folder = Path(described.location)
     for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
@@ -230,13 +237,27 @@ def read_examples(paths: Sequence[str], mapping: Mapping[str, str] | None = None
     return [row for row in rows if isinstance(row, Example)]
 
 
-def probe_tokens(recipe: Recipe, renderer: Renderer, context: int) -> list[Tokens]:
-    """The general probes, whole, and the user's own, scored as the objective would train them."""
-    tokens = render_all(renderer, general(), "text", context)
+def probe_tokens(recipe: Recipe, renderer: Renderer, context: int, templated: bool) -> list[Tokens]:
+    """The general probes, and the user's own, scored as the objective would train them.
+
+    `templated`: the base knows a chat template, so the questions among our probes are asked in it.
+    Those of ours that the template or the context cannot hold are left out: nobody could mend them.
+
+    Raises:
+        DataError: a probe of the user's cannot be used.
+    """
+    ours = renderer.render(general(chat=templated), "sft", context)
+    whole = [parts for parts in ours if not isinstance(parts, Finding)]
+    tokens = [part for parts in whole for part in parts if max(map(len, parts)) <= context]
     if recipe.evaluate.probes is not None:
-        mine = read_examples([str(Path(recipe.evaluate.probes))], recipe.data.mapping)
+        mine = read_examples(_distinct(expand(recipe.evaluate.probes).files), recipe.data.mapping)
         tokens += render_all(renderer, mine, recipe.objective.kind, context)
     return tokens
+
+
+def _distinct(files: Sequence[str]) -> list[str]:
+    """Each file once, though a folder and a pattern may both lead to it."""
+    return list({Path(file).resolve(): file for file in files}.values())
 
 
 def early_choices(recipe: Recipe, bare: Facts, rows: int) -> Resolved:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tunesmith.core.files import (
     write_texts,
 )
 from tunesmith.core.ports import Silent, Watcher
+from tunesmith.core.records import Tokens
 from tunesmith.data import PackedBatches
 from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoints
@@ -33,11 +35,13 @@ from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
 from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.frontier import choose_strength
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
 from tunesmith.runs.planned import afterwards, note_cost
+from tunesmith.runs.samples import own_samples
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.trunk import Paths, choose_paths
@@ -155,21 +159,23 @@ def _go(
         folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
         _begin(setup, folder)
     # A new adapter adds exactly zero, so this is the base, though all is in place for training.
-    base_side = _base_side(base, setup, folder, watcher)
+    samples = own_samples(base, setup, folder)
+    base_side = _base_side(base, setup, samples, folder, watcher)
     baselines = _baselines(base, setup, folder, watcher)
     paths = choose_paths(setup, folder, tuned, batches, settings)
     write_json(folder.plan, {**planned, "trunk": paths.to_json()})
     progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
+    frontier = choose_strength(tuned, setup, watcher)
     watcher.stage("save", f"the {tuned.artefact}")
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(target)
     course = _course(setup, folder, progress, settings, batches)
-    measured = Measured(base=base_side, course=course, baselines=baselines)
+    measured = Measured(base=base_side, course=course, baselines=baselines, frontier=frontier)
     if recipe.evaluate.level != "none":
         watcher.stage("evaluate", "the tuned model, opened afresh")
         in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
         del base, tuned, paths  # their memory is wanted for the model opened from disk
-        measured = measure_artefact(setup, artefact, in_memory, measured)
+        measured = measure_artefact(setup, artefact, in_memory, measured, samples)
     judge_run(setup, folder, measured)
 
 
@@ -191,14 +197,16 @@ def _plan(
     return setup, planned.to_json()
 
 
-def _base_side(base: Base, setup: Setup, folder: RunFolder, watcher: Watcher) -> Side | None:
+def _base_side(
+    base: Base, setup: Setup, samples: Sequence[Tokens], folder: RunFolder, watcher: Watcher
+) -> Side | None:
     """The base's measurements, made once and kept for a resumed run."""
     if setup.recipe.evaluate.level == "none":
         return None
     if folder.base_side.exists():
         return Side.from_json(read_json(folder.base_side))
     watcher.stage("measure", "the base on held-out rows and general probes")
-    side = measure_side(base, setup)
+    side = measure_side(base, setup, samples)
     write_json(folder.base_side, side.to_json())
     return side
 
