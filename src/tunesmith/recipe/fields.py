@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -25,6 +25,12 @@ class Words:
 
 def _path_text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _listed(value: Any) -> Any:
+    return (
+        tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+    )
 
 
 if TYPE_CHECKING:
@@ -63,6 +69,30 @@ FieldNames = Annotated[
     dict[Text, Text],
     AfterValidator(Names),
     Words(("a mapping of field names to field names",)),
+]
+Patterns = Annotated[
+    dict[Text, Text],
+    AfterValidator(Names),
+    Words(("a mapping of names to regular expressions",)),
+]
+MetricName = Literal[
+    "exact_match",
+    "label_accuracy",
+    "macro_f1",
+    "json_valid",
+    "json_fields",
+    "tool_names",
+    "tool_calls",
+    "number_match",
+    "chrf",
+    "bleu",
+    "rouge_l",
+    "length_ratio",
+]
+MetricNames = Annotated[
+    tuple[MetricName, ...],
+    BeforeValidator(_listed, json_schema_input_type=MetricName | list[MetricName]),
+    Words((f"a list of {', '.join(get_args(MetricName))}",)),
 ]
 BaseModelName = Annotated[
     str,

@@ -10,6 +10,7 @@ from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
 from tunesmith.core.records import Prompt, Score
 from tunesmith.data import Renderer
 from tunesmith.evaluate.measure import Measured, Side, measure, parity
+from tunesmith.evaluate.noise import MEASURED_AGAIN
 from tunesmith.evaluate.report import render
 from tunesmith.evaluate.verdict import Verdict, judge
 from tunesmith.models.open import Base
@@ -40,6 +41,7 @@ def measure_side(base: Base, setup: Setup) -> Side:
         max_new_tokens=evaluate.max_new_tokens,
         count_tokens=setup.renderer.length,
         trained_prompts=setup.trained_prompts,
+        twice=MEASURED_AGAIN,
     )
 
 
