@@ -17,8 +17,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 _HEAD = """\
 # Metrics of answers
 
-What is measured of the answers that base and tuned model give to the same held-out questions, beside
-the loss. Made by `python -m tools.metric_table`; a test keeps it true. Answers are greedy
+What is measured of the answers that base and tuned model give to the same held-out questions,
+beside the loss. Made by `python -m tools.metric_table`; a test keeps it true. Answers are greedy
 (temperature 0). `verdict.json` has the definition beside each number, with base, tuned, change and
 the 95 % interval of the change.
 
@@ -34,8 +34,8 @@ the 95 % interval of the change.
 | else | `chrf`, `bleu`, `rouge_l`, `length_ratio` |
 
 Exact match is always told. `evaluate.metrics: [json_valid, rouge_l]` names others,
-`evaluate.patterns: {{polite: "(?i)\\\\bplease\\\\b"}}` looks for regular expressions, and `evaluate.check`
-is a Python file of your own.
+`evaluate.patterns: {{polite: '(?i)please'}}` looks for regular expressions, and `evaluate.check` is
+a Python file of your own.
 
 "Fails a run" says how far the whole interval of the change must lie below zero for *Did it learn?*
 to fail. Patterns and true-or-false properties of a check fail it below 0; their numbers never do,

@@ -13,13 +13,13 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.metrics import accuracy_score, f1_score
 
+from tools import metric_table
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.records import Origin, Prompt, ToolCall
 from tunesmith.evaluate.metrics import METRICS, Check, Grader, load_patterns
 from tunesmith.evaluate.metrics.metric import OfCorpus
 from tunesmith.evaluate.metrics.overlap import longest_common
 from tunesmith.recipe.fields import MetricName
-from tools import metric_table
 
 TRACK = json.dumps({"type": "function", "function": {"name": "track", "parameters": {}}})
 CLOSE = json.dumps({"name": "close", "parameters": {}})
@@ -176,7 +176,19 @@ def test_the_last_number_counts(reference: str, answer: str, right: bool) -> Non
 
 def texts_and_answers(seed: int, rows: int = 60) -> tuple[list[str], list[str]]:
     generator = np.random.default_rng(seed)
-    words = "The cat sat on mats , it's 3.5 km away ! (Well) na\u00efve \u6771\u4eac".split()
+    words = [
+        "The",
+        "cat",
+        "sat",
+        "on",
+        "mats,",
+        "it's",
+        "3.5",
+        "km",
+        "(Well)",
+        "na\u00efve",
+        "\u6771\u4eac",
+    ]
     some = [" ".join(generator.choice(words, generator.integers(1, 12))) for _ in range(rows)]
     kept = [" ".join(w for w in text.split() if generator.random() < 0.7) for text in some]
     return some, [text if generator.random() < 0.8 else "the mat" for text in kept]

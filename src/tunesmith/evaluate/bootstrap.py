@@ -139,11 +139,14 @@ def resampled_sums(columns_RK: Floats, seed: int, resamples: int = RESAMPLES) ->
     generator = np.random.default_rng(seed)
     rows, columns = columns_RK.shape
     sums_BK = np.empty((resamples, columns))
-    at_once = max(1, _DRAWS_AT_ONCE // (rows * columns))
+    at_once = max(1, _DRAWS_AT_ONCE // rows)
     for start in range(0, resamples, at_once):
         end = min(start + at_once, resamples)
         drawn = generator.integers(0, rows, size=(end - start, rows))
-        sums_BK[start:end] = columns_RK[drawn].sum(axis=1)
+        # How often each row was drawn: counted once, then one product for all columns.
+        places = drawn + rows * np.arange(end - start)[:, None]
+        times = np.bincount(places.ravel(), minlength=(end - start) * rows)
+        sums_BK[start:end] = times.reshape(-1, rows).astype(np.float64) @ columns_RK
     return sums_BK
 
 

@@ -24,11 +24,14 @@ class Graded:
 def graded_by(recipe: Recipe, prompts: Sequence[Prompt]) -> Graded:
     """What the recipe says of answers to these held-out questions.
 
-    Metrics that none of the references allows are left out, and the reason says so. Raises
-    RecipeError for a check that cannot be loaded and for a pattern that is no regular expression.
+    Metrics that none of the references allows are left out, and the reason says so; where none is
+    left, the references choose. Raises RecipeError for a check that cannot be loaded and for a
+    pattern that is no regular expression.
     """
     evaluate = recipe.evaluate
     chosen = _chosen(recipe, prompts)
+    if chosen.unusable and not chosen.metrics:
+        chosen = choose(prompts)
     reason = chosen.reason
     if chosen.unusable:
         reason += f"; left out, as the held-out answers do not fit: {', '.join(chosen.unusable)}"
