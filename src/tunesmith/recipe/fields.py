@@ -92,7 +92,7 @@ MetricName = Literal[
 MetricNames = Annotated[
     tuple[MetricName, ...],
     BeforeValidator(_listed, json_schema_input_type=MetricName | list[MetricName]),
-    Words((f"a list of {', '.join(get_args(MetricName))}",)),
+    Words((f"a list of metrics ({', '.join(get_args(MetricName))})",)),
 ]
 BaseModelName = Annotated[
     str,
