@@ -56,6 +56,7 @@ def test_numbers_of_all_answers_stand_beside_those_of_each(answers: Make) -> Non
     assert polite["definition"] == "The share of answers in which `(?i)please` is found."
     assert mine["definition"].startswith("What your check said")
     assert found["exact_match"]["key"] == "exact_match"
+    assert found["exact_match"]["low"] < 0 < found["exact_match"]["high"]
     json.dumps(found, allow_nan=False)
 
 

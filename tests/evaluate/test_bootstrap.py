@@ -188,6 +188,12 @@ def test_a_rate_that_no_row_changed_may_still_change() -> None:
     assert always.low < 1 == always.high
 
 
+def test_one_row_that_differs_gives_an_interval_of_sense() -> None:
+    change_R = np.array([1.0] + [0.0] * 11)
+    found = paired_change(PairedRows(np.zeros(12), change_R, np.ones(12)), 0)
+    assert found.low < 0 < found.high < 0.5
+
+
 def test_a_mean_as_a_corpus_has_the_interval_of_the_mean() -> None:
     rows = drawn(np.random.default_rng(9), 60)
     sides = [np.stack([total, rows.size_R], axis=1) for total in (rows.base_R, rows.tuned_R)]

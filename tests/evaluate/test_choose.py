@@ -49,7 +49,7 @@ def test_calls_are_compared_where_they_can_be_read() -> None:
     written = '<tool_call>{"name": "track", "arguments": {"number": "A7"}}</tool_call>'
     read = choose(asked([written, written], (CALL,), (TOOL,)))
     assert read.metrics == ("tool_names", "tool_calls")
-    unread = choose(asked(["<function=track><number>A7</number>"], (CALL,), (TOOL,)))
+    unread = choose(asked(["call:track{number:A7}"], (CALL,), (TOOL,)))
     assert unread.metrics == OVERLAP
     assert "in a form of the template that is not read here" in unread.reason
 

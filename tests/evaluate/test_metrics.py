@@ -131,6 +131,9 @@ CALL = ToolCall("track", '{"number": "A7", "days": 2}')
         '[TOOL_CALLS]track[ARGS]{"number": "A7", "days": 2}',
         '{"type": "function", "function": {"name": "track", "arguments": '
         '"{\\"number\\": \\"A7\\", \\"days\\": 2}"}}',
+        "<tool_call>\n<function=track>\n<parameter=number>\nA7\n</parameter>\n"
+        "<parameter=days>\n2\n</parameter>\n</function>\n</tool_call>",
+        "[track(number='A7', days=2)]",
         'Let me see {it}. commentary to=functions.track json{"number": "A7", "days": 2}',
     ],
 )
@@ -142,7 +145,16 @@ def test_calls_are_read_as_templates_write_them(answer: str) -> None:
     assert of("tool_names", prompt, answer.replace("A7", "A8")) is True
     assert of("tool_names", prompt, answer.replace("track", "close")) is False
     assert of("tool_names", prompt, "It is on its way.") is False
-    assert of("tool_calls", prompt, answer + answer) is False
+    assert of("tool_calls", prompt, f"{answer} {answer}") is False
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["[track(", "[track(A7)]", "[track(number={1})]", "[track(x=1) + 2]", "[f('\\d')]", "{" * 9000],
+)
+def test_what_is_no_call_is_none(answer: str) -> None:
+    prompt = asked("[track(number='A7', days=2)]", (TRACK,), (CALL,))
+    assert of("tool_calls", prompt, answer) is False
 
 
 def test_where_no_call_is_wanted_none_is_right() -> None:

@@ -1,24 +1,31 @@
 """Metrics of answers that call tools.
 
-Templates write calls in many ways. Read are JSON objects that have a name and arguments, and JSON
-objects behind the name of a tool; whether that reads a template's calls is tried on the references,
-whose calls are known.
+Templates write calls in many ways. Read are JSON objects that have a name and arguments, JSON
+objects behind the name of a tool, elements `<function=name><parameter=key>`, and lists of calls as
+Python writes them; whether that reads a template's calls is tried on the references, whose calls
+are known.
 """
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from tunesmith.core.records import Prompt
-from tunesmith.evaluate.metrics.structured import canonical
+from tunesmith.evaluate.metrics.structured import canonical, shallow
 
 Call = tuple[str, str]
 """The name of a function, and its arguments in canonical JSON."""
 
 _ARGUMENTS = ("arguments", "parameters")
+_FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)</function>", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([^>\n]+)>(.*?)</parameter>", re.DOTALL)
+_LISTED = re.compile(r"\[\s*[A-Za-z_][\w.]*\(.*\)\s*\]", re.DOTALL)
 
 
 def names_match(prompt: Prompt, answer: str) -> bool | None:
@@ -44,6 +51,44 @@ def tool_names(tools: Sequence[str]) -> list[str]:
 
 def read_calls(text: str, names: Sequence[str]) -> list[Call]:
     """The calls in a text, in their order; `names` are those of the tools that may be called."""
+    return _tagged_calls(text) or _python_calls(text) or _json_calls(text, names)
+
+
+def _tagged_calls(text: str) -> list[Call]:
+    """Values that are JSON are read as such, others are texts."""
+    return [
+        (name, canonical({key: _value(value.strip()) for key, value in _PARAMETER.findall(inner)}))
+        for name, inner in _FUNCTION.findall(text)
+    ]
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if shallow(value) else text
+
+
+def _python_calls(text: str) -> list[Call]:
+    """Literals only; nothing is executed."""
+    listed = _LISTED.search(text)
+    if listed is None:
+        return []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            calls = ast.parse(listed[0], mode="eval").body.elts  # type: ignore[attr-defined]
+        return [(ast.unparse(each.func), _keywords(each.keywords)) for each in calls]
+    except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
+        return []
+
+
+def _keywords(keywords: Sequence[ast.keyword]) -> str:
+    return canonical({str(each.arg): ast.literal_eval(each.value) for each in keywords})
+
+
+def _json_calls(text: str, names: Sequence[str]) -> list[Call]:
     decoder = json.JSONDecoder()
     found: list[Call] = []
     read = place = 0

@@ -23,7 +23,7 @@ def document(text: str) -> Any:
         value = json.loads(fenced[1] if fenced else bare, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict | list) and _shallow(value) else None
+    return value if isinstance(value, dict | list) and shallow(value) else None
 
 
 def valid(prompt: Prompt, answer: str) -> bool | None:
@@ -70,12 +70,12 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _shallow(value: Any, depth: int = 0) -> bool:
-    # The walks above call themselves once a level.
+def shallow(value: Any, depth: int = 0) -> bool:
+    """Whether a value can be walked by functions that call themselves once a level."""
     if not isinstance(value, dict | list):
         return True
     inner = value.values() if isinstance(value, dict) else value
-    return depth < _DEEPEST and all(_shallow(each, depth + 1) for each in inner)
+    return depth < _DEEPEST and all(shallow(each, depth + 1) for each in inner)
 
 
 def _refuse(name: str) -> Any:
