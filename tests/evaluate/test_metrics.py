@@ -97,6 +97,7 @@ def test_a_label_is_the_whole_answer(answer: str, right: bool) -> None:
         ('{"a": NaN, "b": 2}', False, 0.0),
         ('{"a": 1, "b": 2', False, 0.0),
         ("[" * 100_000, False, 0.0),
+        (f"{'[' * 300}{']' * 300}", False, 0.0),
         ("12", False, 0.0),
     ],
 )
@@ -119,6 +120,7 @@ def test_a_reference_of_another_kind_has_no_value() -> None:
     assert of("tool_calls", "Yes.", "{}") is None
 
 
+DEEP = f"<function=track><parameter=x>{'[' * 900}{']' * 900}</parameter></function>"
 CALL = ToolCall("track", '{"number": "A7", "days": 2}')
 
 
@@ -150,7 +152,15 @@ def test_calls_are_read_as_templates_write_them(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["[track(", "[track(A7)]", "[track(number={1})]", "[track(x=1) + 2]", "[f('\\d')]", "{" * 9000],
+    [
+        "[track(",
+        "[track(A7)]",
+        "[track(number={1})]",
+        "[track(x=1) + 2]",
+        "[f('\\d')]",
+        "{" * 9000,
+        DEEP,
+    ],
 )
 def test_what_is_no_call_is_none(answer: str) -> None:
     prompt = asked("[track(number='A7', days=2)]", (TRACK,), (CALL,))
