@@ -119,6 +119,7 @@ def test_the_prompt_with_tools_is_the_training_prefix(plain: Any) -> None:
     assert prompt.answer == "(It says so.)On its way."
     called = renderer.prompt(_example(replace(CHAT, messages=CHAT.messages[:2])))
     assert called is not None
+    assert called.calls == CHAT.messages[1].tool_calls != ()
     assert called.answer == '#track {"id": 7}'
 
 

@@ -250,8 +250,8 @@ class Prompt:
     """A held-out example as a question: everything up to the answer, and the answer wanted.
 
     `ids_N` is the generation prompt as the trained model was shown it (int32), `tools` the
-    functions that it names. An answer that calls a tool, or is thought over first, is all of that
-    as it is written.
+    functions that it names, `calls` those that the answer calls. An answer that calls a tool, or is
+    thought over first, is all of that as it is written.
     """
 
     origin: Origin
@@ -259,6 +259,7 @@ class Prompt:
     ids_N: np.ndarray
     answer: str
     tools: tuple[str, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

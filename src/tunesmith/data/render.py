@@ -144,7 +144,8 @@ class Renderer:
         plain = not message.tool_calls and not message.reasoning
         answer = message.content if plain else self.encoder.bare(turn.learned).strip()
         ids_N = self.encoder.whole(turn.prompt)
-        return Prompt(example.origin, chat.messages[: turn.index], ids_N, answer, chat.tools)
+        before, calls = chat.messages[: turn.index], message.tool_calls
+        return Prompt(example.origin, before, ids_N, answer, chat.tools, calls)
 
     def ask(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> np.ndarray:
         """The ids that ask for the answer to `messages` (int32): training's own prefix.

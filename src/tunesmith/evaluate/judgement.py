@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.core.seeds import derive
-from tunesmith.evaluate.bootstrap import Interval, paired_change
+from tunesmith.evaluate.bootstrap import Interval, paired_change, paired_rate_change
 from tunesmith.evaluate.pairing import PairedProperty
 from tunesmith.evaluate.wording import plural, property_clause
 
-# A percentile interval from fewer rows is far too narrow (at 5 rows a stated 95 % covers about 80).
+# From here on intervals cover the truth about as often as they say: see benchmarks/COVERAGE.md.
 MINIMUM_ROWS = 8
 
 
@@ -59,7 +59,11 @@ def unmeasured(why: str) -> Judgement:
 
 def property_change(found: PairedProperty, seed: int) -> dict[str, Any]:
     """How one property of the answers differs between two sides, with its interval."""
-    change = paired_change(found.rows, derive(seed, "bootstrap", "property", found.name))
+    change = (
+        paired_rate_change(found.rows)
+        if found.rate
+        else paired_change(found.rows, derive(seed, "bootstrap", "property", found.name))
+    )
     return {
         "name": found.name,
         "kind": "rate" if found.rate else "mean",

@@ -56,11 +56,26 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """How far two measurements of the same model are apart on the same held-out rows.
+
+    They were scored together with others, and each by itself: `nats` is the sum of the absolute
+    differences, `count` and `bytes` are the sums of those of the `rows`, as in `Score`.
+    """
+
+    nats: float
+    count: float
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """What was measured of one model: held-out rows, a sample of trained rows, probes, answers.
 
-    `cost` is that of the answers, None where there is none; `recalled` are answers to trained rows,
-    `samples` texts that the base itself wrote, the same under both sides.
+    `cost` is that of the answers and `noise` that of the held-out loss, None where not measured;
+    `recalled` are answers to trained rows, `samples` texts that the base itself wrote, the same
+    under both sides.
     """
 
     held_out: tuple[Score, ...] = ()
@@ -70,6 +85,7 @@ class Side:
     cost: Cost | None = None
     recalled: tuple[Answered, ...] = ()
     samples: tuple[Score, ...] = ()
+    noise: Noise | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
@@ -86,6 +102,7 @@ class Side:
             cost=Cost(**value["cost"]) if value.get("cost") else None,
             recalled=tuple(_answered(answer) for answer in value.get("recalled", ())),
             samples=_scores(value.get("samples", ())),
+            noise=Noise(**value["noise"]) if value.get("noise") else None,
         )
 
 
@@ -147,6 +164,15 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
+class Grading:
+    """What was looked for in the answers: keys of metrics, why these, and the user's patterns."""
+
+    metrics: tuple[str, ...] = ()
+    reason: str = ""
+    patterns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """All that the verdict and the report are made from. A side is None when not measured."""
 
@@ -156,6 +182,7 @@ class Measured:
     parity: Parity | None = None
     baselines: tuple[Baseline, ...] = ()
     frontier: Frontier | None = None
+    grading: Grading = field(default_factory=Grading)
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -173,6 +200,7 @@ class Measured:
         """What `to_json` wrote."""
         course = dict(value["course"])
         course["validations"] = tuple(Validation(**v) for v in course["validations"])
+        grading = value.get("grading", {})
         return cls(
             base=Side.from_json(value["base"]) if value["base"] else None,
             tuned=Side.from_json(value["tuned"]) if value["tuned"] else None,
@@ -180,6 +208,7 @@ class Measured:
             parity=Parity(**value["parity"]) if value["parity"] else None,
             baselines=tuple(map(Baseline.from_json, value.get("baselines", ()))),
             frontier=Frontier.from_json(value["frontier"]) if value.get("frontier") else None,
+            grading=Grading(**{**grading, "metrics": tuple(grading.get("metrics", ()))}),
         )
 
 
@@ -195,10 +224,12 @@ def measure(
     count_tokens: Callable[[str], int] = len,
     trained_prompts: Sequence[Prompt] = (),
     samples: Sequence[Tokens] = (),
+    twice: int = 0,
 ) -> Side:
     """Score rows, probes and the base's own samples, and let the model answer the prompts greedily.
 
-    `count_tokens` says how many tokens an answer has.
+    `count_tokens` says how many tokens an answer has. At most `twice` held-out rows, evenly spread,
+    are scored once more, each by itself: see `Noise`.
 
     Raises NonFiniteLoss, naming the rows, when a loss is not a number, and DataError when the
     user's check fails on an answer.
@@ -206,14 +237,16 @@ def measure(
     began = time.perf_counter()
     answers = _answer(sampler, prompts, check, max_new_tokens)
     seconds = time.perf_counter() - began
+    scores = scored(scorer, held_out)
     return Side(
-        held_out=scored(scorer, held_out),
+        held_out=scores,
         train=scored(scorer, train_sample),
         probes=scored(scorer, probes),
         answers=answers,
         cost=_cost(prompts, answers, seconds, count_tokens),
         recalled=_answer(sampler, trained_prompts, None, max_new_tokens),
         samples=scored(scorer, samples),
+        noise=_noise(scorer, held_out, scores, twice),
     )
 
 
@@ -236,6 +269,22 @@ def scored(scorer: Scorer, examples: Sequence[Tokens]) -> tuple[Score, ...]:
             f"{', '.join(broken[:5])}. Try --set model.dtype=float32, or look at these rows."
         )
     return scores
+
+
+def _noise(
+    scorer: Scorer, examples: Sequence[Tokens], first: Sequence[Score], most: int
+) -> Noise | None:
+    count = min(most, len(examples))
+    some = [place * len(examples) // count for place in range(count)]
+    pairs = [(first[place], scorer.score([examples[place]])[0]) for place in some]
+    if not pairs:
+        return None
+    return Noise(
+        nats=sum(abs(after.nll - before.nll) for before, after in pairs),
+        count=sum(before.count for before, _ in pairs),
+        bytes=sum(before.bytes for before, _ in pairs),
+        rows=len(pairs),
+    )
 
 
 def _answer(

@@ -8,28 +8,24 @@ Each rule stands in the docstring of its function; each threshold is a constant 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tunesmith.core.records import Score
 from tunesmith.core.seeds import derive
+from tunesmith.evaluate.answers import answer_changes, worse
 from tunesmith.evaluate.bootstrap import (
     Interval,
     difference_of_changes,
     paired_change,
 )
 from tunesmith.evaluate.judgement import (
-    MINIMUM_ROWS,
     Judgement,
     judged,
-    property_change,
     unmeasured,
 )
-from tunesmith.evaluate.measure import Measured, Side
+from tunesmith.evaluate.measure import Measured
+from tunesmith.evaluate.noise import GREEDY, noise_floor
 from tunesmith.evaluate.pairing import (
     NATS_PER_TOKEN,
-    pair_answers,
-    pair_exact,
-    pair_properties,
     pair_scores,
     unit_of,
 )
@@ -50,8 +46,9 @@ MEMORISED_LIMIT = 0.5
 def learned(measured: Measured, seed: int = 0) -> Judgement:
     """Did it learn? Held-out loss, base minus tuned.
 
-    Passes when the whole interval is above zero, and no true-or-false property of the user's check
-    became rarer with its whole interval below zero.
+    Passes when the whole interval is above the noise of measuring twice, and nothing looked for in
+    the answers fell with its whole interval below its margin, which is zero for what is true or
+    false of an answer (see `metrics.table`).
     """
     base, tuned = measured.sides
     if not base.held_out:
@@ -60,37 +57,34 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
     rows = pair_scores(base.held_out, tuned.held_out, unit)
     change = paired_change(rows, derive(seed, "bootstrap", "learned"))
     gain = Interval(-change.value, -change.high, -change.low, change.n)
-    answers = _answers(base, tuned, seed)
-    worse = [p["name"] for p in answers["properties"] if _fell(p)]
+    answers = answer_changes(base.answers, tuned.answers, measured.grading, seed)
+    lost = worse(answers)
+    noise = noise_floor(base, tuned, unit)
     detail = {
-        "summary": learned_summary(rows, gain, unit, worse),
+        "summary": learned_summary(rows, gain, unit, lost, noise),
         "base": rows.base,
         "tuned": rows.tuned,
         "nats_per_token": _nats_per_token(base.held_out, tuned.held_out),
         **answers,
-        "worse": worse,
-        "rule": "passes when the whole interval is above zero and no checked property got worse",
+        "metrics": {"chosen": list(measured.grading.metrics), "why": measured.grading.reason},
+        "worse": lost,
+        "noise_floor": {
+            "value": noise,
+            "unit": unit,
+            "rows": sum(side.noise.rows for side in (base, tuned) if side.noise),
+            "answers": GREEDY,
+        },
+        "rule": (
+            "passes when the whole interval is above the noise floor and nothing looked for in the "
+            "answers got worse"
+        ),
     }
-    return judged(gain.low > 0 and not worse, gain, unit, detail)
+    return judged(gain.low > (noise or 0.0) and not lost, gain, unit, detail)
 
 
 def _nats_per_token(base: Sequence[Score], tuned: Sequence[Score]) -> dict[str, float]:
     rows = pair_scores(base, tuned, NATS_PER_TOKEN)
     return {"base": rows.base, "tuned": rows.tuned}
-
-
-def _answers(base: Side, tuned: Side, seed: int) -> dict[str, Any]:
-    pairs = pair_answers(base.answers, tuned.answers)
-    exact = property_change(pair_exact(pairs), seed) if pairs else None
-    return {
-        "exact_match": exact,
-        "properties": [property_change(found, seed) for found in pair_properties(pairs)],
-    }
-
-
-def _fell(found: dict[str, Any]) -> bool:
-    # Only a rate has a known direction; whether a larger number is better, the check does not say.
-    return bool(found["kind"] == "rate" and found["n"] >= MINIMUM_ROWS and found["high"] < 0)
 
 
 def memorised(measured: Measured, seed: int = 0) -> Judgement:

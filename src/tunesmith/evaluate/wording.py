@@ -42,10 +42,14 @@ def property_clause(name: str, base: float, tuned: float, rate: bool) -> str:
     return f"{name} went from {show(base)} to {show(tuned)}"
 
 
-def learned_summary(rows: PairedRows, gain: Interval, unit: str, worse: Sequence[str]) -> str:
+def learned_summary(
+    rows: PairedRows, gain: Interval, unit: str, worse: Sequence[str], noise: float | None
+) -> str:
     """The held-out loss of both sides and the difference."""
     word = "improvement" if gain.value >= 0 else "change"
     doubt = "" if gain.low > 0 else ", which is not clearly better"
+    if noise is not None and 0 < gain.low <= noise:
+        doubt = f", which is not clearly above the {number(noise)} of measuring twice"
     lost = f"; {', '.join(worse)} got worse" if worse else ""
     return (
         f"on {plural(gain.n, 'held-out row')} the tuned model needs {number(rows.tuned)} {unit} "

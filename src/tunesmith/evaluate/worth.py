@@ -12,16 +12,11 @@ from typing import Any
 
 from tunesmith.core.records import Origin, Score
 from tunesmith.core.seeds import derive
+from tunesmith.evaluate.answers import answer_changes
 from tunesmith.evaluate.bootstrap import Interval, PairedRows, paired_change
-from tunesmith.evaluate.judgement import Judgement, judged, property_change, unmeasured
-from tunesmith.evaluate.measure import Baseline, Cost, Measured, Side
-from tunesmith.evaluate.pairing import (
-    pair_answers,
-    pair_exact,
-    pair_properties,
-    pair_scores,
-    unit_of,
-)
+from tunesmith.evaluate.judgement import Judgement, judged, unmeasured
+from tunesmith.evaluate.measure import Baseline, Cost, Grading, Measured, Side
+from tunesmith.evaluate.pairing import pair_scores, unit_of
 from tunesmith.evaluate.wording import measurement, number
 
 CHEAPER = 0.9
@@ -63,7 +58,7 @@ def worth(measured: Measured, seed: int = 0) -> Judgement:
         "best": best.baseline.name,
         "base": best.rows.base,
         "tuned": best.rows.tuned,
-        "baselines": [_line(each, tuned, seed) for each in compared],
+        "baselines": [_line(each, tuned, measured.grading, seed) for each in compared],
         "cost": _cost(tuned.cost),
         "training_seconds": measured.course.seconds,
         "requests_until_it_pays": pays,
@@ -88,13 +83,13 @@ def _of(scores: Sequence[Score], others: Sequence[Score]) -> list[Score]:
     return [score for score in scores if score.origin in asked]
 
 
-def _line(compared: _Compared, tuned: Side, seed: int) -> dict[str, Any]:
+def _line(compared: _Compared, tuned: Side, grading: Grading, seed: int) -> dict[str, Any]:
     """One baseline, as it stands in verdict.json."""
     side, gain = compared.baseline.side, compared.gain
     answered = {each.origin for each in side.answers}
     ours = [each for each in tuned.answers if each.origin in answered]
     asked = {each.origin for each in ours}
-    pairs = pair_answers([each for each in side.answers if each.origin in asked], ours)
+    theirs = [each for each in side.answers if each.origin in asked]
     return {
         "name": compared.baseline.name,
         "title": compared.baseline.title,
@@ -104,8 +99,7 @@ def _line(compared: _Compared, tuned: Side, seed: int) -> dict[str, Any]:
         "low": gain.low,
         "high": gain.high,
         "n": gain.n,
-        "exact_match": property_change(pair_exact(pairs), seed) if pairs else None,
-        "properties": [property_change(each, seed) for each in pair_properties(pairs)],
+        **answer_changes(theirs, ours, grading, seed),
         "cost": _cost(side.cost),
     }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -28,6 +28,7 @@ def _path_text(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
+    """One of something is a list of one; a path among them is a text."""
     items = value if isinstance(value, (list, tuple)) else [value]
     return tuple(_path_text(item) for item in items)
 
@@ -74,6 +75,30 @@ FieldNames = Annotated[
     dict[Text, Text],
     AfterValidator(Names),
     Words(("a mapping of field names to field names",)),
+]
+Patterns = Annotated[
+    dict[Text, Text],
+    AfterValidator(Names),
+    Words(("a mapping of names to regular expressions",)),
+]
+MetricName = Literal[
+    "exact_match",
+    "label_accuracy",
+    "macro_f1",
+    "json_valid",
+    "json_fields",
+    "tool_names",
+    "tool_calls",
+    "number_match",
+    "chrf",
+    "bleu",
+    "rouge_l",
+    "length_ratio",
+]
+MetricNames = Annotated[
+    tuple[MetricName, ...],
+    BeforeValidator(_listed, json_schema_input_type=MetricName | list[MetricName]),
+    Words((f"a list of metrics ({', '.join(get_args(MetricName))})",)),
 ]
 BaseModelName = Annotated[
     str,

@@ -19,7 +19,8 @@ Value = TypeVar("Value")
 class Resolved:
     """A recipe without `auto`, and why each `auto` became what it is, by dotted key.
 
-    One `auto` stays: `data.template`, where it names the template of the base's own tokenizer.
+    Two `auto` stay: `data.template`, where it names the template of the base's own tokenizer, and
+    `evaluate.metrics`, for which the held-out answers must be read.
     """
 
     recipe: Recipe
@@ -36,6 +37,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
     context = _resolve_data(choices, facts, recipe)
     _resolve_engine(choices, facts, recipe)
     level = recipe.evaluate.level
+    choices.pick("evaluate.metrics", (AUTO, "chosen by the held-out answers"))
     choices.pick("evaluate.rows", defaults.evaluated_rows(level))
     choices.pick("evaluate.examples", defaults.examples_shown(level))
     choices.pick("evaluate.max_new_tokens", defaults.max_new_tokens(facts, level, context))

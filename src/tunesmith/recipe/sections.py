@@ -24,7 +24,9 @@ from tunesmith.recipe.fields import (
     FilePaths,
     FullShare,
     Index,
+    MetricNames,
     NotNegative,
+    Patterns,
     Positive,
     Rate,
     Section,
@@ -222,6 +224,14 @@ class EvaluateSection(Section):
 
     check: FilePath | None = knob(None)
     """Your own Python file that scores an answer. It is executed: name only files you trust."""
+
+    metrics: Auto | MetricNames = knob(AUTO)
+    """What is measured of answers beside exact match; docs/metrics.md has what each says. `auto`
+    goes by the answers wanted: JSON, a few classes, tool calls, a number, or else free text."""
+
+    patterns: Patterns | None = knob(None)
+    """Regular expressions by name. How often one is found in the answers is told under that name,
+    and a run fails if that clearly became rarer."""
 
     probes: FilePaths | None = knob(None)
     """Your own examples of what must not get worse, named as in `data.train`. Each file is judged

@@ -12,14 +12,16 @@ from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Example
 from tunesmith.data import content_hash
 from tunesmith.evaluate.measure import Measured, Side, measure
+from tunesmith.evaluate.noise import MEASURED_AGAIN
 from tunesmith.evaluate.verdict import judge
 from tunesmith.models.open import describe, open_base
 from tunesmith.recipe import Recipe, generated_rows
+from tunesmith.runs.grading import graded_by
 from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.open import Opened, Run, device_here
 from tunesmith.runs.samples import saved_samples
 from tunesmith.runs.scoring import ModelScorer
-from tunesmith.runs.setup import check_of, probe_tokens, read_examples, render_all
+from tunesmith.runs.setup import probe_tokens, read_examples, render_all
 
 
 def evaluate(run: Run, data: Path, watcher: Watcher | None = None) -> dict[str, Any]:
@@ -38,7 +40,8 @@ def evaluate(run: Run, data: Path, watcher: Watcher | None = None) -> dict[str, 
     described = describe(recipe.model.base, tokenizer_folder=run.artefact)
     base = open_base(described, recipe.model.dtype, device_here(recipe))
     before = rows.measure(Opened(base, tuned.renderer), recipe)
-    return judge(Measured(base=before, tuned=after), recipe.engine.seed).to_json()
+    measured = Measured(base=before, tuned=after, grading=rows.graded.grading)
+    return judge(measured, recipe.engine.seed).to_json()
 
 
 class _Rows:
@@ -52,6 +55,7 @@ class _Rows:
         self.tokens = render_all(renderer, examples, kind, context)
         prompts = [renderer.prompt(example) for example in examples] if kind == "sft" else []
         self.prompts = [prompt for prompt in prompts if prompt is not None]
+        self.graded = graded_by(recipe, self.prompts)
         templated = bool(describe(recipe.model.base).tokenizer.chat_template)
         self.probes = probe_tokens(recipe, renderer, context, templated)
         self.samples = saved_samples(run.folder)
@@ -67,10 +71,11 @@ class _Rows:
             [],
             self.probes,
             spread(self.prompts, generated_rows(level, settings.rows)),
-            check=check_of(recipe),
+            check=self.graded.grader,
             max_new_tokens=settings.max_new_tokens,
             count_tokens=opened.renderer.length,
             samples=self.samples,
+            twice=MEASURED_AGAIN,
         )
 
 

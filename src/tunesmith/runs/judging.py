@@ -10,6 +10,7 @@ from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
 from tunesmith.core.records import Prompt, Score, Tokens
 from tunesmith.data import Renderer
 from tunesmith.evaluate.measure import Measured, Side, measure, parity
+from tunesmith.evaluate.noise import MEASURED_AGAIN
 from tunesmith.evaluate.report import render
 from tunesmith.evaluate.verdict import Verdict, judge
 from tunesmith.models.open import Base
@@ -41,6 +42,7 @@ def measure_side(base: Base, setup: Setup, samples: Sequence[Tokens]) -> Side:
         count_tokens=setup.renderer.length,
         samples=samples,
         trained_prompts=setup.trained_prompts,
+        twice=MEASURED_AGAIN,
     )
 
 

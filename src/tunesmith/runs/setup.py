@@ -19,13 +19,13 @@ from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
 from tunesmith.data.sources import at_revision, expand, read
-from tunesmith.evaluate.measure import Checker
-from tunesmith.evaluate.metrics import load_check
+from tunesmith.evaluate.measure import Checker, Grading
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
 from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
 from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.findings import require_checked
+from tunesmith.runs.grading import graded_by, require_metrics, with_metrics
 from tunesmith.runs.heldout import HeldOut, divide, spread
 
 
@@ -33,7 +33,8 @@ from tunesmith.runs.heldout import HeldOut, divide, spread
 class Setup:
     """A recipe without `auto`, and the data, template and base it speaks of.
 
-    `inputs` are the SHA-256 of every file that decides what the run becomes, `warnings` what the
+    `check` looks at each answer, and `grading` is what the verdict says of it. `inputs` are the
+    SHA-256 of every file that decides what the run becomes, `warnings` what the
     checks of the data's texts have to say, `instruction` what the base is told where it is helped
     instead of trained ("" for nothing), `trained_prompts` some training rows as questions;
     `templated` says that the base brought a chat template of its own.
@@ -46,7 +47,8 @@ class Setup:
     held_out: HeldOut
     probes: list[Tokens]
     templated: bool
-    check: Checker | None
+    check: Checker
+    grading: Grading
     inputs: dict[str, str]
     warnings: tuple[str, ...]
     instruction: str
@@ -126,17 +128,21 @@ def set_up(recipe: Recipe) -> Setup:
     # Saved with the result, so that serving renders as training did.
     described.tokenizer.chat_template = reader.template
     most = resolved.recipe.evaluate.rows
+    held_out = divide(prepared.held_out, prepared.prompts, most)
+    require_metrics(recipe, held_out.prompts)
+    graded = graded_by(recipe, held_out.prompts)
     templated = reader.bare.has_chat_template
     probe_files = expand(recipe.evaluate.probes or ())
     return Setup(
-        resolved=resolved,
+        resolved=with_metrics(resolved, graded.grading),
         described=described,
         renderer=renderer,
         prepared=prepared,
-        held_out=divide(prepared.held_out, prepared.prompts, most),
+        held_out=held_out,
         probes=probe_tokens(recipe, renderer, reader.context, templated),
         templated=templated,
-        check=check_of(recipe),
+        check=graded.grader,
+        grading=graded.grading,
         instruction=instruction_of(recipe),
         trained_prompts=_asked_again(resolved.recipe, prepared),
         inputs=prepared.files | _hashes(recipe, described, probe_files.files),
@@ -182,12 +188,6 @@ def _hashes(recipe: Recipe, described: Described, probe_files: Sequence[str]) ->
     for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
         paths += sorted(folder.glob(pattern))
     return {str(path): digest(path) for path in paths}
-
-
-def check_of(recipe: Recipe) -> Checker | None:
-    """The user's own check. Raises RecipeError if it cannot be loaded."""
-    path = recipe.evaluate.check
-    return None if path is None else load_check(Path(path))
 
 
 def instruction_of(recipe: Recipe) -> str:

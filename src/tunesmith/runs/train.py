@@ -170,7 +170,13 @@ def _go(
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(target)
     course = _course(setup, folder, progress, settings, batches)
-    measured = Measured(base=base_side, course=course, baselines=baselines, frontier=frontier)
+    measured = Measured(
+        base=base_side,
+        course=course,
+        baselines=baselines,
+        frontier=frontier,
+        grading=setup.grading,
+    )
     if recipe.evaluate.level != "none":
         watcher.stage("evaluate", "the tuned model, opened afresh")
         in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)

@@ -1,11 +1,10 @@
-"""What an answer is worth: exact match, and the check that the user wrote."""
+"""The check that the user wrote, with every way it can fail turned into a finished sentence."""
 
 from __future__ import annotations
 
 import math
 import sys
 import traceback
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +17,10 @@ from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.records import Prompt
 
 Properties = dict[str, bool | float]
+"""What was found in one answer, by name."""
 
 _MODULE = "tunesmith_user_check"
 _SHAPE = "def check(example: dict, answer: str) -> dict[str, bool | float]"
-
-
-def exact_match(reference: str, answer: str) -> bool:
-    """Equal character by character, after Unicode NFC and without surrounding white space."""
-    return normal(reference) == normal(answer)
-
-
-def normal(text: str) -> str:
-    """Without what exact match does not look at."""
-    return unicodedata.normalize("NFC", text).strip()
 
 
 @dataclass(frozen=True, slots=True)

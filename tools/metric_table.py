@@ -1,0 +1,91 @@
+"""Write docs/metrics.md: what each metric of answers says, from the table that computes them.
+
+Usage: python -m tools.metric_table [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tunesmith.evaluate.metrics import METRICS, Metric
+from tunesmith.evaluate.metrics.choose import LABEL_CHARACTERS, LABELS, ROWS_PER_LABEL
+from tunesmith.evaluate.metrics.metric import OfCorpus
+
+PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
+
+_HEAD = """\
+# Metrics of answers
+
+What is measured of the answers that base and tuned model give to the same held-out questions,
+beside the loss. Made by `python -m tools.metric_table`; a test keeps it true. Answers are greedy
+(temperature 0). `verdict.json` has the definition beside each number, with base, tuned, change and
+the 95 % interval of the change.
+
+`evaluate.metrics: auto` chooses by the held-out references, and the verdict says why:
+
+| references | metrics |
+|---|---|
+| any of them calls a tool, and the template's calls can be read | `tool_names`, `tool_calls` |
+| each is a JSON object or array | `json_valid`, `json_fields` |
+| 2 to {labels} different ones of at most {characters} characters, {rows} rows each on average | \
+`label_accuracy`, `macro_f1` |
+| each ends in a number | `number_match`, `length_ratio` |
+| else | `chrf`, `bleu`, `rouge_l`, `length_ratio` |
+
+Exact match is always told. `evaluate.metrics: [json_valid, rouge_l]` names others,
+`evaluate.patterns: {{polite: '(?i)please'}}` looks for regular expressions, and `evaluate.check` is
+a Python file of your own.
+
+"Fails a run" says how far the whole interval of the change must lie below zero for *Did it learn?*
+to fail. Patterns and true-or-false properties of a check fail it below 0; their numbers never do,
+for it is not known whether more is better.
+
+| `evaluate.metrics` | printed as | what it says | interval | fails a run |
+|---|---|---|---|---|
+"""
+
+_TAIL = """
+## Intervals
+
+Rows are resampled, not tokens, and base and tuned together. How often each interval covers a known
+truth is measured by `python -m benchmarks.coverage`, see
+[benchmarks/COVERAGE.md](../benchmarks/COVERAGE.md).
+
+- **rate**: Bonett & Price 2012, adjusted Wald interval of a difference of paired proportions.
+- **mean**: studentised bootstrap with the jackknife's standard error, whose tails are never nearer
+  than Student's t. Held-out loss has the same.
+- **corpus**: the number is computed again from the sums of each of 2,000 resamples; expanded
+  percentiles (Hesterberg 2015).
+"""
+
+MEANS = ("json_fields", "rouge_l", "length_ratio")
+"""Metrics whose value of an answer is a number; that of the others is true or false."""
+
+
+def page() -> str:
+    """The whole of docs/metrics.md."""
+    head = _HEAD.format(labels=LABELS, characters=LABEL_CHARACTERS, rows=ROWS_PER_LABEL)
+    return head + "".join(map(_line, METRICS.values())) + _TAIL
+
+
+def _line(metric: Metric) -> str:
+    interval = "mean" if metric.key in MEANS else "rate"
+    if isinstance(metric.of, OfCorpus):
+        interval = "corpus"
+    fails = "never" if metric.margin is None else f"below {-metric.margin or 0:g}"
+    cells = (f"`{metric.key}`", metric.name, metric.definition, interval, fails)
+    return f"| {' | '.join(cells)} |\n"
+
+
+def main() -> None:
+    """Parse the arguments and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--out", type=Path, default=PAGE, help="file to write")
+    args = parser.parse_args()
+    args.out.write_text(page(), encoding="utf-8")
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()
