@@ -54,7 +54,7 @@ SURFACE = {
         "--validation",
         "--weight",
     ],
-    "tunesmith chat": ["RUN", "--help", "--max-new-tokens", "--once", "--temperature"],
+    "tunesmith chat": ["RUN", "--help", "--home", "--max-new-tokens", "--once", "--temperature"],
     "tunesmith evaluate": ["RUN", "--data", "--help", "--json"],
     "tunesmith data": ["--help"],
     "tunesmith data check": [
@@ -81,6 +81,9 @@ SURFACE = {
         "--set",
         "--template",
     ],
+    "tunesmith promote": ["NAME", "RUN", "--because", "--help", "--home"],
+    "tunesmith rollback": ["NAME", "--because", "--help", "--home"],
+    "tunesmith models": ["[NAME]", "--help", "--home", "--json"],
     "tunesmith recipe": ["--help", "--schema"],
     "tunesmith doctor": ["--help", "--json"],
 }

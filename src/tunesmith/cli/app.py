@@ -17,6 +17,7 @@ from tunesmith.cli.curve import curve
 from tunesmith.cli.data import data
 from tunesmith.cli.doctor import doctor
 from tunesmith.cli.evaluate import evaluate
+from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.train import train
@@ -34,6 +35,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 for command in (train, plan, curve, chat, evaluate):
     app.command()(command)
 app.add_typer(data, name="data")
+app.command()(promote)
+app.command()(rollback)
+app.command()(models)
 app.command()(recipe)
 app.command()(doctor)
 
