@@ -81,6 +81,7 @@ SURFACE = {
         "--set",
         "--template",
     ],
+    "tunesmith compare": ["RUN RUN...", "--help", "--html", "--json"],
     "tunesmith promote": ["NAME", "RUN", "--because", "--help", "--home"],
     "tunesmith rollback": ["NAME", "--because", "--help", "--home"],
     "tunesmith models": ["[NAME]", "--help", "--home", "--json"],

@@ -175,17 +175,42 @@ def test_what_is_absent_is_not_shown(full: Measured) -> None:
 
 def test_further_measures_are_shown_where_they_are(full: Measured) -> None:
     verdict = judge(full).to_json()
-    drift = {"change": 0.05, "low": 0.01, "high": 0.09, "limit": 0.2, "n": 9, "unit": "nats"}
-    verdict["kept"]["detail"]["domains"] = {"arithmetic": drift}
+    drift = {"change": 0.05, "low": 0.01, "high": 0.09, "n": 9}
+    moved = {"value": 0.3, "low": 0.2, "high": 0.4, "n": 8, "unit": "nats per token"}
     points = [
-        {"strength": s, "gain": s, "drift": s * s, "chosen": s == 0.5} for s in (0.0, 0.5, 1.0)
+        {"strength": at, "gain": {"value": at}, "forgetting": {"value": at * at}}
+        for at in (0.0, 0.5, 1.0)
     ]
-    verdict["kept"]["detail"]["frontier"] = {"points": points}
+    verdict["kept"]["detail"] |= {
+        "domains": {"arithmetic": drift},
+        "samples": {"kl": moved, "loss": None, "summary": "the base wrote 8 texts"},
+        "frontier": {
+            "points": points,
+            "strength": 0.5,
+            "most_forgetting": 0.3,
+            "unit": "bits per byte",
+            "summary": "half of it is best",
+        },
+    }
     field = {"name": "field F1", "kind": "mean", "base": 0.2, "tuned": 0.75, "change": 0.55}
     metric = {**field, "low": 0.5, "high": 0.6, "n": 40, "definition": "over JSON fields"}
-    verdict["learned"]["detail"]["metrics"] = [metric]
+    verdict["learned"]["detail"]["properties"].append(metric)
+    verdict["learned"]["detail"]["metrics"] = {"chosen": [], "why": "the answers are JSON"}
+    noise = {"value": 0.0001, "unit": "bits per byte", "rows": 8, "answers": "greedy"}
+    verdict["learned"]["detail"]["noise_floor"] = noise
     page = page_of(full, verdict=verdict)
-    for text in ("arithmetic", "change in nats", "chosen: strength 0.5", "over JSON fields"):
+    for text in (
+        "arithmetic",
+        "KL from base to tuned",
+        "change in nats per token",
+        "saved: strength 0.50",
+        "allowed: 30 %",
+        "Half of it is best.",
+        "<dt>field F1</dt><dd>over JSON fields</dd>",
+        "The answers are JSON.",
+        "Noise of measuring twice",
+        "The base wrote 8 texts.",
+    ):
         assert text in page
 
 

@@ -13,6 +13,7 @@ import typer
 import tunesmith
 from tunesmith.cli import failures
 from tunesmith.cli.chat import chat
+from tunesmith.cli.compare import compare
 from tunesmith.cli.curve import curve
 from tunesmith.cli.data import data
 from tunesmith.cli.doctor import doctor
@@ -35,6 +36,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 for command in (train, plan, curve, chat, evaluate):
     app.command()(command)
 app.add_typer(data, name="data")
+app.command()(compare)
 app.command()(promote)
 app.command()(rollback)
 app.command()(models)

@@ -128,6 +128,9 @@ def _evidence(verdict: Json, measured: Measured) -> Iterator[str]:
             yield from ("", f"### {_QUESTIONS[key]}", "")
             yield from (_sentence(verdict[key]["detail"]["summary"]), "")
             yield from _table(table.heads, table.rows)
+            if table.words:
+                yield ""
+            yield from (f"- *{_plain(name)}*: {_plain(said)}" for name, said in table.words)
 
 
 def _value(answer: Json) -> tuple[str, str, str]:

@@ -36,10 +36,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place on the x axis, with what is to be said of it."""
+    """A place on the x axis, with what is to be said of it; `kind` is a CSS class: mark, limit."""
 
     at: float
     name: str
+    kind: str = "mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def line_chart(
     frame = _Frame(_scale(min(xs), max(xs)), _scale(min(ys), max(ys)), _HEIGHT)
     parts = [*_y_axis(frame), *_x_axis(frame)]
     parts += [_named(WIDTH - _RIGHT, _HEIGHT - 8, x_name, "end"), _named(_LEFT, 14, y_name)]
-    parts += [_marked(frame, mark) for mark in marks]
+    parts += [_marked(frame, mark, 14 + 18 * place) for place, mark in enumerate(marks)]
     parts += [_line(frame, one) for one in drawn]
     said = "; ".join(
         f"{one.name} from {one.points[0][1]:.3g} at {one.points[0][0]:.3g} "
@@ -176,11 +177,11 @@ def _number(tick: float) -> str:
     return f"{tick:,.0f}" if tick == round(tick) else f"{tick:g}"
 
 
-def _marked(frame: _Frame, mark: Mark) -> str:
+def _marked(frame: _Frame, mark: Mark, down: float) -> str:
     x = frame.x(mark.at)
     right = x > WIDTH * 0.6
-    return f'<line class="mark" {_vertical(x, _TOP, frame.bottom)}/>' + _text(
-        x + (-6 if right else 6), _TOP + 14, mark.name, "end" if right else "start", "said"
+    return f'<line class="{mark.kind}" {_vertical(x, _TOP, frame.bottom)}/>' + _text(
+        x + (-6 if right else 6), _TOP + down, mark.name, "end" if right else "start", "said"
     )
 
 

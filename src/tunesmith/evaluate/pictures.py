@@ -116,20 +116,23 @@ def _kept(answer: Json) -> Iterator[Picture]:
 
 
 def _frontier(answer: Json) -> Picture | None:
-    """Gain on the task over the price elsewhere, one dot a strength of the adapter."""
+    """Gain on the task over what is forgotten, one dot a strength of the adapter."""
     found = answer["detail"].get("frontier")
-    points = found.get("points") if isinstance(found, Mapping) else found
-    known = [p for p in points or () if {"gain", "drift", "strength"} <= p.keys()]
-    if not known:
+    if not found:
         return None
-    along = sorted((p["drift"], p["gain"]) for p in known)
-    chosen = [
-        Mark(p["drift"], f"chosen: strength {p['strength']:g}") for p in known if p.get("chosen")
+    points, most = found["points"], found["most_forgetting"]
+    along = [(100 * p["forgetting"]["value"], p["gain"]["value"]) for p in points]
+    marks = [
+        Mark(at, f"saved: strength {number(point['strength'])}")
+        for (at, _), point in zip(along, points, strict=True)
+        if point["strength"] == found["strength"]
     ]
-    title = "Gain and price at each strength of the adapter"
-    series = [Series("strengths", along, "held", dots=True)]
-    axes = f"price on general text ({answer['unit']})", f"gain on held-out rows ({answer['unit']})"
-    return Picture(title, line_chart(series, *axes, title, chosen), _keys(series))
+    if most is not None:
+        marks.append(Mark(100 * most, f"allowed: {percent(most)}", "limit"))
+    title = "Gain and forgetting at each strength of the adapter"
+    series = [Series("strengths of the adapter", along, "held", dots=True)]
+    axes = "more loss on general text, percent", f"gain on held-out rows, {found['unit']}"
+    return Picture(title, line_chart(series, *axes, title, marks), _keys(series))
 
 
 def _gap(steps: Lines, course: Course) -> Picture | None:

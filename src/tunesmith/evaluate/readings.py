@@ -13,27 +13,33 @@ from tunesmith.evaluate.pairing import pair_scores, unit_of
 Json = Mapping[str, Any]
 
 _METRIC = {"name", "kind", "base", "tuned", "change", "low", "high", "n"}
-_CHANGE = {"change", "low", "high"}
 _NAMES = {"prompt": "with your prompt", "examples": "with examples", "search": "with search"}
+_OWN = {"loss": "texts that the base wrote", "kl": "KL from base to tuned, on its own texts"}
 
 
 def metrics_of(detail: Json) -> list[Json]:
-    """What was found in the answers, each once: exact match, metrics, properties of the check."""
-    listed = [detail.get("exact_match"), *detail.get("metrics", ()), *detail.get("properties", ())]
-    found = [each for each in listed if isinstance(each, Mapping) and each.keys() >= _METRIC]
-    return list({each["name"]: each for each in reversed(found)}.values())[::-1]
+    """What was found in the answers: exact match, the metrics, the properties of the check."""
+    listed = [detail.get("exact_match"), *detail.get("properties", ())]
+    return [each for each in listed if each is not None and each.keys() >= _METRIC]
+
+
+def definitions_of(detail: Json) -> list[tuple[str, str]]:
+    """What each of these numbers is, by name."""
+    return [
+        (each["name"], each["definition"]) for each in metrics_of(detail) if each.get("definition")
+    ]
 
 
 def changes_of(answer: Json) -> Iterator[tuple[str, list[tuple[str, Json]]]]:
-    """The changes on probes, files and domains, with their unit: one list for each unit."""
+    """The changes on probes: files, domains, the base's own texts. A list for each unit."""
     units: dict[str, list[tuple[str, Json]]] = {}
-    for group in answer["detail"].values():
-        if not isinstance(group, Mapping):
-            continue
-        for name, found in group.items():
-            if isinstance(found, Mapping) and found.keys() >= _CHANGE:
-                unit = found.get("unit", answer["unit"])
-                units.setdefault(unit, []).append((name, found))
+    for group in ("files", "domains", "samples"):
+        for name, found in answer["detail"].get(group, {}).items():
+            if not isinstance(found, Mapping) or "low" not in found:
+                continue
+            change = {**found, "change": found.get("change", found.get("value"))}
+            called = _OWN.get(name, name) if group == "samples" else name
+            units.setdefault(found.get("unit", answer["unit"]), []).append((called, change))
     yield from units.items()
 
 

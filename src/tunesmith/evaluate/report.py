@@ -55,6 +55,7 @@ def render(
             for key, words in QUESTIONS.items()
         ],
         rate=_rate(steps),
+        remarks={key: list(_remarks(verdict[key]["detail"])) for key in QUESTIONS},
         training=_training(steps),
         shown=shown,
         figure_lines=lines_of(shown["figures"]) if shown else [],
@@ -75,6 +76,17 @@ def render(
 def failed(told: Told) -> list[str]:
     """The names of the true-or-false properties that this answer does not have."""
     return [name for name, value in told.properties.items() if value is False]
+
+
+def _remarks(detail: Mapping[str, Any]) -> Iterator[str]:
+    """What is said beside the numbers of a question: why they were chosen, and the rule."""
+    for key, within in (("metrics", "why"), ("noise_floor", "answers"), ("samples", "summary")):
+        if said := detail.get(key, {}).get(within):
+            yield said
+    if frontier := detail.get("frontier"):
+        yield frontier["summary"]
+    if rule := detail.get("rule"):
+        yield rule
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

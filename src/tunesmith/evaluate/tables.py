@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.evaluate.measure import Measured
-from tunesmith.evaluate.readings import Way, changes_of, metrics_of, ways_of
+from tunesmith.evaluate.readings import Way, changes_of, definitions_of, metrics_of, ways_of
 from tunesmith.evaluate.wording import number, percent
 
 Json = Mapping[str, Any]
@@ -17,10 +17,11 @@ _LOST = "not measured"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under `heads`, all text."""
+    """Rows of cells under `heads`, all text; `words` define what they name."""
 
     heads: tuple[str, ...]
     rows: Sequence[Sequence[str]]
+    words: Sequence[tuple[str, str]] = ()
 
 
 def tables_of(verdict: Json, measured: Measured) -> dict[str, list[Table]]:
@@ -41,26 +42,31 @@ def _learned(answer: Json) -> Table:
         sides = number(detail["base"]), number(detail["tuned"])
         change = _change(-answer["value"], -answer["high"], -answer["low"])
         rows.append([loss, *sides, *change, f"{answer['n']:,}"])
-    rows += [metric_cells(found) for found in metrics_of(detail)]
-    return Table(("Measure", "Base", "Tuned", "Change", "95 % interval", "Rows"), rows)
+    noise = detail.get("noise_floor", {})
+    if noise.get("value") is not None:
+        said = f"Noise of measuring twice, {noise['unit']}"
+        rows.append([said, "", "", number(noise["value"]), "", f"{noise['rows']:,}"])
+    rows += [_metric(found) for found in metrics_of(detail)]
+    heads = ("Measure", "Base", "Tuned", "Change", "95 % interval", "Rows")
+    return Table(heads, rows, definitions_of(detail))
 
 
-def metric_cells(found: Json) -> list[str]:
+def _metric(found: Json) -> list[str]:
     """Name, both sides, change, interval and rows of one metric; shares in percent and points."""
-    said = [found["name"] + (f": {found['definition']}" if found.get("definition") else "")]
     if found["kind"] == "rate":
         sides = [percent(found["base"]), percent(found["tuned"])]
-        change, low, high = (_points(found[end]) for end in ("change", "low", "high"))
+        change, low, high = (points(found[end]) for end in ("change", "low", "high"))
         changes = [f"{change} points", f"{low} to {high}"]
     else:
         sides = [number(found["base"]), number(found["tuned"])]
         changes = _change(found["change"], found["low"], found["high"])
-    return [*said, *sides, *changes, f"{found['n']:,}"]
+    return [found["name"], *sides, *changes, f"{found['n']:,}"]
 
 
-def _points(share: float) -> str:
-    points = round(100 * share)
-    return f"{points:+d}" if points else "0"
+def points(share: float) -> str:
+    """A difference of two shares in points of a hundred, with its sign."""
+    rounded = round(100 * share)
+    return f"{rounded:+d}" if rounded else "0"
 
 
 def _change(value: float, low: float, high: float) -> list[str]:

@@ -31,8 +31,19 @@ def verdict_of(folder: RunFolder) -> dict[str, Any]:
             f"The run in {folder.path} has no verdict yet: it is not finished. Go on with it: "
             f"tunesmith train --out {folder.path} --resume."
         )
-    judgement: dict[str, Any] = read_json(folder.verdict)
+    judgement: dict[str, Any] = content_of(folder.verdict)
     return judgement
+
+
+def content_of(path: Path) -> Any:
+    """What a JSON file of a run holds. Raises RunFolderError if it is missing or damaged."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{path} cannot be read ({error}), so this run is not whole. Put back a copy of it, or "
+            "run it again."
+        ) from error
 
 
 def artefact_of(folder: RunFolder) -> Path:

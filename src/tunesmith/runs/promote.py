@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunesmith.core.errors import GateHeld, InputError, RegistryError, RunFolderError
-from tunesmith.core.files import read_json
 from tunesmith.recipe import load
 from tunesmith.runs.artefacts import damage, hashes
-from tunesmith.runs.finished import artefact_of, run_folder, verdict_of
+from tunesmith.runs.finished import artefact_of, content_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.registry import Named, Registry, Version, now
 
@@ -115,7 +114,7 @@ def _require_reason(because: str | None) -> None:
 
 def _whole(folder: RunFolder, artefact: Path) -> dict[str, str]:
     """The hashes of the artefact; raises RunFolderError where it is not what was judged."""
-    recorded = read_json(folder.hashes) if folder.hashes.exists() else None
+    recorded = content_of(folder.hashes) if folder.hashes.exists() else None
     if wrong := damage(artefact, recorded):
         raise RunFolderError(
             f"{folder.path} cannot be promoted: its {artefact.name} {wrong}. Put it back as it "
