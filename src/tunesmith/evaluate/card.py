@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunesmith.evaluate.measure import Measured
+from tunesmith.evaluate.readings import remarks_of
 from tunesmith.evaluate.tables import tables_of
 from tunesmith.evaluate.wording import course_sentence, number, plural
 
@@ -131,6 +132,8 @@ def _evidence(verdict: Json, measured: Measured) -> Iterator[str]:
             if table.words:
                 yield ""
             yield from (f"- *{_plain(name)}*: {_plain(said)}" for name, said in table.words)
+        for said in remarks_of(verdict[key]["detail"]) if tables else ():
+            yield from ("", _sentence(said))
 
 
 def _value(answer: Json) -> tuple[str, str, str]:

@@ -14,6 +14,15 @@ Json = Mapping[str, Any]
 
 _METRIC = {"name", "kind", "base", "tuned", "change", "low", "high", "n"}
 _NAMES = {"prompt": "with your prompt", "examples": "with examples", "search": "with search"}
+_SAID = {
+    "metrics": "why",
+    "noise_floor": "answers",
+    "samples": "summary",
+    "frontier": "summary",
+    "recall": "summary",
+}
+"""Parts of an answer that say something beside their numbers, and where."""
+
 _OWN = {"loss": "texts that the base wrote", "kl": "KL from base to tuned, on its own texts"}
 
 
@@ -30,11 +39,17 @@ def definitions_of(detail: Json) -> list[tuple[str, str]]:
     ]
 
 
+def remarks_of(detail: Json) -> list[str]:
+    """What is said beside the numbers of a question, and last its rule."""
+    said = [(detail.get(part) or {}).get(key) for part, key in _SAID.items()]
+    return [clause for clause in (*said, detail.get("rule")) if clause]
+
+
 def changes_of(answer: Json) -> Iterator[tuple[str, list[tuple[str, Json]]]]:
     """The changes on probes: files, domains, the base's own texts. A list for each unit."""
     units: dict[str, list[tuple[str, Json]]] = {}
     for group in ("files", "domains", "samples"):
-        for name, found in answer["detail"].get(group, {}).items():
+        for name, found in (answer["detail"].get(group) or {}).items():
             if not isinstance(found, Mapping) or "low" not in found:
                 continue
             change = {**found, "change": found.get("change", found.get("value"))}

@@ -10,6 +10,7 @@ from tunesmith.evaluate.charts import Series, line_chart, thinned
 from tunesmith.evaluate.measure import Measured
 from tunesmith.evaluate.pages import page
 from tunesmith.evaluate.pictures import Picture, pictures_of
+from tunesmith.evaluate.readings import remarks_of
 from tunesmith.evaluate.shown import lines_of
 from tunesmith.evaluate.side_by_side import Told, samples
 from tunesmith.evaluate.tables import Table, tables_of
@@ -55,7 +56,7 @@ def render(
             for key, words in QUESTIONS.items()
         ],
         rate=_rate(steps),
-        remarks={key: list(_remarks(verdict[key]["detail"])) for key in QUESTIONS},
+        remarks={key: remarks_of(verdict[key]["detail"]) for key in QUESTIONS},
         training=_training(steps),
         shown=shown,
         figure_lines=lines_of(shown["figures"]) if shown else [],
@@ -76,17 +77,6 @@ def render(
 def failed(told: Told) -> list[str]:
     """The names of the true-or-false properties that this answer does not have."""
     return [name for name, value in told.properties.items() if value is False]
-
-
-def _remarks(detail: Mapping[str, Any]) -> Iterator[str]:
-    """What is said beside the numbers of a question: why they were chosen, and the rule."""
-    for key, within in (("metrics", "why"), ("noise_floor", "answers"), ("samples", "summary")):
-        if said := detail.get(key, {}).get(within):
-            yield said
-    if frontier := detail.get("frontier"):
-        yield frontier["summary"]
-    if rule := detail.get("rule"):
-        yield rule
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

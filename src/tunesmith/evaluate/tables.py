@@ -42,7 +42,7 @@ def _learned(answer: Json) -> Table:
         sides = number(detail["base"]), number(detail["tuned"])
         change = _change(-answer["value"], -answer["high"], -answer["low"])
         rows.append([loss, *sides, *change, f"{answer['n']:,}"])
-    noise = detail.get("noise_floor", {})
+    noise = detail.get("noise_floor") or {}
     if noise.get("value") is not None:
         said = f"Noise of measuring twice, {noise['unit']}"
         rows.append([said, "", "", number(noise["value"]), "", f"{noise['rows']:,}"])
