@@ -19,7 +19,7 @@ WIDTH = 460
 """Every chart has this width, so that texts are of one size on a page."""
 
 _MOST_POINTS = 240
-_HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 270, 64, 18, 26, 52
+_HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 276, 72, 18, 32, 52
 _ROW, _CHARACTERS = 48, 46
 """Height of a row of intervals, and how many characters stand above it where text is largest."""
 
@@ -73,7 +73,7 @@ def line_chart(
     ys = [y for one in drawn for _, y in one.points]
     frame = _Frame(_scale(min(xs), max(xs)), _scale(min(ys), max(ys)), _HEIGHT)
     parts = [*_y_axis(frame), *_x_axis(frame)]
-    parts += [_named(WIDTH - _RIGHT, _HEIGHT - 8, x_name, "end"), _named(_LEFT, 14, y_name)]
+    parts += [_named(WIDTH - _RIGHT, _HEIGHT - 8, x_name, "end"), _named(_LEFT, 18, y_name)]
     parts += [_marked(frame, mark, 14 + 18 * place) for place, mark in enumerate(marks)]
     parts += [_line(frame, one) for one in drawn]
     said = "; ".join(

@@ -106,7 +106,8 @@ def _kept(answer: Json) -> Iterator[Picture]:
             )
             for name, found in changes
         ]
-        title = "What the training cost elsewhere"
+        own = unit == answer["unit"]
+        title = "What the training cost elsewhere" if own else "How far the model has moved"
         limit = (("limit", "limit"),) if any(row.limit is not None for row in rows) else ()
         yield Picture(
             title,

@@ -23,7 +23,7 @@ _SAID = {
 }
 """Parts of an answer that say something beside their numbers, and where."""
 
-_OWN = {"loss": "texts that the base wrote", "kl": "KL from base to tuned, on its own texts"}
+_OWN = {"loss": "texts that the base wrote", "kl": "KL from base to tuned"}
 
 
 def metrics_of(detail: Json) -> list[Json]:

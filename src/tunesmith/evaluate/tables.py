@@ -80,8 +80,8 @@ def _kept(answer: Json) -> Table:
             name,
             f"{number(found['change'])} {unit}",
             f"{number(found['low'])} to {number(found['high'])}",
-            _number(found.get("limit")),
-            _number(found.get("n")),
+            "" if found.get("limit") is None else number(found["limit"]),
+            f"{found['n']:,}",
         ]
         for unit, changes in changes_of(answer)
         for name, found in changes
