@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tunesmith
 from tunesmith.cli.app import run
 
 Capture = pytest.CaptureFixture[str]
@@ -80,3 +84,21 @@ def test_chat_opens_a_promoted_model_by_its_name(
     (runs / "good" / "model" / "model.safetensors").unlink()
     assert run(["chat", "support", "--once", "Hello"]) == 2
     assert "Version 1 of support cannot be used" in capsys.readouterr().err
+
+
+def test_the_gate_answers_without_torch(runs: Path) -> None:
+    script = """
+import sys
+from tunesmith.cli.app import run
+codes = [run(["promote", "good", "support"]), run(["models", "support"]), run(["compare", "good"])]
+print(codes, "torch" in sys.modules)
+"""
+    package = str(Path(tunesmith.__file__).parents[1])
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": package},
+    )
+    assert answer.stdout.splitlines()[-1] == "[0, 0, 2] False"
