@@ -169,6 +169,12 @@ def test_a_broken_file_is_named(content: str, make: Make, home: Path) -> None:
         rollback("x", home)
 
 
+def test_a_home_is_a_folder(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RegistryError, match="is a file, and --home needs a folder"):
+        promote(make("a"), "support", tmp_path / "file")
+
+
 def test_a_kill_while_writing_leaves_the_old_state(
     make: Make, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

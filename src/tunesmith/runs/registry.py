@@ -107,9 +107,11 @@ class Named:
 
 
 class Registry:
-    """The named models of one home."""
+    """The named models of one home. Raises RegistryError where that is a file."""
 
     def __init__(self, home: Path) -> None:
+        if home.exists() and not home.is_dir():
+            raise RegistryError(f"{home} is a file, and --home needs a folder, new or not.")
         self.folder = home / "models"
 
     def names(self) -> list[str]:
