@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
+from tests.evaluate.conftest import make_scores
 from tunesmith.core.records import Message
-from tunesmith.evaluate.charts import Series, line_chart, thinned
-from tunesmith.evaluate.measure import Measured, Parity
-from tunesmith.evaluate.report import failed, flat, render
+from tunesmith.evaluate.measure import Baseline, Cost, Measured, Parity, Side
+from tunesmith.evaluate.report import QUESTIONS, failed, flat, render
+from tunesmith.evaluate.side_by_side import Told
 from tunesmith.evaluate.verdict import judge
 
 Make = Callable[..., Any]
 HOSTILE = "<script>alert(1)</script>\"'&"
 LEDGER = {"rows_in": 1042, "trained": 1000, "held_out": 40, "dropped": {"too_long": 2}}
-VOID = {"meta", "br", "line", "circle", "polyline"}
+VOID = {"meta", "br", "line", "circle", "polyline"}  # SVG's are closed by themselves
 
 
 class Tags(HTMLParser):
@@ -71,8 +72,13 @@ def full(measured: Make, answers: Make, course: Make) -> Measured:
     found = measured(course=course([1.4, 1.3, 1.5], 20, 100), parity=Parity(1e-7, 40, 40, 40))
     base = answers({"greeting": [False] * 40, "words": [80.0] * 40})
     tuned = answers({"greeting": [True] * 39 + [False], "words": [40.0] * 40})
+    side = Side(make_scores(1.5), answers=tuple(base[10:20]), cost=Cost(400, 20, 2.0, 8))
     return replace(
-        found, base=replace(found.base, answers=base), tuned=replace(found.tuned, answers=tuned)
+        found,
+        base=replace(found.base, answers=base, cost=Cost(50, 20, 0.5, 8)),
+        tuned=replace(found.tuned, answers=tuned, cost=Cost(50, 20, 0.5, 8)),
+        baselines=(Baseline("search", "the 4 nearest rows", side),),
+        course=replace(found.course, seconds=60.0),
     )
 
 
@@ -91,12 +97,25 @@ def test_the_page_says_what_was_measured(full: Measured) -> None:
     assert verdict.sentence in page
     assert "Ready to ship" in page
     assert verdict.memorised.detail["course"] in page
-    for text in ("greeting", "98 %", "+98 points", "Answer 3.", "Yes.", "1,042", "too_long"):
+    for text in ("greeting", "98 %", "+98 points", "Answer 12.", "Yes.", "1,042", "too_long"):
         assert text in page
     assert "# auto: none was named" in page
     assert "versions.python" in page
-    assert page.count("<svg") == 2
-    assert page.count('class="held" cx=') == 3
+    for title in (
+        "Loss while it was trained",
+        "Answers to held-out prompts",
+        "What the training cost elsewhere",
+        "The gap between trained and held-out rows",
+        "Before and after, on both",
+        "Trained, or helped instead",
+        "When the time of training is saved",
+        "Saved model against trained model",
+        "Learning rate",
+    ):
+        assert page.count(f"<figcaption>{title}</figcaption>") == 1
+    assert page.count("<svg") == page.count("<figure>") == 9
+    assert page.count("kept: step 20") == 1
+    assert "41 requests" in page  # 60 s of training, 1.5 s saved at each
 
 
 def test_a_hold_is_told_apart(measured: Make) -> None:
@@ -134,15 +153,65 @@ def test_what_stands_in_the_data_is_escaped(full: Measured) -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_the_first_samples_are_not_chosen_and_failures_are_added(full: Measured) -> None:
+def test_the_first_that_all_were_asked_are_shown_and_failures_are_added(full: Measured) -> None:
     page = page_of(full)
-    assert [f"rows.jsonl:{line}<" in page for line in (1, 6, 7, 40)] == [True, True, False, True]
+    shown = [f"rows.jsonl:{line}<" in page for line in (1, 11, 16, 17, 40)]
+    assert shown == [False, True, True, False, True]
     assert "Where it still fails" in page
 
 
-def test_failed_properties_are_the_false_ones(answers: Make) -> None:
-    answer = answers({"a": [True] * 40, "b": [False] * 40, "c": [0.0] * 40})[0]
-    assert failed(answer) == ["b"]
+def test_failed_properties_are_the_false_ones() -> None:
+    told = Told("tuned", "tuned", False, (), {"a": True, "b": False, "c": 0.0})
+    assert failed(told) == ["b"]
+
+
+def test_what_is_absent_is_not_shown(full: Measured) -> None:
+    verdict = judge(full).to_json()
+    for key in QUESTIONS:
+        detail = {"summary": "said"} if key != "parity" else verdict[key]["detail"]
+        bare = {**verdict, key: {**verdict[key], "detail": detail}}
+        assert Tags(page_of(full, verdict=bare)).open == []
+
+
+def test_further_measures_are_shown_where_they_are(full: Measured) -> None:
+    verdict = judge(full).to_json()
+    drift = {"change": 0.05, "low": 0.01, "high": 0.09, "n": 9}
+    moved = {"value": 0.3, "low": 0.2, "high": 0.4, "n": 8, "unit": "nats per token"}
+    points = [
+        {"strength": at, "gain": {"value": at}, "forgetting": {"value": at * at}}
+        for at in (0.0, 0.5, 1.0)
+    ]
+    verdict["kept"]["detail"] |= {
+        "domains": {"arithmetic": drift},
+        "samples": {"kl": moved, "loss": None, "summary": "the base wrote 8 texts"},
+        "frontier": {
+            "points": points,
+            "strength": 0.5,
+            "most_forgetting": 0.3,
+            "unit": "bits per byte",
+            "summary": "half of it is best",
+        },
+    }
+    field = {"name": "field F1", "kind": "mean", "base": 0.2, "tuned": 0.75, "change": 0.55}
+    metric = {**field, "low": 0.5, "high": 0.6, "n": 40, "definition": "over JSON fields"}
+    verdict["learned"]["detail"]["properties"].append(metric)
+    verdict["learned"]["detail"]["metrics"] = {"chosen": [], "why": "the answers are JSON"}
+    noise = {"value": 0.0001, "unit": "bits per byte", "rows": 8, "answers": "greedy"}
+    verdict["learned"]["detail"]["noise_floor"] = noise
+    page = page_of(full, verdict=verdict)
+    for text in (
+        "arithmetic",
+        "KL from base to tuned",
+        "change in nats per token",
+        "saved: strength 0.50",
+        "allowed: 30 %",
+        "Half of it is best.",
+        "<dt>field F1</dt><dd>over JSON fields</dd>",
+        "The answers are JSON.",
+        "Noise of measuring twice",
+        "The base wrote 8 texts.",
+    ):
+        assert text in page
 
 
 def test_nothing_measured_still_makes_a_page() -> None:
@@ -158,25 +227,9 @@ def test_the_same_numbers_give_the_same_page(full: Measured) -> None:
 
 def test_lines_that_are_not_steps_are_left_out_of_the_curve(measured: Make) -> None:
     lines = [*metrics(2), {"step": 2, "event": "validation", "loss": 99.0}]
-    assert "<dd>2</dd>" in page_of(measured(), metrics=lines)
-
-
-def test_a_long_curve_keeps_its_mean() -> None:
-    points = [(float(i), float(i % 7)) for i in range(1000)]
-    thin = thinned(points, 100)
-    assert len(thin) == 100
-    assert sum(y for _, y in thin) / 100 == pytest.approx(sum(y for _, y in points) / 1000)
-    assert thinned([]) == []
-
-
-@pytest.mark.parametrize("largest", [0.0, 3e-5, 0.7, 1.0, 4.2, 12345.0])
-def test_every_point_lies_inside_the_chart(largest: float) -> None:
-    svg = line_chart([Series([(1, 0.0), (50, largest)], "train", dots=True)], 400, 200, "x")
-    across = [float(x) for x in re.findall(r'cx="([\d.]+)"', svg)]
-    down = [float(y) for y in re.findall(r'cy="([\d.]+)"', svg)]
-    assert all(0 <= x <= 400 for x in across)
-    assert all(0 <= y <= 200 for y in down)
-    assert 3 <= svg.count('class="grid"') <= 7 or largest == 0.0
+    page = page_of(measured(), metrics=lines)
+    assert "<dt>Optimiser steps</dt><dd>2</dd>" in page
+    assert "from 4 at 1 to 2 at 2" in page
 
 
 def test_nested_values_are_flattened() -> None:

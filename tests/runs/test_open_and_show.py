@@ -14,9 +14,11 @@ from tunesmith.core.errors import DataError, RunFolderError
 from tunesmith.core.files import read_json, read_jsonl
 from tunesmith.core.records import Message
 from tunesmith.evaluate.shown import render_page
+from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.assembly import batches_of
 from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.open import Run, open_run
+from tunesmith.runs.promote import promote, promoted_run
 from tunesmith.runs.setup import set_up
 from tunesmith.runs.show import PARTS, show_data
 from tunesmith.runs.train import train
@@ -42,6 +44,16 @@ def test_new_rows_are_judged_and_nothing_is_written(run: Run, tmp_path: Path) ->
     assert verdict["learned"]["n"] == 12  # evaluate.rows
     assert verdict["decision"] in ("ship", "hold")
     assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+
+
+def test_a_run_ends_with_its_hashes_and_its_card(run: Run, tmp_path: Path) -> None:
+    assert read_json(run.folder.hashes) == hashes(run.artefact)
+    card = run.folder.card.read_text(encoding="utf-8")
+    assert run.verdict["sentence"] in card
+    for digest in (*run.folder.input_hashes().values(), *hashes(run.artefact).values()):
+        assert digest in card
+    promote(run.path, "colours", tmp_path, "a test")
+    assert promoted_run("colours", tmp_path) == run.path
 
 
 def test_rows_the_run_was_trained_on_are_refused(run: Run, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ import typer
 import tunesmith
 from tunesmith.cli import failures
 from tunesmith.cli.chat import chat
+from tunesmith.cli.compare import compare
 from tunesmith.cli.curve import curve
 from tunesmith.cli.data import data
 from tunesmith.cli.doctor import doctor
 from tunesmith.cli.evaluate import evaluate
+from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.sample import sample
@@ -35,6 +37,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 for command in (train, plan, curve, chat, evaluate, sample):
     app.command()(command)
 app.add_typer(data, name="data")
+app.command()(compare)
+app.command()(promote)
+app.command()(rollback)
+app.command()(models)
 app.command()(recipe)
 app.command()(doctor)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunesmith.cli.options import RunPath
+from tunesmith.cli.options import Home, home_of
 from tunesmith.cli.text import tell
 from tunesmith.core.errors import InputError
 from tunesmith.core.records import Message
@@ -20,7 +21,9 @@ _NEW = "/new"
 
 
 def chat(
-    run: RunPath,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, or the name of a promoted model.")
+    ],
     once: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Ask this, print the answer, and leave.")
     ] = None,
@@ -33,8 +36,9 @@ def chat(
             metavar="T", min=0.0, help="0 takes the likeliest token, 1 draws as the model does."
         ),
     ] = 0.0,
+    home: Home = None,
 ) -> None:
-    """Talk with the tuned model of a run.
+    """Talk with the tuned model of a run, or with one that was promoted under a name.
 
     The conversation is kept: /new starts another, Ctrl-D leaves.
     """
@@ -43,11 +47,20 @@ def chat(
     options: dict[str, Any] = {"temperature": temperature}
     if max_new_tokens is not None:
         options["max_new_tokens"] = max_new_tokens
-    opened = open_run(run)
+    opened = open_run(_folder(run, home))
     if once is not None:
         typer.echo(opened.chat(once, **options))
         return
     _talk(_Conversation(opened, options))
+
+
+def _folder(run: Path, home: Path | None) -> Path:
+    """The run itself, or that which was promoted under this name."""
+    from tunesmith.runs.promote import promoted_run
+
+    if run.exists():
+        return run
+    return promoted_run(str(run), home_of(home)) or run
 
 
 class _Conversation:

@@ -52,9 +52,22 @@ Mapped = Annotated[
         help="Read a field of the data under another name: reply=completion. May be repeated.",
     ),
 ]
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        envvar="TUNESMITH_HOME",
+        help="Where the named models are kept; else ~/.local/share/tunesmith.",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
 ]
+
+
+def home_of(home: Path | None) -> Path:
+    """The folder that `--home` means."""
+    return home if home is not None else Path.home() / ".local" / "share" / "tunesmith"
 
 
 def mapping_of(mapped: list[str] | None) -> dict[str, str]:

@@ -12,6 +12,7 @@
         ├── ModelError          2        the base is no model folder, or a part of it is missing
         ├── RunFolderError      2        the output folder exists, is no run, or cannot be written
         ├── CheckpointError     2        a checkpoint failed its hash; names the one before it
+        ├── RegistryError       2        a named model that is not there, or not whole any more
         └── Unsupported         2        a combination that cannot work; says which one would
 
 A message is a finished sentence: what was wrong, what was received, where, and what to do.
@@ -74,6 +75,10 @@ class RunFolderError(InputError):
 
 class CheckpointError(InputError):
     """A checkpoint is not what its manifest says."""
+
+
+class RegistryError(InputError):
+    """A named model is not there, cannot be called that, or is not what was promoted."""
 
 
 class Unsupported(InputError):

@@ -7,10 +7,13 @@ from typing import Any
 
 from tunesmith.evaluate.bootstrap import RESAMPLES
 from tunesmith.evaluate.charts import Series, line_chart, thinned
-from tunesmith.evaluate.measure import Answered, Measured
+from tunesmith.evaluate.measure import Measured
 from tunesmith.evaluate.pages import page
-from tunesmith.evaluate.pairing import pair_answers
+from tunesmith.evaluate.pictures import Picture, pictures_of
+from tunesmith.evaluate.readings import remarks_of
 from tunesmith.evaluate.shown import lines_of
+from tunesmith.evaluate.side_by_side import Told, samples
+from tunesmith.evaluate.tables import Table, tables_of
 from tunesmith.evaluate.wording import number
 
 _SAMPLES = 6
@@ -23,8 +26,6 @@ QUESTIONS = {
     "worth": ("Was it worth it?", "Against prompting and retrieval"),
     "parity": ("Is it what you will serve?", "Saved model against trained model"),
 }
-
-Pair = tuple[Answered, Answered]
 
 
 def render(
@@ -42,25 +43,29 @@ def render(
     `verdict` has the keys of `verdict.json`; `metrics` are the lines of `metrics.jsonl`; `ledger`
     has rows_in, trained, held_out and dropped by reason; `recipe_text` is shown as it is; `plan`
     has the keys of `plan.json`; `shown` are rows and figures of what was trained, as
-    `runs.show.shown_of_training` gives them. All text is escaped.
+    `runs.show.shown_of_training` gives them. All text is escaped, and what is absent is not shown.
     """
-    pairs = _pairs(measured)
     steps = [line for line in metrics if "loss" in line and "lr" in line]
+    pictures, tables = pictures_of(verdict, measured, steps), tables_of(verdict, measured)
+    told = samples(measured)
     return page(
         "report.html.j2",
         verdict=verdict,
-        questions=[(key, *words, verdict[key]) for key, words in QUESTIONS.items()],
-        loss_chart=_loss_chart(steps, measured),
-        rate_chart=_rate_chart(steps),
+        questions=[
+            (key, *words, verdict[key], pictures[key], tables[key])
+            for key, words in QUESTIONS.items()
+        ],
+        rate=_rate(steps),
+        remarks={key: remarks_of(verdict[key]["detail"]) for key in QUESTIONS},
         training=_training(steps),
         shown=shown,
         figure_lines=lines_of(shown["figures"]) if shown else [],
-        planned=_planned(plan),
+        planned=Table(("The plan", "Planned before the start", "Measured"), _planned(plan)),
         paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
-        samples=pairs[:_SAMPLES],
-        failures=[pair for pair in pairs[_SAMPLES:] if failed(pair[1])][:_FAILURES],
-        prompts=len(pairs),
+        samples=told[:_SAMPLES],
+        failures=[one for one in told[_SAMPLES:] if failed(one.told[-1])][:_FAILURES],
+        prompts=len(told),
         ledger=ledger,
         dropped=sorted(ledger.get("dropped", {}).items()),
         resamples=RESAMPLES,
@@ -69,9 +74,9 @@ def render(
     )
 
 
-def failed(answered: Answered) -> list[str]:
+def failed(told: Told) -> list[str]:
     """The names of the true-or-false properties that this answer does not have."""
-    return [name for name, value in answered.properties.items() if value is False]
+    return [name for name, value in told.properties.items() if value is False]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -83,22 +88,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield f"{prefix}{key}", str(value)
 
 
-def _pairs(measured: Measured) -> list[Pair]:
-    if measured.base is None or measured.tuned is None:
-        return []
-    return pair_answers(measured.base.answers, measured.tuned.answers)
-
-
-def _loss_chart(steps: Sequence[Mapping[str, Any]], measured: Measured) -> str:
-    trained = thinned([(line["step"], line["loss"]) for line in steps])
-    held = [(v.step, v.loss) for v in measured.course.validations]
-    series = [Series(trained, "train"), Series(held, "held", dots=True)]
-    return line_chart(series, 560, 250, "Loss on trained and held-out rows at each step")
-
-
-def _rate_chart(steps: Sequence[Mapping[str, Any]]) -> str:
-    rates = thinned([(line["step"], line["lr"]) for line in steps])
-    return line_chart([Series(rates, "rate")], 360, 250, "Learning rate at each step")
+def _rate(steps: Sequence[Mapping[str, Any]]) -> Picture:
+    title = "Learning rate"
+    rates = Series("learning rate", thinned([(one["step"], one["lr"]) for one in steps]), "held")
+    return Picture(title, line_chart([rates], "optimiser step", "per step", title))
 
 
 _PLANNED = {

@@ -86,6 +86,16 @@ class RunFolder:
         """One self-contained page."""
         return self.path / "report.html"
 
+    @property
+    def hashes(self) -> Path:
+        """The SHA-256 of each file of the artefact, as it was judged."""
+        return self.path / "artefact.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card: what the tuned model is, and the evidence for it."""
+        return self.path / "MODEL_CARD.md"
+
     def artefact(self, kind: str) -> Path:
         """Where the tuned weights go: `adapter` or `model`."""
         return self.path / kind

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
 from tunesmith.core.records import Prompt, Score, Tokens
 from tunesmith.data import Renderer
+from tunesmith.evaluate.card import card
 from tunesmith.evaluate.measure import Measured, Side, measure, parity
 from tunesmith.evaluate.noise import MEASURED_AGAIN
 from tunesmith.evaluate.report import render
 from tunesmith.evaluate.verdict import Verdict, judge
 from tunesmith.models.open import Base
-from tunesmith.recipe import generated_rows
+from tunesmith.recipe import generated_rows, load
+from tunesmith.runs.artefacts import hashes
+from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.open import Opened, open_artefact
@@ -69,9 +73,10 @@ def measure_artefact(
 
 
 def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
-    """Write measured.json, report.html and, last, verdict.json: its presence ends the run."""
+    """Write all that says what was made and how good it is; verdict.json last: it ends the run."""
     verdict = judge(measured, setup.recipe.engine.seed)
     write_json(folder.measured, measured.to_json())
+    write_json(folder.hashes, hashes(artefact_of(folder)))
     page = render(
         verdict.to_json(),
         measured,
@@ -83,8 +88,24 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
         shown_of_training(setup.prepared, setup.recipe),
     )
     write_text(folder.report, page)
+    write_text(folder.card, card_of(folder, measured, verdict.to_json()))
     write_json(folder.verdict, verdict.to_json())
     return verdict
+
+
+def card_of(folder: RunFolder, measured: Measured, verdict: Mapping[str, Any]) -> str:
+    """The model card of a run whose other files are written."""
+    return card(
+        name=folder.path.absolute().name,
+        artefact=artefact_of(folder).name,
+        verdict=verdict,
+        measured=measured,
+        recipe=load(folder.recipe).model_dump(mode="json"),
+        ledger=read_json(folder.ledger),
+        environment=read_json(folder.environment),
+        plan=read_json(folder.plan),
+        hashes=read_json(folder.hashes),
+    )
 
 
 def _same_prefix(renderer: Renderer, prompt: Prompt) -> bool:

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from tunesmith.core.errors import DataError, ModelError, RunFolderError
-from tunesmith.core.files import read_json
+from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.records import Message, Origin, Prompt
 from tunesmith.data import Renderer
-from tunesmith.models.methods import ADAPTER, MODEL, reopen
+from tunesmith.models.methods import ADAPTER, reopen
 from tunesmith.models.open import Base, describe, open_base
 from tunesmith.models.sampling import ModelSampler
 from tunesmith.recipe import Recipe, load
+from tunesmith.runs.finished import artefact_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
 
 MAX_NEW_TOKENS = 256
@@ -82,13 +82,7 @@ class Run:
 
         Raises RunFolderError if the run is not finished.
         """
-        if not self.folder.verdict.exists():
-            raise RunFolderError(
-                f"The run in {self.path} has no verdict yet: it is not finished. Go on with it: "
-                f"tunesmith train --out {self.path} --resume."
-            )
-        judgement: dict[str, Any] = read_json(self.folder.verdict)
-        return judgement
+        return verdict_of(self.folder)
 
     @property
     def report(self) -> Path:
@@ -101,13 +95,7 @@ class Run:
 
         Raises RunFolderError if the run has saved none yet.
         """
-        for kind in (ADAPTER, MODEL):
-            if self.folder.artefact(kind).is_dir():
-                return self.folder.artefact(kind)
-        raise RunFolderError(
-            f"The run in {self.path} has no tuned model yet: its training is not finished. "
-            f"Go on with it: tunesmith train --out {self.path} --resume."
-        )
+        return artefact_of(self.folder)
 
     @cached_property
     def model(self) -> Opened:
@@ -142,10 +130,4 @@ class Run:
 
 def open_run(path: Path | str) -> Run:
     """Open a run folder. Raises RunFolderError if `path` is not one."""
-    folder = RunFolder(path)
-    if not folder.recipe.is_file():
-        raise RunFolderError(
-            f"{path} is not a run folder: it has no recipe.yaml. A run folder is what "
-            "`tunesmith train --out` made."
-        )
-    return Run(folder)
+    return Run(run_folder(path))
