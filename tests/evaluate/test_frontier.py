@@ -6,14 +6,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tunesmith.core.records import Origin, Score
 from tunesmith.evaluate.frontier import frontier_detail, frontier_points, strength_for
-from tunesmith.evaluate.frontier_chart import frontier_chart
 from tunesmith.evaluate.kept import kept
 from tunesmith.evaluate.measure import Measured, Side
 from tunesmith.evaluate.strengths import AtStrength, Frontier
@@ -105,16 +103,3 @@ def test_the_verdict_tells_the_frontier_in_plain_words() -> None:
     assert untouched == (
         "the adapter at strength 1 gains 1.60 bits per byte; general text costs 30 % more"
     )
-
-
-def test_the_picture_has_a_dot_a_strength_and_marks_the_saved_one() -> None:
-    detail: dict[str, Any] = frontier_detail(Frontier(FIVE, 0.05, 0.5), 0)
-    picture = frontier_chart(detail, 560, 300, 'Gain & "loss"')
-    assert picture == frontier_chart(detail, 560, 300, 'Gain & "loss"')
-    assert picture.count("<circle") == 5
-    assert picture.count('r="6"') == 1
-    assert ">0.50 saved<" in picture
-    assert ">allowed: 5 %<" in picture
-    assert 'aria-label="Gain &amp; &#34;loss&#34;"' in picture
-    assert "allowed" not in frontier_chart({**detail, "most_forgetting": None}, 560, 300, "")
-    assert frontier_chart({**detail, "points": []}, 560, 300, "") == ""
