@@ -56,7 +56,7 @@ def worth(measured: Measured, seed: int = 0) -> Judgement:
     best = min(compared, key=lambda each: each.rows.base)
     cost = best.baseline.side.cost
     saves = _saves(tuned.cost, cost)
-    pays = _pays(measured.course.seconds, tuned.cost, cost)
+    pays = requests_until_it_pays(measured.course.seconds, tuned.cost, cost)
     passed = best.gain.low > 0 or (best.gain.high >= 0 and saves)
     detail = {
         "summary": _summary(best, unit, tuned.cost, pays),
@@ -64,7 +64,7 @@ def worth(measured: Measured, seed: int = 0) -> Judgement:
         "base": best.rows.base,
         "tuned": best.rows.tuned,
         "baselines": [_line(each, tuned, seed) for each in compared],
-        "cost": _cost(tuned.cost),
+        "cost": cost_of(tuned.cost),
         "training_seconds": measured.course.seconds,
         "requests_until_it_pays": pays,
         "rule": (
@@ -106,11 +106,12 @@ def _line(compared: _Compared, tuned: Side, seed: int) -> dict[str, Any]:
         "n": gain.n,
         "exact_match": property_change(pair_exact(pairs), seed) if pairs else None,
         "properties": [property_change(each, seed) for each in pair_properties(pairs)],
-        "cost": _cost(side.cost),
+        "cost": cost_of(side.cost),
     }
 
 
-def _cost(cost: Cost | None) -> dict[str, float] | None:
+def cost_of(cost: Cost | None) -> dict[str, float] | None:
+    """What a request costs, as it stands in JSON."""
     if cost is None:
         return None
     return {
@@ -126,7 +127,7 @@ def _saves(tuned: Cost | None, other: Cost | None) -> bool:
     return tuned is not None and other is not None and tuned.tokens <= CHEAPER * other.tokens
 
 
-def _pays(training: float, tuned: Cost | None, other: Cost | None) -> int | None:
+def requests_until_it_pays(training: float, tuned: Cost | None, other: Cost | None) -> int | None:
     """After how many requests the time saved is the time of training; None if it never is."""
     if tuned is None or other is None or tuned.seconds >= other.seconds:
         return None
