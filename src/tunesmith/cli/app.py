@@ -12,6 +12,7 @@ import typer
 
 import tunesmith
 from tunesmith.cli import failures
+from tunesmith.cli.advise import advise
 from tunesmith.cli.chat import chat
 from tunesmith.cli.curve import curve
 from tunesmith.cli.data import data
@@ -32,7 +33,7 @@ class Asked:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-for command in (train, plan, curve, chat, evaluate, sample):
+for command in (advise, train, plan, curve, chat, evaluate, sample):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(recipe)
