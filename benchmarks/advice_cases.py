@@ -17,9 +17,51 @@ from tools.anvil import word_lists
 
 Row = dict[str, Any]
 
-_SYLLABLES = "ba do fi ga ko lu me na po ri sa te vu wi zo che del mar nor pim".split()
+_SYLLABLES = [
+    "ba",
+    "do",
+    "fi",
+    "ga",
+    "ko",
+    "lu",
+    "me",
+    "na",
+    "po",
+    "ri",
+    "sa",
+    "te",
+    "vu",
+    "wi",
+    "zo",
+    "che",
+    "del",
+    "mar",
+    "nor",
+    "pim",
+]
 _THINGS = (*word_lists.ITEMS, *word_lists.FOODS, *word_lists.ANIMALS)
-_SMALL = "the a of in for and is are we our your at by with all no has sees wants then".split()
+_SMALL = [
+    "the",
+    "a",
+    "of",
+    "in",
+    "for",
+    "and",
+    "is",
+    "are",
+    "we",
+    "our",
+    "your",
+    "at",
+    "by",
+    "with",
+    "all",
+    "no",
+    "has",
+    "sees",
+    "wants",
+    "then",
+]
 _TROUBLES = ("is late", "never came", "is broken", "has the wrong colour", "is too large")
 _OPENERS = ("Ahoy", "Arr", "Shiver me timbers", "Yo ho", "Blow me down")
 _QUESTIONS = (

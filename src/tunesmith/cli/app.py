@@ -21,6 +21,7 @@ from tunesmith.cli.evaluate import evaluate
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.sample import sample
+from tunesmith.cli.search import search
 from tunesmith.cli.train import train
 
 
@@ -33,7 +34,7 @@ class Asked:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-for command in (advise, train, plan, curve, chat, evaluate, sample):
+for command in (advise, train, plan, curve, search, chat, evaluate, sample):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(recipe)
