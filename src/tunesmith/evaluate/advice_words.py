@@ -216,13 +216,14 @@ def _steps(evidence: Evidence) -> str:
 
 
 def _better(evidence: Evidence, one: Baseline, other: Baseline) -> str:
-    """`needs 0.07 bits per byte fewer (…)`, or how many more answers are exact."""
+    """How one option is better than the other, up to the word `than`."""
     found = evidence.difference(one, other)
     exact = found.exact
     if exact is not None and exact.low > 0:
+        low, high = percent(exact.low), percent(exact.high)
         return (
-            f"answers {percent(exact.value)} more of the questions exactly (95 % interval "
-            f"{percent(exact.low)} to {percent(exact.high)})"
+            f"answers {_exactly(one)}, which is {percent(exact.value)} of them (95 % interval "
+            f"{low} to {high}) more"
         )
     return f"needs {number(found.gain.value)} {evidence.unit} less ({_interval(found)})"
 

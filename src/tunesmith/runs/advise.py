@@ -12,7 +12,7 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from tunesmith.core.errors import DataError, Interrupted, RecipeError
 from tunesmith.core.files import read_json, require_new, write_json
 from tunesmith.core.ports import Silent, Watcher
-from tunesmith.core.records import Example, StepReport, Tokens, Validation
+from tunesmith.core.records import Example, Tokens
 from tunesmith.evaluate.advice import BASE, PROBE, Evidence
 from tunesmith.evaluate.advice_words import advice_of
 from tunesmith.evaluate.measure import Baseline, Course, Measured
@@ -36,6 +36,7 @@ from tunesmith.runs.planned import Predicted
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.train import train
+from tunesmith.runs.watching import OfTraining
 
 MOST_ROWS = 96
 """Rows that judge, where there is time: an interval of a rate is then at most 20 % wide."""
@@ -182,7 +183,7 @@ def _probed(
     """The probe run, measured on the same rows as it is asked, and how it went."""
     watcher.stage("probe", f"train {steps} steps, as a run would")
     with tempfile.TemporaryDirectory(prefix="tunesmith-advise-") as temporary:
-        run = train(_probe(recipe, steps), Path(temporary) / "run", watcher=_OfTraining(watcher))
+        run = train(_probe(recipe, steps), Path(temporary) / "run", watcher=OfTraining(watcher))
         course = Measured.from_json(read_json(run.folder.measured)).course
         watcher.stage("measure", "the probe on the same rows")
         base = open_artefact(run.artefact, run.recipe).base
@@ -200,19 +201,3 @@ def _probe(recipe: Recipe, steps: int) -> Recipe:
             "evaluate": recipe.evaluate.model_copy(update={"level": "none"}),
         }
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _OfTraining(Silent):
-    """Passes on what is told of the steps; the data and the plan were told already."""
-
-    watcher: Watcher
-
-    def training(self, total_steps: int, done_steps: int) -> None:
-        self.watcher.training(total_steps, done_steps)
-
-    def step(self, report: StepReport) -> None:
-        self.watcher.step(report)
-
-    def validated(self, validation: Validation) -> None:
-        self.watcher.validated(validation)

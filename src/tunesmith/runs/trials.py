@@ -26,6 +26,7 @@ from tunesmith.runs.open import open_artefact, open_run
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.train import train
+from tunesmith.runs.watching import OfTraining
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Trials:
         begun = run.recipe.exists()
         recipe = None if begun else _unjudged(self.recipe(candidate, share))
         try:
-            train(recipe, run.path, resume=begun, watcher=self._watcher)
+            train(recipe, run.path, resume=begun, watcher=OfTraining(self._watcher))
         except NonFiniteLoss as broken:
             self._watcher.note(f"{broken} The trial counts as the worst.")
             return None
