@@ -30,13 +30,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a folder for base and results")
     out: Path = parser.parse_args().out
     base = _drilled(out)
-    print(f"{'case':<12}{'right':<14}{'advised':<14}{'seconds':>8}  evidence")
+    print(f"{'case':<12}{'right':<14}{'advised':<14}{'seconds':>8}  steps  evidence")
     for case in planted():
         found = _advised(case, base, out / case.name.replace(" ", "-"))
         mark = "" if found["recommend"] == case.right else "  WRONG"
         print(
             f"{case.name:<12}{case.right:<14}{found['recommend']:<14}{found['seconds']:>8.0f}  "
-            f"{_evidence(found)}{mark}",
+            f"{found['probe_steps']:>5}  {_evidence(found)}{mark}",
             flush=True,
         )
 

@@ -92,6 +92,15 @@ def test_what_is_not_carried_over_wants_more_rows() -> None:
     assert any("fewer than one case in 13" in reason for reason in found["reasons"])
 
 
+def test_what_carries_over_at_once_does_not_hide_what_was_learned_by_heart() -> None:
+    held = _losses(8.3, 8.0, 8.1, 3.9)  # the form of answers is most of the gain
+    found = advice_of(_evidence(held, train=(8.3, 1.5), there=40))
+    assert found["recommend"] == "more_data"
+    assert any("never seen" in reason for reason in found["reasons"])
+    done = _losses(8.3, 8.0, 8.1, 0.3)  # twice the loss on new rows, and hardly any
+    assert recommend(_evidence(done, train=(8.3, 0.15), there=40))[0] == "fine_tuning"
+
+
 def test_few_rows_that_show_nothing_want_more() -> None:
     nothing = _losses(1.0, 1.1, 1.0, 1.0)
     assert recommend(_evidence(nothing, there=299))[0] == "more_data"

@@ -11,8 +11,9 @@ all on the same held-out rows. Rules turn that into advice; the first that holds
    Retrieval?).
 4. A help is clearly better than the base, and the probe is not clearly better than it: give it that
    help, which costs no training.
-5. The probe is clearly better than the base, but most of what it learned is not carried over to new
-   rows (the rule of the verdict's `memorised`): get more rows.
+5. The probe learned its rows by heart: of what it gained on them BY_HEART does not show on new
+   rows, and that is at least half of the loss which is left on those: get more rows. (The form of
+   answers carries over at once, and alone may be most of the gain; hence the second half.)
 6. The probe is clearly better than the base and every help: fine-tune. Few rows and steps suffice
    for the form and the tone of answers (Zhou et al. 2023, LIMA).
 7. Nothing is clearly better than the base: get more rows where they are few, else the measurements
@@ -30,11 +31,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tunesmith.core.seeds import derive
-from tunesmith.evaluate.bootstrap import Interval, paired_change
+from tunesmith.evaluate.bootstrap import Interval, PairedRows, difference_of_changes, paired_change
 from tunesmith.evaluate.judgement import MINIMUM_ROWS, property_change
-from tunesmith.evaluate.measure import Baseline, Course, Measured
+from tunesmith.evaluate.measure import Baseline, Course
 from tunesmith.evaluate.pairing import pair_answers, pair_exact, pair_scores, unit_of
-from tunesmith.evaluate.verdict import judge
 
 BASE, PROMPT, EXAMPLES, SEARCH, PROBE = "base", "prompt", "examples", "search", "probe"
 """The names of what is measured; the helps stand in the order of what they need."""
@@ -44,6 +44,9 @@ SOLVED = 0.95
 
 FEW_ROWS = 300
 """Below this, what is one case in a hundred may stand in none of them (the rule of three)."""
+
+BY_HEART = 0.25
+"""The share of the gain on trained rows from which it matters that new rows do not show it."""
 
 Recommendation = Literal[
     "nothing", "prompting", "few_shot", "retrieval", "fine_tuning", "more_data", "unclear"
@@ -145,10 +148,19 @@ class Evidence:
         return best if useful else None
 
     @cached_property
-    def memorised(self) -> bool:
-        """Whether most of what the probe gained on its rows is not gained on new ones."""
-        measured = Measured(base=self.base.side, tuned=self.probe.side, course=self.course)
-        return judge(measured, self.seed).memorised.passed is False
+    def by_heart(self) -> bool:
+        """Whether the probe learned its rows by heart, where new rows needed something else."""
+        held, trained = (self.change(kind) for kind in ("held_out", "train"))
+        seed = derive(self.seed, "bootstrap", "advice", "by heart")
+        gap = difference_of_changes(held, trained, seed)
+        gain = trained.base - trained.tuned
+        much = gap.value >= BY_HEART * gain and gap.value >= held.tuned / 2
+        return gain > 0 and gap.low > 0 and much
+
+    def change(self, kind: Literal["held_out", "train"]) -> PairedRows:
+        """The base and the probe on held-out or on trained rows."""
+        base, probe = getattr(self.base.side, kind), getattr(self.probe.side, kind)
+        return pair_scores(base, probe, self.unit)
 
 
 def exact_share(option: Baseline) -> float | None:
@@ -176,7 +188,7 @@ def _by_comparison(evidence: Evidence) -> tuple[Recommendation, Baseline | None]
     probe, helped = evidence.probe, evidence.useful_help
     if helped is not None and evidence.difference(probe, helped).sign <= 0:
         return _HELP[helped.name], helped
-    if evidence.memorised:
+    if evidence.by_heart:
         return "more_data", probe
     if evidence.difference(probe, evidence.base).sign > 0:
         return "fine_tuning", probe

@@ -106,10 +106,10 @@ def _because(evidence: Evidence, recommended: Recommendation, option: Baseline |
 
 def _why_more(evidence: Evidence) -> str:
     rows = plural(evidence.rows, "row")
-    if evidence.memorised:
+    if evidence.by_heart:
         return (
-            f"{_steps(evidence)} of training on {rows} taught these rows, and most of it does not "
-            "carry over to rows never seen"
+            f"{_steps(evidence)} of training on {rows} taught them by heart, and much of that "
+            "does not carry over to rows never seen"
         )
     return f"{rows} taught nothing that shows on rows never seen, nor does any help"
 
@@ -164,6 +164,14 @@ def _of_training(evidence: Evidence, option: Baseline) -> Iterator[str]:
 
 
 def _of_too_little(evidence: Evidence, option: Baseline) -> Iterator[str]:
+    if evidence.by_heart:
+        trained, held = evidence.change("train"), evidence.change("held_out")
+        yield (
+            f"The loss fell from {number(trained.base)} to {number(trained.tuned)} "
+            f"{evidence.unit} on rows that it trained on, and from {number(held.base)} to "
+            f"{number(held.tuned)} on rows never seen: longer training would widen that gap."
+        )
+        return
     yield (
         "Look at the rows as they are trained (`tunesmith data show`), try a larger base, or let "
         "the probe train longer (--minutes)."
