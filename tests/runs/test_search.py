@@ -37,7 +37,7 @@ def quick() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def asked(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    """100 rows, 30 of them held out; 9 steps an epoch."""
+    """100 rows, 30 of them held out; about 10 steps an epoch."""
     file = tmp_path_factory.mktemp("data") / "colours.jsonl"
     rows = (json.dumps(row) + "\n" for row in colour_rows(100))
     file.write_text("".join(rows), encoding="utf-8")
@@ -69,11 +69,11 @@ def out(asked: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _three(first: Candidate) -> list[Candidate]:
-    """The values asked for, a rate at which nothing is learned, and a better one."""
+    """The values asked for, a rate at which nothing is learned, and more of both."""
     return [
         first,
         replace(first, number=1, learning_rate=1e-7),
-        replace(first, number=2, learning_rate=1e-2, epochs=2),
+        replace(first, number=2, learning_rate=4e-3, epochs=3),
     ]
 
 
@@ -94,8 +94,8 @@ def test_the_best_goes_on_and_its_recipe_is_one_that_train_takes(
     )
     assert "chose nothing" in found["cautions"][0]
     won = load(out / "recipe.yaml")
-    assert won.engine.learning_rate == 1e-2
-    assert won.engine.epochs == 2
+    assert won.engine.learning_rate == 4e-3
+    assert won.engine.epochs == 3
     assert won == asked.model_copy(update={"model": won.model, "engine": won.engine})
     run = train(
         won.model_copy(
@@ -120,7 +120,7 @@ def test_interrupted_it_goes_on_with_what_is_finished(
     monkeypatch.setattr(searching, "as_many_as_fit", lambda first, *_: _three(first))
     folder = tmp_path / "search"
     with pytest.raises(Interrupted):
-        search(asked, 30, folder, SignalAt(signal.SIGTERM, 4))
+        search(asked, 30, folder, SignalAt(signal.SIGTERM, 6))
     finished = {path.stem for path in (folder / "trials").glob("*.json")}
     assert finished
     watcher = Recorder()
