@@ -18,6 +18,19 @@ from tunesmith.recipe import Recipe, load
 
 SURFACE = {
     "tunesmith": ["--debug", "--help", "--version"],
+    "tunesmith advise": [
+        "RECIPE",
+        "--base",
+        "--data",
+        "--help",
+        "--json",
+        "--minutes",
+        "--out",
+        "--prompt",
+        "--set",
+        "--validation",
+        "--weight",
+    ],
     "tunesmith train": [
         "RECIPE",
         "--base",
@@ -51,6 +64,18 @@ SURFACE = {
         "--out",
         "--set",
         "--shares",
+        "--validation",
+        "--weight",
+    ],
+    "tunesmith search": [
+        "RECIPE",
+        "--base",
+        "--data",
+        "--help",
+        "--json",
+        "--minutes",
+        "--out",
+        "--set",
         "--validation",
         "--weight",
     ],

@@ -12,6 +12,7 @@ import typer
 
 import tunesmith
 from tunesmith.cli import failures
+from tunesmith.cli.advise import advise
 from tunesmith.cli.chat import chat
 from tunesmith.cli.compare import compare
 from tunesmith.cli.curve import curve
@@ -22,6 +23,7 @@ from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.sample import sample
+from tunesmith.cli.search import search
 from tunesmith.cli.train import train
 
 
@@ -34,7 +36,7 @@ class Asked:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-for command in (train, plan, curve, chat, evaluate, sample):
+for command in (advise, train, plan, curve, search, chat, evaluate, sample):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(compare)

@@ -67,13 +67,17 @@ class PackedBatches:
 
     def step(self, epoch: int, index: int) -> list[Batch]:
         """The micro-batches of step `index` of `epoch`, both counted from 0."""
-        start = index * self._batch_size
-        chosen = self._order(epoch)[start : start + self._batch_size]
-        examples = [self._examples[int(i)] for i in chosen]
+        examples = self.examples(epoch, index)
         return [
             pack([examples[i] for i in run], self._share)
             for run in within_budget(examples, self._budget, self._share)
         ]
+
+    def examples(self, epoch: int, index: int) -> list[Tokens]:
+        """What step `index` of `epoch` trains on."""
+        start = index * self._batch_size
+        chosen = self._order(epoch)[start : start + self._batch_size]
+        return [self._examples[int(i)] for i in chosen]
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         example_M = self.mix.examples(self._seed, epoch, in_order=not self._shuffle)

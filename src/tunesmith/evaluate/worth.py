@@ -51,7 +51,7 @@ def worth(measured: Measured, seed: int = 0) -> Judgement:
     best = min(compared, key=lambda each: each.rows.base)
     cost = best.baseline.side.cost
     saves = _saves(tuned.cost, cost)
-    pays = _pays(measured.course.seconds, tuned.cost, cost)
+    pays = requests_until_it_pays(measured.course.seconds, tuned.cost, cost)
     passed = best.gain.low > 0 or (best.gain.high >= 0 and saves)
     detail = {
         "summary": _summary(best, unit, tuned.cost, pays),
@@ -59,7 +59,7 @@ def worth(measured: Measured, seed: int = 0) -> Judgement:
         "base": best.rows.base,
         "tuned": best.rows.tuned,
         "baselines": [_line(each, tuned, measured.grading, seed) for each in compared],
-        "cost": _cost(tuned.cost),
+        "cost": cost_of(tuned.cost),
         "training_seconds": measured.course.seconds,
         "requests_until_it_pays": pays,
         "rule": (
@@ -100,11 +100,12 @@ def _line(compared: _Compared, tuned: Side, grading: Grading, seed: int) -> dict
         "high": gain.high,
         "n": gain.n,
         **answer_changes(theirs, ours, grading, seed),
-        "cost": _cost(side.cost),
+        "cost": cost_of(side.cost),
     }
 
 
-def _cost(cost: Cost | None) -> dict[str, float] | None:
+def cost_of(cost: Cost | None) -> dict[str, float] | None:
+    """What a request costs, as it stands in JSON."""
     if cost is None:
         return None
     return {
@@ -120,7 +121,7 @@ def _saves(tuned: Cost | None, other: Cost | None) -> bool:
     return tuned is not None and other is not None and tuned.tokens <= CHEAPER * other.tokens
 
 
-def _pays(training: float, tuned: Cost | None, other: Cost | None) -> int | None:
+def requests_until_it_pays(training: float, tuned: Cost | None, other: Cost | None) -> int | None:
     """After how many requests the time saved is the time of training; None if it never is."""
     if tuned is None or other is None or tuned.seconds >= other.seconds:
         return None

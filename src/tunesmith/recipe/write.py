@@ -1,9 +1,12 @@
-"""Write a recipe as YAML that `load` reads back, the reason of each `auto` value at its line."""
+"""Write a recipe as YAML that `load` reads back: whole, with its reasons, or what is not usual."""
 
 from __future__ import annotations
 
+import textwrap
+
 from tunesmith.recipe import yaml12
 from tunesmith.recipe.resolve import Resolved
+from tunesmith.recipe.sections import Recipe
 
 _HEAD = (
     "# The recipe as it was run. A comment says why a value that was left `auto` is what it is.\n"
@@ -19,4 +22,13 @@ def dump(resolved: Resolved) -> str:
             reason = resolved.reasons.get(f"{section}.{field}")
             comment = f"  # auto: {' '.join(reason.split())}" if reason else ""
             lines.append(f"  {field}: {yaml12.inline(value)}{comment}\n")
+    return "".join(lines)
+
+
+def sparse(recipe: Recipe, head: str) -> str:
+    """Only what differs from the defaults, below `head` as comments, ending with a newline."""
+    lines = [f"# {line}\n" for line in textwrap.wrap(head, 97)]
+    for section, fields in recipe.model_dump(mode="json", exclude_defaults=True).items():
+        lines.append(f"{section}:\n")
+        lines += [f"  {field}: {yaml12.inline(value)}\n" for field, value in fields.items()]
     return "".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,21 +49,42 @@ def measure_baselines(base: Base, setup: Setup, folder: RunFolder) -> tuple[Base
 
 def helped(base: Base, setup: Setup) -> Iterator[Baseline]:
     """The base with each help that the recipe asks for, on some of the judging rows."""
-    evaluate, prepared = setup.recipe.evaluate, setup.prepared
+    evaluate = setup.recipe.evaluate
     most = compared_rows(evaluate.level, evaluate.rows)
-    rows = _asking(prepared.examples(spread(setup.held_out.rows, most)))
-    asking = _Asking(base, setup, rows)
+    rows = asking_rows(setup, spread(setup.held_out.rows, most))
     if not rows:
         return
-    if setup.instruction:
-        yield asking.measured("prompt", "your prompt", lambda _: ())
+    asking = Asking(base, setup, rows, compared_answers(evaluate.level, evaluate.rows))
+    for each in helps(setup):
+        yield asking.measured(each)
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What a base is given with each question: an instruction, and other rows as examples.
+
+    `name` and `title` are those of the `Baseline` that is measured with it.
+    """
+
+    name: str
+    title: str
+    choose: Choose = lambda _: ()
+    instruction: str = ""
+
+
+def helps(setup: Setup) -> Iterator[Help]:
+    """Each help that the recipe asks for: its prompt, some training rows, those found by search."""
+    evaluate, prepared = setup.recipe.evaluate, setup.prepared
+    told = setup.instruction
+    if told:
+        yield Help("prompt", "your prompt", instruction=told)
     if not evaluate.examples:
         return
     numbers = np.unique(prepared.train.rows).tolist()
-    pool = _asking(prepared.examples(spread(numbers, SEARCHED_ROWS)))
+    pool = asking_rows(setup, spread(numbers, SEARCHED_ROWS))
     fixed = spread(pool, evaluate.examples)
     few = f"{plural(len(fixed), 'example')} in its prompt"
-    yield asking.measured("examples", few, lambda _: fixed)
+    yield Help("examples", few, lambda _: fixed, told)
     index = Index([view(each).text for each in pool])
 
     def nearest(row: Example) -> list[Example]:
@@ -70,22 +92,29 @@ def helped(base: Base, setup: Setup) -> Iterator[Baseline]:
         return [pool[at] for at in reversed(found)]  # the most alike stands next to the question
 
     found = f"the {plural(len(fixed), 'nearest example')} found by search in its prompt"
-    yield asking.measured("search", found, nearest)
+    yield Help("search", found, nearest, told)
 
 
-class _Asking:
-    """One base, and the rows that it is asked."""
+def asking_rows(setup: Setup, numbers: Sequence[int]) -> list[Example]:
+    """The rows of these numbers that ask something; documents do not."""
+    examples = setup.prepared.examples(numbers)
+    return [each for each in examples if isinstance(each.content, Chat | Completion)]
 
-    def __init__(self, base: Base, setup: Setup, rows: Sequence[Example]) -> None:
+
+class Asking:
+    """One base, the rows that it is scored on, and for how many of them it writes answers."""
+
+    def __init__(self, base: Base, setup: Setup, rows: Sequence[Example], answers: int) -> None:
         self._base = base
         self._setup = setup
         self._rows = rows
+        self._answers = answers
 
-    def measured(self, name: str, title: str, choose: Choose) -> Baseline:
-        """The base with the examples chosen for each row."""
+    def measured(self, given: Help) -> Baseline:
+        """The base with this help for each row."""
         setup, renderer = self._setup, self._setup.renderer
         evaluate = setup.recipe.evaluate
-        asked = [self._fitting(row, choose(row)) for row in self._rows]
+        asked = [self._fitting(row, given) for row in self._rows]
         prompts = [prompt for example, _ in asked if (prompt := renderer.prompt(example))]
         side = measure(
             ModelScorer(self._base, setup.recipe.engine.tokens_per_micro_batch),
@@ -93,20 +122,20 @@ class _Asking:
             [tokens for _, parts in asked for tokens in parts],
             [],
             [],
-            spread(prompts, compared_answers(evaluate.level, evaluate.rows)),
+            spread(prompts, self._answers),
             check=setup.check,
             max_new_tokens=evaluate.max_new_tokens,
             count_tokens=renderer.length,
         )
-        return Baseline(name, title, side)
+        return Baseline(given.name, given.title, side)
 
-    def _fitting(self, row: Example, examples: Sequence[Example]) -> tuple[Example, list[Tokens]]:
+    def _fitting(self, row: Example, given: Help) -> tuple[Example, list[Tokens]]:
         """The row behind as many of the examples, the last ones, as fit into the context."""
         renderer, context = self._setup.renderer, self._setup.described.context
         plain = renderer.completion_as == "plain"
-        longest = 0
+        examples, longest = given.choose(row), 0
         for first in range(len(examples) + 1):
-            asked = shown(row, examples[first:], self._setup.instruction, plain=plain)
+            asked = shown(row, examples[first:], given.instruction, plain=plain)
             (parts,) = renderer.render([asked], "sft", context)
             if isinstance(parts, Finding):
                 raise DataError(
@@ -121,8 +150,3 @@ class _Asking:
             f"{row.origin}: behind evaluate.prompt it has {longest} tokens, and "
             f"{self._setup.described.name} reads at most {context}. Shorten the prompt."
         )
-
-
-def _asking(examples: Sequence[Example]) -> list[Example]:
-    """Those that ask something; documents do not."""
-    return [each for each in examples if isinstance(each.content, Chat | Completion)]

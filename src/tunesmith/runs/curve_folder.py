@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunesmith.core.errors import RunFolderError
-from tunesmith.core.files import read_json, whole_folder, write_json
 from tunesmith.recipe import Recipe
+from tunesmith.runs.begun import begun
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.subsets import Subset
 
 
 class CurveFolder:
-    """Typed paths of one learning curve."""
+    """Typed paths of one learning curve; what was asked for stands beside them (`begun`)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @property
-    def asked(self) -> Path:
-        """What was asked for, and the hashes of the files it was asked of."""
-        return self.path / "asked.json"
 
     @property
     def rows(self) -> Path:
@@ -55,13 +49,4 @@ class CurveFolder:
             "shares": [float(share) for share in shares],
             "inputs": dict(inputs),
         }
-        if not self.path.exists():
-            with whole_folder(self.path) as draft:
-                write_json(CurveFolder(draft).asked, asked)
-            return False
-        if not self.asked.is_file() or read_json(self.asked) != asked:
-            raise RunFolderError(
-                f"The folder {self.path} exists already and holds something other than this curve: "
-                "another recipe, other shares, or other data. Choose another with --out."
-            )
-        return True
+        return begun(self.path, asked, "curve", "another recipe, other shares, or other data")

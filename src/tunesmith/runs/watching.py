@@ -1,4 +1,4 @@
-"""Watchers that runs need: one that writes metrics.jsonl, one that tells several others."""
+"""Watchers that runs need: one that writes metrics.jsonl, one that tells of the steps alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tunesmith.core.files import append_jsonl
-from tunesmith.core.ports import Watcher
+from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import StepReport, Validation
 
 
@@ -37,3 +37,12 @@ class MetricsWriter:
         }
         append_jsonl(self._path, line)
         self._watcher.validated(validation)
+
+
+class OfTraining(Silent):
+    """Passes on what is told of the steps: for a run within an act, which told of the rest."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.training = watcher.training
+        self.step = watcher.step
+        self.validated = watcher.validated

@@ -121,7 +121,8 @@ def all_recognised(files: Sequence[tuple[str, int, Counter[str]]]) -> list[str]:
     total: Counter[str] = Counter()
     for each in counts:
         total.update(each)
-    where = os.path.commonpath([os.path.abspath(path) for path in paths])
+    whole = len({*map(os.path.isabs, paths)}) > 1  # these two kinds have no path in common
+    where = os.path.commonpath([*map(os.path.abspath, paths)] if whole else paths) or "."
     return [recognised(f"{where} ({len(files):,} files)", sum(rows), total)]
 
 
