@@ -21,6 +21,8 @@ _BYTES = (20, 40, 100, 400)
 _LEAST = (0.12, 0.25, 0.35, 0.4)
 """Pairs whose signatures agree in a smaller share are not verified, by the bytes of the shorter
 text. One word of seven changed leaves more, though it be a long one."""
+_PAIRS = 32
+"""Pairs of a text that are verified at most, so that crowds of alike texts cost little more."""
 _ESTIMATED = 1 << 16
 _VERIFIED = 1 << 12
 
@@ -74,8 +76,7 @@ class _Search:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pairs that are worth verifying, those first that are most alike by their signatures."""
         signatures, row_U = self._distinct.texts.signatures_RH, self._distinct.row_U
-        label_U, count = self._distinct.label_U, len(row_U)
-        likely: dict[int, float] = {}
+        label_U, kept = self._distinct.label_U, _Likely(len(row_U))
         for met in across(signatures[row_U[training]], signatures[row_U[judging]]):
             pairs = np.stack([training[met[0]], judging[met[1]]])
             pairs = pairs[:, label_U[pairs[0]] == label_U[pairs[1]]]
@@ -83,12 +84,8 @@ class _Search:
                 left, right = pairs[:, start : start + _ESTIMATED]
                 estimate = agreement(signatures, row_U[left], row_U[right])
                 enough = estimate >= np.minimum(self._least_U[left], self._least_U[right])
-                codes = (left * count + right)[enough]
-                likely.update(zip(codes.tolist(), estimate[enough].tolist(), strict=True))
-        found = np.fromiter(likely, np.int64, len(likely))
-        order = np.argsort(-np.fromiter(likely.values(), float, len(likely)), kind="stable")
-        left, right = np.divmod(found[order], count)
-        return left, right
+                kept.take(left[enough], right[enough], estimate[enough])
+        return kept.pairs()
 
     def _verify(self, left: np.ndarray, right: np.ndarray, side: int) -> None:
         """Take in which of these pairs of a training text and another are twins.
@@ -106,3 +103,37 @@ class _Search:
                 twins_FU[side, one] = rows_FU[side, other]
             if twins_FU[0, other] < 0:
                 twins_FU[0, other] = rows_FU[0, one]
+
+
+class _Likely:
+    """The pairs that are most alike by their signatures: some of each text, not all of a crowd."""
+
+    def __init__(self, texts: int) -> None:
+        self._texts = texts
+        self._code = np.empty(0, np.int64)
+        self._estimate = np.empty(0)
+
+    def take(self, left: np.ndarray, right: np.ndarray, estimate: np.ndarray) -> None:
+        """More pairs, some of them known."""
+        code, first = np.unique(
+            np.concatenate([self._code, left * self._texts + right]), return_index=True
+        )
+        estimate = np.concatenate([self._estimate, estimate])[first]
+        best = self._best(code // self._texts, estimate) | self._best(code % self._texts, estimate)
+        self._code, self._estimate = code[best], estimate[best]
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """The texts of each pair, those first that are most alike."""
+        order = np.argsort(-self._estimate, kind="stable")
+        left, right = np.divmod(self._code[order], self._texts)
+        return left, right
+
+    @staticmethod
+    def _best(text: np.ndarray, estimate: np.ndarray) -> np.ndarray:
+        """Which pairs are among the `_PAIRS` most alike of a text."""
+        order = np.lexsort((-estimate, text))
+        ordered = text[order]
+        first = np.searchsorted(ordered, ordered)
+        best = np.zeros(len(text), dtype=bool)
+        best[order] = np.arange(len(text)) - first < _PAIRS
+        return best
