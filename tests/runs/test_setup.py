@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tunesmith.core.files import sha256
+from tunesmith.data.sources import expand
 from tunesmith.recipe import load
 from tunesmith.runs.asked import free_folder, recipe_from
 from tunesmith.runs.setup import _hashes, _pinned, set_up
@@ -34,7 +35,7 @@ def test_data_sets_of_the_hub_are_written_down_with_their_commit(
     assert (first, second) == (f"hub:ann/one@{COMMIT}#train", "/rows.jsonl")
     assert (third.path, third.weight) == (f"hub:ann/two@{COMMIT}#train", 2)
     assert pinned.data.validation == f"hub:ann/two@{COMMIT}#train"
-    assert pinned.evaluate.probes == f"hub:ann/probes@{COMMIT}#train"
+    assert pinned.evaluate.probes == (f"hub:ann/probes@{COMMIT}#train",)
     plain = load(None, ["data.train=/rows.jsonl"])
     assert _pinned(plain) == plain
 
@@ -61,7 +62,8 @@ def test_probes_in_a_folder_are_hashed_file_by_file(tmp_path: Path) -> None:
         (tmp_path / "probes" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "probes" / name).write_text(name)
     recipe = load(None, [f"evaluate.probes={tmp_path / 'probes'}"])
-    found = _hashes(recipe, SimpleNamespace(location=str(tmp_path)))  # type: ignore[arg-type]
+    files = expand(recipe.evaluate.probes or ()).files
+    found = _hashes(recipe, SimpleNamespace(location=str(tmp_path)), files)  # type: ignore[arg-type]
     assert found == {str(file): sha256(file) for file in sorted((tmp_path / "probes").iterdir())}
 
 

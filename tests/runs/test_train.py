@@ -29,6 +29,8 @@ FILES = {
     "checkpoints",
     "measured_base.json",
     "measured.json",
+    "artefact.json",
+    "MODEL_CARD.md",
     "verdict.json",
     "report.html",
 }
