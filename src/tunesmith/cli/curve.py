@@ -20,7 +20,6 @@ from tunesmith.cli.options import (
     Weights,
 )
 from tunesmith.cli.text import tell
-from tunesmith.core.errors import Interrupted, StorageError
 from tunesmith.runs.asked import curve_folder, recipe_from
 
 if TYPE_CHECKING:
@@ -64,12 +63,8 @@ def curve(
         weights=weight or (),
     )
     folder = out if out is not None else curve_folder(asked)
-    try:
+    with failures.resumable(lambda: "the same command again"):
         found = _found(asked, _percentages(shares), folder, as_json)
-    except (Interrupted, StorageError) as stopped:
-        code = failures.report(stopped, debug=False)
-        typer.echo("go on     the same command again", err=True)
-        raise typer.Exit(code) from None
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import typer
 
 from tunesmith.cli.text import tell
-from tunesmith.core.errors import GateHeld, Interrupted, TunesmithError
+from tunesmith.core.errors import GateHeld, Interrupted, StorageError, TunesmithError
 
 
 def report(error: Exception, debug: bool) -> int:
@@ -34,6 +36,20 @@ def report(error: Exception, debug: bool) -> int:
         err=True,
     )
     return 1
+
+
+@contextmanager
+def resumable(how: Callable[[], str | None]) -> Iterator[None]:
+    """Work that an interruption or a full disk stops and that can go on: the command ends with its
+    exit code, and `how` says which command goes on (None where there is nothing to go on with)."""
+    try:
+        yield
+    except (Interrupted, StorageError) as stopped:
+        code = report(stopped, debug=False)
+        command = how()
+        if command is not None:
+            typer.echo(f"go on     {command}", err=True)
+        raise typer.Exit(code) from None
 
 
 def _in_short(error: Exception) -> str:

@@ -20,7 +20,6 @@ from tunesmith.cli.options import (
     Weights,
 )
 from tunesmith.cli.text import duration, tell
-from tunesmith.core.errors import Interrupted, StorageError
 from tunesmith.runs.asked import recipe_from, search_folder
 
 if TYPE_CHECKING:
@@ -58,12 +57,8 @@ def search(
         weights=weight or (),
     )
     folder = out if out is not None else search_folder(asked)
-    try:
+    with failures.resumable(lambda: "the same command again"):
         found = _found(asked, minutes, folder, as_json)
-    except (Interrupted, StorageError) as stopped:
-        code = failures.report(stopped, debug=False)
-        typer.echo("go on     the same command again", err=True)
-        raise typer.Exit(code) from None
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:

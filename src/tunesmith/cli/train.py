@@ -21,7 +21,7 @@ from tunesmith.cli.options import (
     Weights,
 )
 from tunesmith.cli.text import tell
-from tunesmith.core.errors import GateHeld, InputError, Interrupted, StorageError
+from tunesmith.core.errors import GateHeld, InputError
 from tunesmith.runs.asked import free_folder, recipe_from
 
 if TYPE_CHECKING:
@@ -80,16 +80,15 @@ def train(
             weights=weight or (),
         )
         folder = out if out is not None else free_folder(asked)
-    try:
+    with failures.resumable(lambda: _resuming(str(folder)) if _begun(folder) else None):
         run = _run(asked, folder, from_step, as_json)
-    except (Interrupted, StorageError) as stopped:
-        code = failures.report(stopped, debug=False)
-        if (folder / "recipe.yaml").exists():
-            typer.echo(f"go on     {_resuming(str(folder))}", err=True)
-        raise typer.Exit(code) from None
     _print(run, as_json)
     if gate and run.verdict["decision"] == "hold":
         raise GateHeld("The gate is closed: the verdict is hold.")
+
+
+def _begun(folder: Path) -> bool:
+    return (folder / "recipe.yaml").exists()
 
 
 def _run(asked: Recipe | None, folder: Path, from_step: int | None, as_json: bool) -> Run:
