@@ -22,6 +22,7 @@ from tunesmith.core.records import Origin, Tokens
 from tunesmith.data import cache, digests, store, tokenised, workers
 from tunesmith.data.cache import TokenCache, open_entry
 from tunesmith.data.fates import Fates
+from tunesmith.data.labelled import LabelRenderer
 from tunesmith.data.portions import Tokenise
 from tunesmith.data.prepare import prepare
 from tunesmith.data.prepared import Prepared
@@ -169,7 +170,7 @@ def test_everything_that_decides_the_tokens_decides_the_entry(
 
 
 @pytest.mark.parametrize(
-    "table", [*(name for name in store.TABLES if name != "tokens"), "summary.json"]
+    "table", [*(name for name in store.TABLES if name not in ("tokens", "labels")), "summary.json"]
 )
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_a_damaged_entry_is_made_again(
@@ -182,6 +183,26 @@ def test_a_damaged_entry_is_made_again(
     assert open_entry(entry, [path]) is None
     assert _everything(_prepare(renderer, path)) == sound
     assert _everything(_prepare(renderer, path)) == sound
+
+
+def test_labels_are_kept_and_damaged_ones_are_made_again(
+    plain: Any, write: Callable[..., str], folder: Path
+) -> None:
+    texts = [{"text": f"Order {n}", "label": ["late", "lost"][: n % 2 + 1]} for n in range(40)]
+    path = write(texts)
+
+    def labels() -> list[tuple[str, ...]]:
+        made = _prepare(LabelRenderer(plain), path, kind="classify")
+        assert made.ledger.totals()["supervised_tokens"] == made.train.sites.sum()
+        return [tokens.labels for side in (made.train, made.held_out) for tokens in side]
+
+    sound = labels()
+    assert {len(each) for each in sound} == {1, 2}
+    assert labels() == sound, "from the cache"
+    (entry,) = _entries(folder)
+    _damage(entry / "labels", "flip")
+    assert open_entry(entry, [path]) is None
+    assert labels() == sound
 
 
 def _damage(file: Path, damage: str) -> None:
@@ -234,7 +255,7 @@ def _write_entry(draft: Path) -> Store:
 def _portion(rows: int) -> Portion:
     """Rows of three tokens, the last two learned."""
     ids_N, weights_N = np.array([5, 6, 7], np.int32), np.array([0, 1, 1], np.float32)
-    one, ids = table_of([(0, Tokens(Origin("a.jsonl", 1), ids_N, weights_N, 2))])
+    one, ids, _ = table_of([(0, Tokens(Origin("a.jsonl", 1), ids_N, weights_N, 2))])
     sequences = np.repeat(one, rows)
     sequences["row"] = np.arange(rows)
     sequences["start"] = 3 * np.arange(rows)
@@ -242,7 +263,17 @@ def _portion(rows: int) -> Portion:
     records["content"][:, :8] = np.random.default_rng(rows).integers(0, 256, (rows, 8))
     looks = Looks(np.zeros(rows, LOOK))
     return Portion(
-        rows, records, sequences, np.tile(ids, rows), [""] * rows, {}, Counter(), Counter(), looks
+        rows,
+        records,
+        sequences,
+        np.tile(ids, rows),
+        np.empty(0, np.int64),
+        {},
+        [""] * rows,
+        {},
+        Counter(),
+        Counter(),
+        looks,
     )
 
 

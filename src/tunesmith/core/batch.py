@@ -7,6 +7,8 @@ Shape legend, used by every name in the code:
     D   hidden size of the model
     V   vocabulary size
     N   tokens of one example
+    B   sequences in the batch
+    C   classes
 
 Arrays are numpy when the data room makes them and torch once the engine has put them on the
 device; the fields and shapes are the same.
@@ -59,6 +61,11 @@ class Batch:
     | weights_S    | S     | how much it counts, float32                                        |
     | owner_S      | S     | which sequence it belongs to, int64, an index into `origins`       |
     | origins      | list  | file and line of each sequence                                     |
+    | labels_B     | B, …  | where sequences are labelled: the class of each (int64), its score  |
+    |              |       | (float32), or 0 and 1 for each of C classes (float32; B, C)         |
+
+    Of a labelled sequence `weights_S` says how much the state at each of its sites adds to the one
+    state it is judged by: 1 at a single site, or 1/n at each of n.
     """
 
     tokens_T: Array
@@ -69,6 +76,7 @@ class Batch:
     weights_S: Array
     owner_S: Array
     origins: tuple[Origin, ...]
+    labels_B: Array | None = None
 
     @property
     def tokens(self) -> int:

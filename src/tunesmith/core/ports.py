@@ -26,10 +26,25 @@ class SiteModel(Protocol):
         ...
 
 
-class Objective(Protocol):
-    """A loss over a batch. One file each in `objectives/`."""
+class FeatureModel(Protocol):
+    """What an objective over labels asks of a model."""
 
-    def loss(self, model: SiteModel, batch: Batch) -> LossSum:
+    def features(self, batch: Any) -> Array:
+        """What the head reads: a state a sequence (B, D), a site (S, D) or an image (B, D)."""
+        ...
+
+    def head(self, features_BD: Array) -> Array:
+        """A number for each class, shape (B, C)."""
+        ...
+
+
+class Objective(Protocol):
+    """A loss over a batch. One file each in `objectives/`.
+
+    `model` is a SiteModel where tokens are predicted, and a FeatureModel where labels are.
+    """
+
+    def loss(self, model: Any, batch: Any) -> LossSum:
         """The undivided loss of one micro-batch."""
         ...
 

@@ -213,7 +213,8 @@ class Tokens:
     `ids_N` are token ids (int32); `weights_N[i]` is how much predicting `ids_N[i]` counts
     (float32; 0 is context only). `learned_bytes` is the length in UTF-8 bytes of the text that the
     weighted tokens spell, the denominator of bits per byte. `part` numbers the pieces of a
-    document longer than the context.
+    document longer than the context, or the texts of a pair. `labels` are the classes of the whole
+    example, or one tag for each of its weighted tokens.
     """
 
     origin: Origin
@@ -221,14 +222,15 @@ class Tokens:
     weights_N: np.ndarray
     learned_bytes: int
     part: int = 0
+    labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids_N)
 
     @property
     def sites(self) -> int:
-        """How many tokens are predicted with a weight above zero (the first never is)."""
-        return int((self.weights_N[1:] > 0).sum())
+        """How many labels are predicted, or else weighted tokens (the first of all never is)."""
+        return len(self.labels) or int((self.weights_N[1:] > 0).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -34,8 +35,8 @@ def too_long(parts: Sequence[Tokens], limits: Limits) -> str | None:
 
 
 def nothing_to_learn(parts: Sequence[Tokens], limits: Limits) -> str | None:
-    """No position at which anything is predicted."""
-    if any(part.sites for part in parts):
+    """No position at which anything is predicted, where answers are learned."""
+    if not limits.stop_ids or any(part.sites for part in parts):
         return None
     return "No token of this example would be learned. Give it an answer."
 
@@ -47,7 +48,7 @@ def untrained_end(parts: Sequence[Tokens], limits: Limits) -> str | None:
     """
     for stretch in _stretches(parts):
         # From the last run back: where all is well, the end token is the last of all.
-        if not any(_ends(run_N, limits.stop_ids) for run_N in reversed(stretch)):
+        if limits.stop_ids and not any(_ends(run, limits.stop_ids) for run in reversed(stretch)):
             return (
                 "No end token is learned after an answer of this example, so the model would not "
                 "learn to stop. Use a template that writes one: data.template."
@@ -90,6 +91,21 @@ def in_both_splits(origin: Origin, other: Origin) -> Finding:
         "test the model. Remove one of the two."
     )
     return Finding("in_both_splits", message, "drop", origin)
+
+
+def unseen_label(origin: Origin, labels: Sequence[str], known: Collection[str]) -> Finding:
+    """The finding about a row to be judged whose label the model could never say."""
+    label = next(each for each in labels if each not in known)
+    alike = {name.casefold(): name for name in sorted(known)}
+    close = alike.get(label.casefold()) or next(
+        iter(difflib.get_close_matches(label, sorted(known), n=1)), None
+    )
+    hint = f" Did you mean {close!r}?" if close else ""
+    message = (
+        f"No training row has the label {label!r}, so the model could never say it.{hint} Correct "
+        "the label, or add training rows of it."
+    )
+    return Finding("unseen_label", message, "drop", origin)
 
 
 def missing_start(examples: Sequence[Tokens], start: int | None) -> Finding | None:

@@ -4,10 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from tunesmith.core.records import Example, Finding, Tokens
 from tunesmith.data.checks import Limits, check
-from tunesmith.data.render import Kind, Renderer
+from tunesmith.data.encode import Encoder
+from tunesmith.data.kinds import Kind
+
+
+class RowRenderer(Protocol):
+    """Examples to tokens, for some objectives: `Renderer` for those that write, `LabelRenderer` for
+    those that label."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The tokenizer."""
+        ...
+
+    @property
+    def completion_as(self) -> str:
+        """ "plain" where no chat template stands around a completion."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """All that the tokens of an example follow from besides the example, as JSON."""
+        ...
+
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids of which one must end what is learned; none where nothing is written."""
+        ...
+
+    def render(
+        self, examples: Sequence[Example], kind: Kind, context: int
+    ) -> Iterator[list[Tokens] | Finding]:
+        """What each example becomes, in order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +53,13 @@ Fate = Kept | Finding
 
 
 def examine(
-    rows: Sequence[Example | Finding], kind: Kind, renderer: Renderer, context: int
+    rows: Sequence[Example | Finding], kind: Kind, renderer: RowRenderer, context: int
 ) -> list[Fate]:
     """What becomes of each row by itself, in order: it is rendered and checked.
 
     Args:
         rows: what `formats.detect` made of the rows; findings are passed on.
-        kind: the objective, "sft" or "text".
+        kind: the objective.
         renderer: made with the base's tokenizer.
         context: tokens the model sees, at least 2.
     """
@@ -45,7 +76,7 @@ def examine(
 
 
 def look(
-    examples: Sequence[Example], kind: Kind, renderer: Renderer, context: int
+    examples: Sequence[Example], kind: Kind, renderer: RowRenderer, context: int
 ) -> Iterator[tuple[list[Tokens], Finding | None]]:
     """The tokens of each example, in order, and why they cannot be trained where they cannot.
 

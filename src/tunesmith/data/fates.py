@@ -14,7 +14,12 @@ import numpy as np
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Chat, Completion, Finding
-from tunesmith.data.checks import families_divided, in_both_groups, in_both_splits
+from tunesmith.data.checks import (
+    families_divided,
+    in_both_groups,
+    in_both_splits,
+    unseen_label,
+)
 from tunesmith.data.formats import all_recognised, unused
 from tunesmith.data.ledger import DROPPED, HELD_OUT, TRAINED, Account, Ledger, Places
 from tunesmith.data.sequences import Sequences
@@ -32,6 +37,7 @@ class Fates:
         self._reasons = list(store.summary.reasons)
         self._reason_R = store.rows["reason"].astype(np.int16)
         self._twins: dict[int, int] = {}
+        self._unseen: frozenset[int] = frozenset()
         self._divided = 0
         self.validation_R: np.ndarray = store.rows["file"] >= validation
 
@@ -66,6 +72,23 @@ class Fates:
         held_R = np.zeros(len(self._reason_R), dtype=bool)
         held_R[kept] = sides.held_R
         return held_R
+
+    def unseen(self, held_R: np.ndarray) -> np.ndarray:
+        """The kept rows among `held_R` with a label that no other kept row has (ascending)."""
+        sequences = self._store.sequences
+        row_L = np.repeat(sequences["row"], sequences["labels"])
+        kept_L, held_L = self.kept()[row_L], held_R[row_L]
+        known = np.unique(self._store.labels[kept_L & ~held_L])
+        new_L = kept_L & held_L & ~np.isin(self._store.labels, known)
+        return np.unique(row_L[new_L])
+
+    def drop_unseen(self) -> None:
+        """Drop the rows of the validation files with a label that no training row has."""
+        rows = self.unseen(self.validation_R)
+        if len(rows):
+            self._reasons.append("unseen_label")
+            self._reason_R[rows] = len(self._reasons)
+            self._unseen = frozenset(rows.tolist())
 
     def sequences(self, side_R: np.ndarray) -> Sequences:
         """The tokens of the kept rows among these."""
@@ -192,7 +215,22 @@ class Fates:
         if row in self._twins:
             origin, other = self._store.origin(row), self._store.origin(self._twins[row])
             return in_both_splits(origin, other)
+        if row in self._unseen:
+            return unseen_label(self._store.origin(row), self._labels(row), self._known())
         return self._store.finding(row)
+
+    def _labels(self, row: int) -> list[str]:
+        """The labels of a row, each once."""
+        sequences = self._store.sequences
+        codes = self._store.labels[np.repeat(sequences["row"], sequences["labels"]) == row]
+        return [self._store.summary.names[code] for code in dict.fromkeys(codes.tolist())]
+
+    def _known(self) -> set[str]:
+        """The labels of the training rows."""
+        sequences = self._store.sequences
+        row_L = np.repeat(sequences["row"], sequences["labels"])
+        codes = np.unique(self._store.labels[(self.kept() & ~self.validation_R)[row_L]])
+        return {self._store.summary.names[code] for code in codes.tolist()}
 
     def _counts(self) -> str:
         """How many rows each reason dropped, the most first, then in the order of the rows."""

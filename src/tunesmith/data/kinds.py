@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from tunesmith.core.records import (
     Chat,
@@ -18,6 +19,8 @@ from tunesmith.core.records import (
     Text,
     Triplet,
 )
+
+Kind = Literal["sft", "text", "classify", "tag", "embed"]
 
 KINDS: tuple[type[Content], ...] = (
     Chat,
@@ -36,6 +39,9 @@ KINDS: tuple[type[Content], ...] = (
 TRAINED: Mapping[str, tuple[type[Content], ...]] = {
     "sft": (Chat, Completion, Text),
     "text": (Chat, Completion, Text),
+    "classify": (Label,),
+    "tag": (Tagged,),
+    "embed": (Pair, Triplet),
 }
 """The kinds that each objective of this version trains."""
 
@@ -51,14 +57,24 @@ _ABOUT: Mapping[type[Content], tuple[str, str]] = {
 }
 
 
+_TAKES: Mapping[str, str] = {
+    "sft": "conversations, prompts with completions, and texts",
+    "text": "conversations, prompts with completions, and texts",
+    "classify": "texts with labels",
+    "tag": "words with tags",
+    "embed": "pairs and triplets of texts",
+}
+
+
 def wrong_kind(content: Content, objective: str) -> str | None:
     """Why an objective cannot train a content, and what to do; None if it can."""
     if isinstance(content, TRAINED[objective]):
         return None
-    what, other = _ABOUT[type(content)]
+    what, other = _ABOUT.get(type(content), ("a text to be written", "sft or text"))
+    built = any(isinstance(content, kinds) for kinds in TRAINED.values())
     return (
-        f"This row is {what}, which is for the objective {other}, and not in this version; "
-        f"{objective} trains conversations, prompts with completions, and texts. Leave the row "
-        "out, or have its fields read as another form by data.mapping, such as "
-        "{label: completion, text: prompt}."
+        f"This row is {what}, which is for the objective {other}"
+        f"{'' if built else ', and not in this version'}; {objective} trains {_TAKES[objective]}. "
+        f"{'Set objective.kind to that, leave' if built else 'Leave'} the row out, or have its "
+        "fields read as another form by data.mapping, such as {label: completion, text: prompt}."
     )

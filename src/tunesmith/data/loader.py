@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
 
@@ -24,7 +24,8 @@ class PackedBatches:
     The examples of a step are packed into micro-batches of at most `tokens_per_micro_batch`
     tokens; with `share` those with a common prefix meet there and it is laid down once. With
     `together` rows on one context are drawn into one step. With `shuffle` off the order of the
-    examples is kept (a curriculum). The last step of an epoch may be smaller.
+    examples is kept (a curriculum). The last step of an epoch may be smaller. `lay` makes a batch
+    of examples, with the prefix shared or not.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class PackedBatches:
         share: bool = True,
         together: bool = False,
         mix: Mix | None = None,
+        lay: Callable[[Sequence[Tokens], bool], Batch] = pack,
     ) -> None:
         self.mix = mix or Mix.once(len(examples))
         self._examples = examples
@@ -46,6 +48,7 @@ class PackedBatches:
         self._seed = seed
         self._shuffle = shuffle
         self._share = share
+        self._lay = lay
         self._groups = find_contexts(examples).groups if together and shuffle else ()
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
@@ -69,7 +72,7 @@ class PackedBatches:
         """The micro-batches of step `index` of `epoch`, both counted from 0."""
         examples = self.examples(epoch, index)
         return [
-            pack([examples[i] for i in run], self._share)
+            self._lay([examples[i] for i in run], self._share)
             for run in within_budget(examples, self._budget, self._share)
         ]
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from tunesmith.core.records import Example, Finding
 from tunesmith.data.conversations import field_of, group_of
-from tunesmith.data.examine import Fate, Kept, examine
+from tunesmith.data.examine import Fate, Kept, RowRenderer, examine
 from tunesmith.data.formats import Reading, read_row
+from tunesmith.data.kinds import Kind
 from tunesmith.data.quality.looks import look
-from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.sources import Block, Placed
 from tunesmith.data.split import content_digest
-from tunesmith.data.store import FINDINGS_KEPT, KINDS, ROW, Portion, table_of
+from tunesmith.data.store import FINDINGS_KEPT, KINDS, ROW, Portion, coded, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Tokenise:
     at in any order.
     """
 
-    renderer: Renderer
+    renderer: RowRenderer
     kind: Kind
     context: int
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -55,12 +55,15 @@ class Tokenise:
         kept = [(row, part) for row, f in numbered if isinstance(f, Kept) for part in f.parts]
         dropped = {row: f for row, f in enumerate(fates) if isinstance(f, Finding)}
         first = list(dropped.items())[:FINDINGS_KEPT]
-        sequences, tokens = table_of(kept)
+        sequences, tokens, labels = table_of(kept)
+        codes, names = coded(labels)
         return Portion(
             rows_in=len(placed),
             rows=_records(placed, understood, fields),
             sequences=sequences,
             tokens=tokens,
+            labels=codes,
+            names=names,
             reasons=[_reason(fate) for fate in fates],
             messages={row: finding.message for row, finding in first},
             extras=_extras(readings, fields),

@@ -7,12 +7,13 @@ from typing import Literal, Protocol
 
 from tunesmith.core.errors import DataError
 from tunesmith.data.checks import missing_start
+from tunesmith.data.examine import RowRenderer
 from tunesmith.data.fates import Fates
+from tunesmith.data.kinds import Kind
 from tunesmith.data.looked import report_of
 from tunesmith.data.mixing import WeightedSource, open_sources
 from tunesmith.data.portions import Tokenise
 from tunesmith.data.prepared import Prepared
-from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.sources import expand, require_distinct, require_readable
 from tunesmith.data.tokenised import tokenised
 
@@ -54,19 +55,22 @@ class DataSettings(Protocol):
 def prepare(
     settings: DataSettings,
     kind: Kind,
-    renderer: Renderer,
+    renderer: RowRenderer,
     context: int,
     share: Callable[[int], float],
+    *,
+    classes: bool = False,
 ) -> Prepared:
     """Everything between the files and the batches.
 
     Args:
         settings: the recipe's data section.
-        kind: the objective, "sft" or "text".
+        kind: the objective.
         renderer: made with the base's tokenizer.
         context: tokens the model sees, at least 2.
         share: from the number of usable rows, the share of the distinct ones to hold out (0 to 1)
             where no validation file is given.
+        classes: labels are classes: a held-out row has none that no training row has.
 
     Raises:
         DataError: a file cannot be read or is named twice; a row cannot be trained and `bad_rows`
@@ -85,6 +89,8 @@ def prepare(
     fates = Fates(made.store, len(train.files))
     if settings.validation is not None:
         fates.drop_twins()
+        if classes:
+            fates.drop_unseen()
     if fates.drops and settings.bad_rows == "refuse":
         raise DataError(fates.refusal())
     fates.require_few(settings.most_dropped)
@@ -93,6 +99,8 @@ def prepare(
     if renderer.completion_as == "plain":
         fates.refuse_mixed()
     held_R = fates.validation_R if settings.validation is not None else fates.split(share)
+    if classes:
+        held_R[fates.unseen(held_R)] = False  # a class of few rows is learned before it is judged
     fates.require_both(held_R, settings.validation)
     ledger = fates.ledger(held_R)
     ledger.verify()

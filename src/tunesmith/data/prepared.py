@@ -12,11 +12,13 @@ import numpy as np
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Completion, Example, Finding, Prompt, Row
+from tunesmith.data.examine import RowRenderer
 from tunesmith.data.formats import understand
+from tunesmith.data.kinds import Kind
 from tunesmith.data.ledger import Ledger
 from tunesmith.data.mixing import Mix, Sources
 from tunesmith.data.quality import Report
-from tunesmith.data.render import Kind, Renderer
+from tunesmith.data.render import Renderer
 from tunesmith.data.sequences import Sequences
 from tunesmith.data.sources import Place, changed, rows_at
 from tunesmith.data.split import content_digest
@@ -40,7 +42,7 @@ class Prepared:
     findings: list[Finding]
     files: dict[str, str]
     store: Store
-    renderer: Renderer
+    renderer: RowRenderer
     kind: Kind
     mapping: Mapping[str, str]
     recognised: list[str]
@@ -83,6 +85,7 @@ class Prepared:
         """
         if self.kind != "sft":
             return []
+        assert isinstance(self.renderer, Renderer)
         prompts = [self.renderer.prompt(example) for example in self.examples(rows)]
         return [prompt for prompt in prompts if prompt is not None]
 

@@ -34,7 +34,7 @@ from tunesmith.core.records import (
 from tunesmith.data.answers import Answers, Job, learning
 from tunesmith.data.documents import pieces
 from tunesmith.data.encode import Encoder
-from tunesmith.data.kinds import wrong_kind
+from tunesmith.data.kinds import Kind, wrong_kind
 from tunesmith.data.refusals import Refused
 from tunesmith.data.spelled import refuse_special_tokens
 from tunesmith.data.turns import ChatTemplate
@@ -46,7 +46,6 @@ _CHUNK_CHARACTERS = 1_000_000
 _WORDS = "Zyzzogeton 4711"
 """Stands for what a user says, where only what the template writes before it is wanted."""
 
-Kind = Literal["sft", "text"]
 CompletionAs = Literal["chat", "plain"]
 
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunesmith.core.records import Chat, Completion, Content, Text
+from tunesmith.core.records import (
+    Chat,
+    Completion,
+    Content,
+    Label,
+    Pair,
+    Tagged,
+    Text,
+    Triplet,
+)
 from tunesmith.data.encode import Encoder
 from tunesmith.data.refusals import Refused
 
@@ -47,3 +56,10 @@ def _texts(content: Content, encoder: Encoder) -> Iterator[tuple[str, str]]:
     elif isinstance(content, Text):
         # A document may bring its own end token: it gets no second, so the ids are the same.
         yield '"text"', content.text.removesuffix(encoder.tokenizer.eos_token or "")
+    elif isinstance(content, Label):
+        yield '"text"', content.text
+    elif isinstance(content, Tagged):
+        yield '"tokens"', " ".join(content.tokens)
+    elif isinstance(content, Pair | Triplet):
+        for name in ("anchor", "positive", "negative"):
+            yield f'"{name}"', getattr(content, name, "")

@@ -6,6 +6,7 @@
     marks       one record a finding of the checks of single rows
     sequences   one record a sequence of tokens: which row's, where its tokens are, a checksum
     tokens      int32, one a token: `id` where it is context, `~id` (below zero) where it is learned
+    labels      int64, one a label of a sequence: a hash, by which the summary has its text
 
 On disk, all but one are memory-mapped. `tokens`, the long one, is read by position: the
 pages of a map would count as memory of this process, and grow with every epoch, while the system's
@@ -20,6 +21,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,9 +57,12 @@ SEQUENCE = np.dtype(
         ("bytes", "<i8"),  # Tokens.learned_bytes
         ("part", "<i4"),
         ("checksum", "<u4"),  # CRC-32 of its tokens as stored
+        ("first_label", "<i8"),  # index of its first label in `labels`
+        ("labels", "<i4"),  # how many it has
     ]
 )
 TOKEN = np.dtype("<i4")
+CODE = np.dtype("<i8")
 TABLES = {
     "rows": ROW,
     "looks": LOOK,
@@ -65,6 +70,7 @@ TABLES = {
     "marks": MARK,
     "sequences": SEQUENCE,
     "tokens": TOKEN,
+    "labels": CODE,
 }
 KINDS: tuple[type[Content] | None, ...] = (None, *kinds.KINDS)
 
@@ -86,7 +92,8 @@ class Summary:
     in which they were first met, `messages` the sentences of the first bad rows, by row number;
     `extras` counts unused fields by file, and `formats` the rows of each format by file. `checks`
     names the checks that found something, `says` has the sentences of the first rows that each
-    found, and `labels` the texts of the labels by their hash.
+    found, and `labels` the texts of the labels of rows by their hash; `names` has those of all
+    sequences.
     """
 
     rows_in: int = 0
@@ -97,6 +104,7 @@ class Summary:
     checks: list[str] = field(default_factory=list)
     says: dict[str, dict[int, str]] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it is written beside the tables."""
@@ -109,6 +117,7 @@ class Summary:
             "checks": self.checks,
             "says": [[check, list(says.items())] for check, says in self.says.items()],
             "labels": list(self.labels.items()),
+            "names": list(self.names.items()),
         }
 
     @classmethod
@@ -127,6 +136,7 @@ class Summary:
             checks=list(value["checks"]),
             says={check: dict(says) for check, says in value["says"]},
             labels=dict(value["labels"]),
+            names=dict(value["names"]),
         )
 
 
@@ -137,12 +147,15 @@ class Portion:
     `rows_in` is how many were read, `reasons` has one key a row, empty for one that can be trained;
     `messages` are the sentences of the first FINDINGS_KEPT bad rows; `extras` counts unused fields,
     and `formats` the rows of each format. `looks` is what the checks of whole data sets keep.
+    `labels` are hashes, of which `names` has the texts.
     """
 
     rows_in: int
     rows: np.ndarray
     sequences: np.ndarray
     tokens: np.ndarray
+    labels: np.ndarray
+    names: Mapping[int, str]
     reasons: Sequence[str]
     messages: Mapping[int, str]
     extras: Counter[str]
@@ -156,7 +169,7 @@ class Writer:
     def __init__(self, files: Mapping[str, BinaryIO]) -> None:
         self._files = files
         self.summary = Summary()
-        self._rows = self._tokens = 0
+        self._rows = self._tokens = self._labels = 0
 
     def append(self, file: int, portion: Portion) -> None:
         """Add rows of file number `file`, which come next."""
@@ -168,6 +181,7 @@ class Writer:
         rows["reason"] = [codes[reason] for reason in portion.reasons]
         sequences["row"] += self._rows
         sequences["start"] += self._tokens
+        sequences["first_label"] += self._labels
         for row, message in portion.messages.items():
             if len(summary.messages) < FINDINGS_KEPT:
                 summary.messages[self._rows + row] = message
@@ -180,10 +194,13 @@ class Writer:
             ("marks", self._marks(portion.looks)),
             ("sequences", sequences),
             ("tokens", portion.tokens),
+            ("labels", portion.labels),
         ):
             self._files[name].write(table.tobytes())
         self._rows += len(rows)
         self._tokens += len(portion.tokens)
+        self._labels += len(portion.labels)
+        summary.names |= portion.names
 
     def _marks(self, looks: Looks) -> np.ndarray:
         """The records of the findings, whose first sentences go into the summary."""
@@ -215,7 +232,7 @@ class Store:
         self.paths = tuple(paths)
         self.rows, self.looks = tables["rows"], tables["looks"]
         self.near, self.marks = tables["near"], tables["marks"]
-        self.sequences = tables["sequences"]
+        self.sequences, self.labels = tables["sequences"], tables["labels"]
         self.summary = summary
         self._places = tuple(self.rows[name] for name in ("file", "line", "item"))
         self._read = read
@@ -255,7 +272,7 @@ class Store:
         Raises:
             StorageError: its tokens are not those that were written.
         """
-        row, start, length, _, size, part, checksum = self.sequences[sequence].item()
+        row, start, length, _, size, part, checksum, label, labels = self.sequences[sequence].item()
         stored_N, origin = self._read(start, length), self.origin(row)
         if len(stored_N) != length or zlib.crc32(stored_N.data) != checksum:
             raise StorageError(
@@ -269,7 +286,12 @@ class Store:
             learned_N.astype(np.float32),
             size,
             part,
+            self._names(label, labels),
         )
+
+    def _names(self, first: int, count: int) -> tuple[str, ...]:
+        codes = self.labels[first : first + count].tolist()
+        return tuple(self.summary.names[code] for code in codes)
 
     def finding(self, row: int) -> Finding | None:
         """Why a row was dropped, if its sentence was kept."""
@@ -293,19 +315,33 @@ def mapped(folder: Path, name: str) -> np.ndarray:
     return np.memmap(folder / name, TABLES[name], "r").view(np.ndarray)
 
 
-def table_of(parts: Sequence[tuple[int, Tokens]]) -> tuple[np.ndarray, np.ndarray]:
-    """The sequence records and the tokens of (row number, Tokens) pairs."""
+def table_of(parts: Sequence[tuple[int, Tokens]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The sequence records, the tokens and the labels of (row number, Tokens) pairs."""
     records = np.zeros(len(parts), SEQUENCE)
     stored = [_stored(tokens) for _, tokens in parts]
     lengths = [len(stored_N) for stored_N in stored]
     records["row"] = [row for row, _ in parts]
     records["start"] = np.cumsum([0, *lengths])[:-1]
     records["length"] = lengths
-    records["sites"] = [int((stored_N[1:] < 0).sum()) for stored_N in stored]
+    records["sites"] = [tokens.sites for _, tokens in parts]
     records["bytes"] = [tokens.learned_bytes for _, tokens in parts]
     records["part"] = [tokens.part for _, tokens in parts]
     records["checksum"] = [zlib.crc32(stored_N.data) for stored_N in stored]
-    return records, np.concatenate([np.empty(0, TOKEN), *stored])
+    records["labels"] = [len(tokens.labels) for _, tokens in parts]
+    records["first_label"] = np.cumsum([0, *records["labels"]])[:-1]
+    labels = [label for _, tokens in parts for label in tokens.labels]
+    return records, np.concatenate([np.empty(0, TOKEN), *stored]), labels
+
+
+def coded(labels: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
+    """The hash of each label (int64), the same in every process, and the text of each hash."""
+    codes = {label: _code(label) for label in dict.fromkeys(labels)}
+    numbers = np.array([codes[label] for label in labels], CODE)
+    return numbers, {code: label for label, code in codes.items()}
+
+
+def _code(label: str) -> int:
+    return int.from_bytes(blake2b(label.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def _stored(tokens: Tokens) -> np.ndarray:

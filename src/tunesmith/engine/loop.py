@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -249,8 +250,12 @@ class Loop:
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch with torch tensors on `device`."""
-    arrays = ("tokens_T", "positions_T", "sites_S", "targets_S", "weights_S", "owner_S")
-    tensors = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in arrays}
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    tensors = {
+        name: torch.from_numpy(value).to(device)
+        for name, value in values.items()
+        if isinstance(value, np.ndarray)
+    }
     return replace(batch, **tensors)  # type: ignore[arg-type]  # arrays only
 
 

@@ -41,7 +41,7 @@ class Picture:
 def pictures_of(verdict: Json, measured: Measured, steps: Lines) -> dict[str, list[Picture]]:
     """The pictures of each question. `steps` are the lines of metrics.jsonl that are steps."""
     found: dict[str, list[Picture | None]] = {
-        "learned": [_loss(steps, measured.course), _metrics(verdict["learned"])],
+        "learned": [loss_picture(steps, measured.course), _metrics(verdict["learned"])],
         "kept": [*_kept(verdict["kept"]), _frontier(verdict["kept"])],
         "memorised": [_gap(steps, measured.course), _gains(verdict["memorised"])],
         "worth": [_ways(verdict["worth"], measured), _break_even(verdict["worth"])],
@@ -50,7 +50,8 @@ def pictures_of(verdict: Json, measured: Measured, steps: Lines) -> dict[str, li
     return {key: [one for one in some if one and one.svg] for key, some in found.items()}
 
 
-def _loss(steps: Lines, course: Course) -> Picture:
+def loss_picture(steps: Lines, course: Course) -> Picture:
+    """The loss of trained and held-out rows over the steps."""
     trained = thinned([(line["step"], line["loss"]) for line in steps])
     held = [(each.step, each.loss) for each in course.validations]
     kept = [Mark(course.kept_step, f"kept: step {course.kept_step}")] if held else []

@@ -55,17 +55,18 @@ def render(
             (key, *words, verdict[key], pictures[key], tables[key])
             for key, words in QUESTIONS.items()
         ],
-        rate=_rate(steps),
+        rate=rate_picture(steps),
         remarks={key: remarks_of(verdict[key]["detail"]) for key in QUESTIONS},
-        training=_training(steps),
+        training=training_of(steps),
         shown=shown,
         figure_lines=lines_of(shown["figures"]) if shown else [],
-        planned=Table(("The plan", "Planned before the start", "Measured"), _planned(plan)),
+        planned=Table(("The plan", "Planned before the start", "Measured"), planned_of(plan)),
         paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
         samples=told[:_SAMPLES],
         failures=[one for one in told[_SAMPLES:] if failed(one.told[-1])][:_FAILURES],
         prompts=len(told),
+        labelled=(),
         ledger=ledger,
         dropped=sorted(ledger.get("dropped", {}).items()),
         resamples=RESAMPLES,
@@ -88,7 +89,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield f"{prefix}{key}", str(value)
 
 
-def _rate(steps: Sequence[Mapping[str, Any]]) -> Picture:
+def rate_picture(steps: Sequence[Mapping[str, Any]]) -> Picture:
+    """The learning rate over the steps."""
     title = "Learning rate"
     rates = Series("learning rate", thinned([(one["step"], one["lr"]) for one in steps]), "held")
     return Picture(title, line_chart([rates], "optimiser step", "per step", title))
@@ -102,7 +104,7 @@ _PLANNED = {
 }
 
 
-def _planned(plan: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def planned_of(plan: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """What was planned beside what was measured, as (name, planned, measured); in units."""
     predicted, measured = plan.get("predicted", {}), plan.get("measured", {})
     return [
@@ -112,7 +114,7 @@ def _planned(plan: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _training(steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def training_of(steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The figures above the curve: steps, time, tokens and speed, as text."""
     seconds = sum(line.get("seconds", 0.0) for line in steps)
     tokens = sum(line.get("tokens", 0) for line in steps)

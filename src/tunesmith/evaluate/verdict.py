@@ -53,13 +53,17 @@ def judge(measured: Measured, seed: int = 0) -> Verdict:
 
     `seed` draws the bootstrap. Raises DataError when the two sides were measured on other rows.
     """
-    answers = (
+    return concluded(
         learned(measured, seed),
         kept(measured, seed),
         memorised(measured, seed),
         worth(measured, seed),
         served(measured),
     )
+
+
+def concluded(*answers: Judgement) -> Verdict:
+    """The decision that five answers lead to, in their order."""
     failed = any(answer.passed is False for answer in answers)
     decision: Decision = "ship" if answers[0].passed and not failed else "hold"
     return Verdict(decision, _sentence(decision, answers), *answers)

@@ -40,6 +40,7 @@ class PackedForward:
     name = "packed"
     shares = True
     reason = ""
+    outputs = None
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._body = model.base_model
@@ -104,6 +105,7 @@ class PaddedForward:
 
     name = "padded"
     shares = False
+    outputs = None
 
     def __init__(self, model: PreTrainedModel, reason: str = "") -> None:
         self.reason = reason
@@ -248,7 +250,7 @@ def _wrong(path: Forward, batch: Batch, wanted: torch.Tensor) -> str:
         logits = _logits(path, batch)
     except Unsupported as refused:
         return str(refused)
-    if _close(logits, wanted):
+    if close(logits, wanted):
         return ""
     return "on a probe of a few tokens the packed path did not give its own logits"
 
@@ -258,7 +260,7 @@ def _require_causal(model: PreTrainedModel, batch: Batch, wanted: torch.Tensor) 
     tokens = batch.tokens_T.clone()
     tokens[-1] = (tokens[-1] + 1) % _vocab_size(model)
     changed = _logits(FullLogitsForward(model), replace(batch, tokens_T=tokens))
-    if not _close(changed[:-1], wanted[:-1]):
+    if not close(changed[:-1], wanted[:-1]):
         raise Unsupported(
             f"{type(model).__name__} lets a token attend to later ones, so it cannot be trained to "
             "write. Choose a decoder-only language model as model.base."
@@ -273,7 +275,8 @@ def _logits(path: Forward, batch: Batch) -> torch.Tensor:
     return path.head(path.hidden_at_sites(batch))
 
 
-def _close(left: torch.Tensor, right: torch.Tensor) -> bool:
+def close(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether two computations of the same numbers differ by no more than rounding."""
     # In bfloat16 both round at each layer, in proportion to the logits: a tuned model's are large.
     rounding = max(0.1, float(right.abs().max()) * 2**-6)
     absolute = 1e-4 if right.dtype == torch.float32 else rounding

@@ -4,6 +4,8 @@ Segments lie depth first, so a token at place k of the batch is seen by the toke
 k ≤ q (its own segment up to itself, and its ancestors, which come earlier) and q lies before the
 end of the subtree of k's segment (its own and its descendants, not its siblings). A sliding window
 counts along the path: positions, not places.
+
+An encoder looks both ways: each token sees all of its own segment, and segments have no parents.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import torch
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from tunesmith.core.batch import ROOT, Segment
+from tunesmith.core.errors import Unsupported
 from tunesmith.models.segment_attention import Block, blocks_of
 
 
@@ -24,9 +27,13 @@ class Layout:
     What is made from them is kept: every layer of a model asks for the same.
     """
 
-    def __init__(self, segments: tuple[Segment, ...]) -> None:
-        """Raises ValueError for segments that are not laid end to end, depth first."""
+    def __init__(self, segments: tuple[Segment, ...], causal: bool = True) -> None:
+        """Raises ValueError for segments that are not laid end to end, depth first, and for parents
+        where attention is not `causal`."""
+        if not causal and any(segment.parent != ROOT for segment in segments):
+            raise ValueError("Segments that are seen both ways cannot share a prefix.")
         self.segments = segments
+        self.causal = causal
         self._ends = _subtree_ends(segments)
         self._begins = _path_begins(segments)
         self._kept: dict[tuple[Any, ...], Any] = {}
@@ -38,8 +45,15 @@ class Layout:
         return [slice(segment.start, end) for segment, end in ends if segment.parent == ROOT]
 
     def effective(self, window: int | None) -> int | None:
-        """`window`, or None where every path is short enough to be seen whole."""
-        return None if window is None or int(self._positions.max()) < window else window
+        """`window`, or None where every path is short enough to be seen whole.
+
+        Raises Unsupported for a window that looks both ways.
+        """
+        if window is None or int(self._positions.max()) < window:
+            return None
+        if not self.causal:
+            raise Unsupported("its attention looks a limited distance both ways")
+        return window
 
     def visible(self, tree: slice, window: int | None, device: torch.device) -> torch.Tensor:
         """Which of a tree's tokens each of them attends to, shape (queries, keys), bool."""
@@ -53,7 +67,7 @@ class Layout:
     def blocks(self, heads: int) -> list[Block]:
         """The segments cut for the kernel of the processor."""
         if ("blocks", heads) not in self._kept:
-            self._kept["blocks", heads] = blocks_of(self.segments, heads)
+            self._kept["blocks", heads] = blocks_of(self.segments, heads, self.causal)
         blocks: list[Block] = self._kept["blocks", heads]
         return blocks
 
@@ -72,6 +86,12 @@ class Layout:
         lengths = torch.tensor([s.end - s.start for s in self.segments])
         ends = torch.tensor(self._ends).repeat_interleave(lengths).to(device)
         positions = self._positions.to(device)
+
+        def sees_all(batch: Any, head: Any, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+            return ends[q] == ends[k]
+
+        if not self.causal:
+            return sees_all
 
         def sees(batch: Any, head: Any, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
             return (k <= q) & (q < ends[k])

@@ -111,7 +111,7 @@ def lora(base: Base, settings: MethodSettings, seed: int) -> Tuned:
         lora_dropout=settings.dropout,
         # GPT-2's linear layers keep their weights the other way round.
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in base.model.modules()),
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if base.model.can_generate() else "FEATURE_EXTRACTION",
         **_adapted(base, settings.layers),
     )
     fuse_lora(config, base.model)

@@ -165,12 +165,7 @@ def load_weights(location: str, dtype: str) -> PreTrainedModel:
     Raises ModelError if a file cannot be read, or lacks any weight of the model: transformers
     would draw that one at random.
     """
-    if not list(Path(location).glob("*.safetensors")):
-        raise ModelError(
-            f"There is no model.safetensors, whole or in parts, in {location}. Weights kept as "
-            "pickle files (*.bin) can run code when opened and are refused: convert them to "
-            "safetensors first."
-        )
+    require_safetensors(location)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             location,
@@ -191,6 +186,16 @@ def load_weights(location: str, dtype: str) -> PreTrainedModel:
     return model
 
 
+def require_safetensors(location: str) -> None:
+    """Raises ModelError for a folder without weights that can be opened safely."""
+    if not list(Path(location).glob("*.safetensors")):
+        raise ModelError(
+            f"There is no model.safetensors, whole or in parts, in {location}. Weights kept as "
+            "pickle files (*.bin) can run code when opened and are refused: convert them to "
+            "safetensors first."
+        )
+
+
 def text_body(model: PreTrainedModel) -> torch.nn.Module:
     """The model without its head, and without what sees or hears."""
     composite = model.config.get_text_config() is not model.config
@@ -200,7 +205,9 @@ def text_body(model: PreTrainedModel) -> torch.nn.Module:
 def decoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
     """The stack of decoder layers, bottom first. Raises Unsupported if the model has none."""
     count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    for module in text_body(model).children():
+    body = text_body(model)
+    inside = (module for child in body.children() for module in child.children())
+    for module in (*body.children(), *inside):  # an encoder's stack stands one deeper
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return module
     raise Unsupported(

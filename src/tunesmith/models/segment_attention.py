@@ -48,12 +48,16 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows `start` to `end` of T, and the spans of T they may see. The last span ends at `end`;
-    of its last `end - start` keys, row i sees the first i + 1."""
+    """Rows `start` to `end` of T, and the spans of T they may see.
+
+    A `causal` block's last span ends at `end`; of its last `end - start` keys, row i sees the first
+    i + 1. The rows of any other see all of its keys.
+    """
 
     start: int
     end: int
     spans: tuple[Span, ...]
+    causal: bool = True
 
     @property
     def rows(self) -> int:
@@ -66,19 +70,21 @@ class Block:
         return sum(end - start for start, end in self.spans)
 
 
-def blocks_of(segments: Sequence[Segment], heads: int) -> list[Block]:
+def blocks_of(segments: Sequence[Segment], heads: int, causal: bool = True) -> list[Block]:
     """The segments cut into blocks whose float32 scores stay within 32 MB (one row at least)."""
-    return [block for index in range(len(segments)) for block in _cut(segments, index, heads)]
+    places = range(len(segments))
+    return [block for index in places for block in _cut(segments, index, heads, causal)]
 
 
-def _cut(segments: Sequence[Segment], index: int, heads: int) -> Iterator[Block]:
+def _cut(segments: Sequence[Segment], index: int, heads: int, causal: bool) -> Iterator[Block]:
     *ancestors, segment = path(segments, index)
     above = tuple((ancestor.start, ancestor.end) for ancestor in ancestors)
     most_keys = segment.end - segment.start + sum(end - start for start, end in above)
     rows = max(1, min(_MOST_ROWS, _BLOCK_BYTES // (4 * heads * most_keys)))
     for start in range(segment.start, segment.end, rows):
         end = min(start + rows, segment.end)
-        yield Block(start, end, (*above, (segment.start, end)))
+        last = end if causal else segment.end
+        yield Block(start, end, (*above, (segment.start, last)), causal)
 
 
 def attend(
@@ -172,6 +178,9 @@ class _Rules:
         scores = torch.bmm(rows, keys.transpose(1, 2))
         if self.softcap is not None:
             scores.div_(self.softcap).tanh_().mul_(self.softcap)
+        if not block.causal:
+            scores[..., block.keys :] = _HIDDEN
+            return scores
         first = block.keys - block.rows
         unseen = _unseen(
             _padded(block.rows), _padded(block.keys) - first, first, self.window, scores.device

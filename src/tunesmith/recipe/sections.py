@@ -63,6 +63,10 @@ class ModelSection(Section):
     """last_layers and LoRA: how many layers, counted from the top, are trained or adapted. What
     lies below them is computed once and reused by every later pass over the data."""
 
+    pooling: Literal["auto", "last", "cls", "mean"] = knob("auto")
+    """classify only: which state stands for a text: that of its last token (`auto` for a decoder,
+    where it has seen all others), of its first, or the mean of all (`auto` for an encoder)."""
+
     dtype: Auto | Literal["float32", "bfloat16"] = knob(AUTO)
     """The number format of matrix products. Trained weights keep float32 precision either way."""
 
@@ -149,8 +153,16 @@ class DataSection(Section):
 class ObjectiveSection(Section):
     """What is learned from an example."""
 
-    kind: Literal["sft", "text"] = knob("sft")
-    """sft learns the answers of conversations and completions; text learns every token."""
+    kind: Literal["sft", "text", "classify"] = knob("sft")
+    """sft learns the answers of conversations and completions; text learns every token; classify
+    learns the labels of texts."""
+
+    problem: Literal["auto", "single_label", "multi_label", "regression"] = knob("auto")
+    """classify only: whether a text has one class, several, or a number. `auto` is several where
+    any row has."""
+
+    class_weights: Literal["none", "balanced"] = knob("none")
+    """classify only: `balanced` lets rare classes count as much as common ones."""
 
 
 class EngineSection(Section):
@@ -241,6 +253,10 @@ class EvaluateSection(Section):
     """LoRA only: save the adapter at the strength that gains most of those under which general
     text (and each file of `probes`) surely costs at most this share more than it cost the base:
     0.05 allows 5 %. Without it the adapter is saved as it was trained."""
+
+    abstain: Share = knob(0.0, "share of rows")
+    """classify only: how many rows like the held-out ones may be left to a person, those of which
+    the model is least sure. What it saves in wrong answers stands in the report."""
 
     prompt: FilePath | None = knob(None)
     """A text file with what you would tell the base instead of training it. The tuned model is held

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from tunesmith.core.ports import Batches
+from tunesmith.core.ports import Batches, Objective
 from tunesmith.engine.loop import Settings
+from tunesmith.models.forward import PackedForward
 from tunesmith.models.methods import MODEL, Tuned
-from tunesmith.objectives import OBJECTIVES
 from tunesmith.runs.calibrate import Calibration, Clock, Passes, Update
 from tunesmith.runs.estimate import Judging, saving_seconds, try_judging
 from tunesmith.runs.fitting import fit_into
@@ -35,6 +35,7 @@ _KERNELS = 1024
 _MET = OTHERS + 3
 
 Limit = Callable[[torch.device], Room | None]
+TryJudging = Callable[[Any, Any, int, Shape, Meter, Clock], Judging]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,11 @@ def make_plan(
     *,
     opening: float,
     folder: Path,
+    objective: Objective,
+    judged: TryJudging = try_judging,
     limit: Limit | None = None,
     clock: Clock = time.perf_counter,
-) -> tuple[Setup, Plan]:
+) -> tuple[Any, Plan]:
     """Measure what a run costs, and make it fit where that changes no result.
 
     Args:
@@ -98,6 +101,8 @@ def make_plan(
         batches_of: the training batches of a setup; the flag is whether prefixes are shared.
         opening: seconds that opening the model took.
         folder: a folder on the disk that checkpoints will go to.
+        objective: the loss.
+        judged: measures what judging costs.
         limit: how much memory there is on a device; by default what the system says.
         clock: seconds, for measuring.
 
@@ -107,13 +112,16 @@ def make_plan(
     began, share = clock(), tuned.base.forward.shares
     available = (limit or room)(tuned.base.model.device)
     batches = batches_of(setup, share)
-    work = lay_out(batches, settings.total_steps, padded=not share)
-    costs = _measure(setup, tuned, settings, work, available, opening, folder, clock)
+    padded = tuned.base.forward.name != PackedForward.name
+    work = lay_out(batches, settings.total_steps, padded)
+    costs = _measure(
+        setup, tuned, settings, work, available, opening, folder, objective, judged, clock
+    )
     memory = costs.footprint(work.shapes, settings.memory == "normal")
     fitted = fit_into(setup, tuned, memory, work, available)
     if fitted.changes:
         setup, memory = fitted.setup, fitted.memory
-        work = lay_out(batches_of(setup, share), settings.total_steps, padded=not share)
+        work = lay_out(batches_of(setup, share), settings.total_steps, padded)
     return setup, Plan(
         facts=_facts(setup, tuned, batches, settings.total_steps),
         paths=paths_of(setup, tuned, work, batches.steps_per_epoch),
@@ -132,21 +140,22 @@ def _measure(
     available: Room | None,
     opening: float,
     folder: Path,
+    objective: Objective,
+    judged: TryJudging,
     clock: Clock,
 ) -> Costs:
     """Compute a little of everything that the run will compute."""
-    base, recipe = tuned.base, setup.recipe
+    base = tuned.base
     meter = Meter(base.model.device)
     meter.mark()
     weights = sum(weight.numel() for weight in base.model.parameters())
-    shape = shape_of(base.described, weights, work.padded)
+    shape = shape_of(base.described, weights, work.padded, base.forward.outputs)
     free = float("inf") if available is None else available.bytes - meter.held()
-    objective = OBJECTIVES[recipe.objective.kind]()
     keeps = settings.memory == "normal"
     calibration = Calibration(tuned, objective, shape, meter, free, keeps, clock)
     passes = calibration.passes(work, lambda rates: rates.seconds(shape, work.total))
     update = calibration.update(settings)
-    judging = try_judging(setup, base, int(passes.samples[-1].work.tokens), shape, meter, clock)
+    judging = judged(setup, base, int(passes.samples[-1].work.tokens), shape, meter, clock)
     weights_bytes = 4.0 * tuned.trainable
     saving = saving_seconds(folder, update.optimizer_bytes + weights_bytes, clock)
     keeping = saving_seconds(folder, weights_bytes, clock) if settings.keep_best else 0.0

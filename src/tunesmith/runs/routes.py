@@ -11,12 +11,12 @@ from tunesmith.runs.workload import Workload
 def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -> dict[str, str]:
     """A sentence for each choice: forward pass, head, fused parts, prefixes, checkpointing."""
     forward = tuned.base.forward
-    plain = forward.linear_head is not None
-    paths = {
-        "forward": forward.reason or "The forward pass is packed: no padding is computed.",
-        "head": "The vocabulary head runs at learned tokens only, a chunk at a time"
-        + ("." if plain else ", through the model's own code."),
-    }
+    paths = {"forward": forward.reason or "The forward pass is packed: no padding is computed."}
+    if forward.outputs is None:
+        plain = forward.linear_head is not None
+        paths["head"] = "The vocabulary head runs at learned tokens only, a chunk at a time" + (
+            "." if plain else ", through the model's own code."
+        )
     parts = fused_parts(tuned.module)
     paths["fused"] = f"Fused: {parts}." if parts else "No part of this model runs fused."
     if forward.shares:

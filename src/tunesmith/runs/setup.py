@@ -83,7 +83,7 @@ def reader_of(recipe: Recipe) -> Reader:
     described = describe(recipe.model.base)
     template, reason = choose(described.tokenizer, recipe.data.template)
     bare = facts_of(described)
-    _check_device(recipe)
+    check_device(recipe)
     early = early_choices(recipe, bare, 1).recipe.data
     context = int(early.context)
     if context > described.context:
@@ -121,7 +121,7 @@ def set_up(recipe: Recipe) -> Setup:
     Raises DataError, ModelError, RecipeError or Unsupported, each with what to do.
     """
     recipe.data.require_train()
-    recipe = _pinned(recipe)
+    recipe = pinned(recipe)
     reader = reader_of(recipe)
     described, renderer = reader.described, reader.renderer
     prepared, resolved = read_data(recipe, reader)
@@ -160,7 +160,7 @@ def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
     return prepared.prompts(spread(np.unique(seen.rows).tolist(), count))
 
 
-def _pinned(recipe: Recipe) -> Recipe:
+def pinned(recipe: Recipe) -> Recipe:
     """The recipe with the revision of each data set of the hub, so that it can be repeated."""
     data, evaluate = recipe.data, recipe.evaluate
     train = tuple(
@@ -317,7 +317,8 @@ def facts_of(described: Described) -> Facts:
     )
 
 
-def _check_device(recipe: Recipe) -> None:
+def check_device(recipe: Recipe) -> None:
+    """Raises Unsupported where the device that is asked for is not there."""
     if recipe.model.device == "cuda" and not torch.cuda.is_available():
         raise Unsupported(
             "model.device is cuda, but PyTorch finds no CUDA device on this machine. Leave it at "

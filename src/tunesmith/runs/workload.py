@@ -63,10 +63,14 @@ class Shape(NamedTuple):
         return body + work.sites * self.head
 
 
-def shape_of(described: Described, parameters: int, padded: bool) -> Shape:
-    """The shape of a model of `parameters` weights."""
-    head = described.vocab_size * described.hidden_size
-    body = max(parameters - head, parameters // 20)
+def shape_of(
+    described: Described, parameters: int, padded: bool, outputs: int | None = None
+) -> Shape:
+    """The shape of a model of `parameters` weights, whose head gives `outputs` numbers (None: one a
+    token of the vocabulary)."""
+    table = described.vocab_size * described.hidden_size
+    head = table if outputs is None else outputs * described.hidden_size
+    body = max(parameters - table, parameters // 20)
     return Shape(body, head, described.layers, described.hidden_size, padded)
 
 
@@ -96,11 +100,14 @@ def first_segments(batch: Batch, count: int) -> Batch:
     end = segments[-1].end
     kept = batch.sites_S < end
     fields = ("sites_S", "targets_S", "weights_S", "owner_S")
+    labelled = batch.labels_B is not None  # then a segment is a sequence
     return replace(
         batch,
         tokens_T=batch.tokens_T[:end],
         positions_T=batch.positions_T[:end],
         segments=segments,
+        origins=batch.origins[:count] if labelled else batch.origins,
+        labels_B=batch.labels_B[:count] if labelled else None,
         **{name: getattr(batch, name)[kept] for name in fields},
     )
 

@@ -1,0 +1,120 @@
+"""The classes of a data set, and what a row's labels are as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.records import Tokens
+
+Problem = Literal["single_label", "multi_label", "regression"]
+
+MOST_CLASSES = 100_000
+"""More than this are no classes: the field is an identifier, or a text."""
+
+
+class Targets:
+    """What labels stand for.
+
+    `single_label`: the index of the class (int64). `multi_label`: 0 or 1 for each of C classes
+    (float32, C). `regression`: the number (float32), with a `mean` and a `scale` by which the head
+    learns it at unit size.
+
+    Args:
+        problem: which of the three.
+        names: the classes in order; none for regression.
+        mean: of the training rows' numbers.
+        scale: their standard deviation.
+    """
+
+    def __init__(
+        self, problem: Problem, names: Sequence[str], mean: float = 0.0, scale: float = 1.0
+    ) -> None:
+        self.problem = problem
+        self.names = tuple(names)
+        self.mean, self.scale = mean, scale
+        self._index = {name: index for index, name in enumerate(self.names)}
+
+    @classmethod
+    def found(cls, train: Iterable[Tokens], problem: Problem | Literal["auto"]) -> Targets:
+        """From the training rows; `auto` is multi_label where any row has several labels.
+
+        Raises:
+            DataError: there is one class only, there are too many, or a number is none.
+        """
+        rows = list(train)
+        if problem == "auto":
+            problem = "multi_label" if any(len(row.labels) > 1 for row in rows) else "single_label"
+        if problem == "regression":
+            numbers = [number_of(row) for row in rows]
+            return cls(problem, (), float(np.mean(numbers)), float(np.std(numbers)) or 1.0)
+        if problem == "single_label":
+            _require_single(rows)
+        names = sorted({label for row in rows for label in row.labels}, key=_in_order)
+        if len(names) < 2:
+            raise DataError(
+                f"All {len(rows)} training rows have the same label, {names[0]!r}, so there is "
+                "nothing to tell apart. Add rows of another class."
+            )
+        if len(names) > MOST_CLASSES:
+            raise DataError(
+                f"The training rows have {len(names):,} different labels, more than "
+                f"{MOST_CLASSES:,}. Is the field an identifier, or a text? Name the right one with "
+                "data.mapping."
+            )
+        return cls(problem, names)
+
+    @property
+    def outputs(self) -> int:
+        """C: how many numbers the head gives."""
+        return len(self.names) or 1
+
+    def knows(self, label: str) -> bool:
+        """Whether a label is one of the classes; any number is, for regression."""
+        return not self.names or label in self._index
+
+    def of(self, labels: Sequence[str]) -> np.ndarray:
+        """The labels of one row, or of one word, as numbers."""
+        if self.problem == "regression":
+            return np.array((float(labels[0]) - self.mean) / self.scale, dtype=np.float32)
+        if self.problem == "single_label":
+            return np.array(self._index[labels[0]], dtype=np.int64)
+        found_C = np.zeros(len(self.names), dtype=np.float32)
+        found_C[[self._index[label] for label in labels]] = 1
+        return found_C
+
+
+def number_of(row: Tokens) -> float:
+    """The number that a row is labelled with.
+
+    Raises:
+        DataError: it has no finite one.
+    """
+    try:
+        number = float(row.labels[0])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(
+            f"{row.origin}: the label {row.labels[0]!r} is no number, and objective.problem is "
+            "regression. Correct the row, or set objective.problem=single_label."
+        )
+    return number
+
+
+def _require_single(rows: Sequence[Tokens]) -> None:
+    for row in rows:
+        if len(row.labels) > 1:
+            raise DataError(
+                f"{row.origin}: the row has {len(row.labels)} labels, and objective.problem is "
+                "single_label. Set objective.problem=multi_label, or leave one label."
+            )
+
+
+def _in_order(name: str) -> tuple[bool, float, str]:
+    """Numbers by size, then names by the alphabet, so that the class "10" comes behind "9"."""
+    return (not name.isdecimal(), float(name) if name.isdecimal() else 0.0, name)

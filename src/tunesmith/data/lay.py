@@ -1,0 +1,67 @@
+"""Lays labelled sequences end to end into one Batch: where each is read, and what it is.
+
+A sequence is judged by one state: that of its last token (a decoder's has seen all others), of its
+first (the one an encoder is trained to sum up in), or the mean of all. A tagged one is read at each
+of its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from tunesmith.core.batch import Batch, Segment
+from tunesmith.core.records import Tokens
+from tunesmith.data.classes import Targets
+
+Pooling = Literal["last", "cls", "mean", "words"]
+
+
+class Layer:
+    """Makes a Batch of labelled sequences.
+
+    Args:
+        pooling: where a sequence is read.
+        targets: what its labels stand for, None where rows have none (embeddings).
+    """
+
+    def __init__(self, pooling: Pooling, targets: Targets | None) -> None:
+        self._pooling = pooling
+        self._targets = targets
+
+    def __call__(self, examples: Sequence[Tokens], share: bool = False) -> Batch:
+        """The sequences in their order; `share` is for those that are written, not for these."""
+        lengths = [len(example) for example in examples]
+        starts = np.concatenate(([0], np.cumsum(lengths))).tolist()
+        sites = [start + self._read(each) for start, each in zip(starts, examples, strict=False)]
+        counts = [len(each) for each in sites]
+        owner_S = np.repeat(np.arange(len(examples)), counts)
+        batch = Batch(
+            tokens_T=np.concatenate([example.ids_N for example in examples]).astype(np.int64),
+            positions_T=np.concatenate([np.arange(length) for length in lengths]),
+            segments=tuple(map(Segment, starts, starts[1:])),
+            sites_S=np.concatenate(sites).astype(np.int64),
+            targets_S=np.zeros(len(owner_S), dtype=np.int64),
+            weights_S=np.repeat(1 / np.array(counts), counts).astype(np.float32),
+            owner_S=owner_S.astype(np.int64),
+            origins=tuple(example.origin for example in examples),
+        )
+        if self._targets is None:
+            return batch
+        if self._pooling == "words":
+            labels_S = [self._targets.of([label]) for each in examples for label in each.labels]
+            ones_S = np.ones(len(owner_S), dtype=np.float32)
+            return replace(batch, targets_S=np.stack(labels_S), weights_S=ones_S)
+        labels_B = np.stack([self._targets.of(example.labels) for example in examples])
+        return replace(batch, labels_B=labels_B)
+
+    def _read(self, example: Tokens) -> np.ndarray:
+        """The tokens of a sequence at which it is read."""
+        if self._pooling == "words":
+            return np.flatnonzero(example.weights_N)
+        if self._pooling == "mean":
+            return np.arange(len(example))
+        return np.array([0 if self._pooling == "cls" else len(example) - 1])

@@ -1,0 +1,105 @@
+"""What is counted of labelled rows: a score a row, and the figures of a whole set.
+
+| problem | score of a row | figures |
+|---|---|---|
+| single_label | 1 where the class is right | accuracy, macro-F1 |
+| multi_label | F1 of the row's set of classes | mean of it, micro-F1, share of sets wholly right |
+| regression | minus the absolute error | mean absolute error, R² |
+
+Through scikit-learn, whose definitions these are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+)
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from tunesmith.evaluate.labels.measured import Said
+
+Floats = NDArray[np.float64]
+
+UNITS = {
+    "single_label": "share of rows right",
+    "multi_label": "F1 of the classes of a row",
+    "regression": "absolute error",
+}
+
+
+def row_scores(rows: Sequence[Said], problem: str) -> Floats:
+    """The score of each row, higher is better."""
+    if problem == "regression":
+        return np.array([-abs(_number(row.wanted) - _number(row.said)) for row in rows])
+    if problem == "single_label":
+        return np.array([float(row.wanted == row.said) for row in rows])
+    return np.array([_overlap(set(row.wanted), set(row.said)) for row in rows])
+
+
+def figures(rows: Sequence[Said], problem: str, names: Sequence[str]) -> dict[str, float]:
+    """The figures of the table above."""
+    scores = row_scores(rows, problem)
+    if problem == "regression":
+        wanted, said = (
+            [_number(getattr(row, side)) for row in rows] for side in ("wanted", "said")
+        )
+        found = {"mean absolute error": float(mean_absolute_error(wanted, said))}
+        return found | ({"R²": float(r2_score(wanted, said))} if len(rows) > 1 else {})
+    if problem == "single_label":
+        wanted, said = _sides(rows)
+        macro = f1_score(wanted, said, average="macro", zero_division=0)
+        return {"accuracy": float(scores.mean()), "macro-F1": float(macro)}
+    binarizer = MultiLabelBinarizer(classes=list(names)).fit([])
+    wanted, said = (
+        binarizer.transform([getattr(row, s) for row in rows]) for s in ("wanted", "said")
+    )
+    return {
+        "F1 of a row": float(scores.mean()),
+        "micro-F1": float(f1_score(wanted, said, average="micro", zero_division=0)),
+        "sets wholly right": float(np.mean([set(row.wanted) == set(row.said) for row in rows])),
+    }
+
+
+def by_class(rows: Sequence[Said], names: Sequence[str]) -> list[tuple[str, float, float, int]]:
+    """(class, precision, recall, rows) of every class that was wanted or said."""
+    binarizer = MultiLabelBinarizer(classes=list(names)).fit([])
+    wanted, said = (
+        binarizer.transform([getattr(row, s) for row in rows]) for s in ("wanted", "said")
+    )
+    precision, recall, _, support = precision_recall_fscore_support(wanted, said, zero_division=0)
+    met = wanted.any(axis=0) | said.any(axis=0)
+    found = zip(names, precision.tolist(), recall.tolist(), support.tolist(), met, strict=True)
+    return [(name, p, r, int(n)) for name, p, r, n, was_met in found if was_met]
+
+
+def confusions(rows: Sequence[Said], most: int = 12) -> list[tuple[str, str, int]]:
+    """(wanted, said instead, rows) of the commonest mistakes, for single labels."""
+    wanted, said = _sides(rows)
+    names = sorted({*wanted, *said})
+    matrix = confusion_matrix(wanted, said, labels=names)
+    np.fill_diagonal(matrix, 0)
+    order = np.argsort(-matrix, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(place), len(names)) for place in order]
+    return [(names[i], names[j], int(matrix[i, j])) for i, j in pairs if matrix[i, j]]
+
+
+def _sides(rows: Sequence[Said]) -> tuple[list[str], list[str]]:
+    """Wanted and said of rows with one label; "" where none was named."""
+    return [row.wanted[0] for row in rows], [row.said[0] if row.said else "" for row in rows]
+
+
+def _overlap(wanted: set[str], said: set[str]) -> float:
+    both = len(wanted & said)
+    return 1.0 if wanted == said else 2 * both / (len(wanted) + len(said))
+
+
+def _number(labels: Sequence[str]) -> float:
+    return float(labels[0])

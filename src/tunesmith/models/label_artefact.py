@@ -1,0 +1,241 @@
+"""A labelling model on disk, in the form that plain libraries of its family open.
+
+A decoder is saved as transformers' own sequence classifier, whose head `score` reads the last
+token: `AutoModelForSequenceClassification` opens it, or PEFT with task type SEQ_CLS for an adapter.
+An encoder that is read by the mean of its tokens is saved as sentence-transformers has it: body,
+pooling, and a dense layer for the head. `labels.json` beside them is ours: what the outputs are
+called, and how sure they are to be taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    TaskType,
+    get_peft_model,
+    set_peft_model_state_dict,
+)
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from tunesmith.core.errors import ModelError, Unsupported
+from tunesmith.core.files import read_json, write_json
+from tunesmith.models.fused import fuse_lora
+from tunesmith.models.labelled import LabelModel
+from tunesmith.models.open import Described
+
+LABELS = "labels.json"
+_ADAPTER = "adapter_model.safetensors"
+_DENSE = "2_Dense"
+_POOLING = "1_Pooling"
+_PROBLEMS: dict[str, Any] = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What the outputs of a head stand for.
+
+    `temperature` divides the logits before they become probabilities; below `threshold` no class is
+    named (0 always names one). A regression's output times `scale` plus `mean` is the number.
+    """
+
+    problem: str
+    names: tuple[str, ...]
+    pooling: str
+    mean: float = 0.0
+    scale: float = 1.0
+    temperature: float = 1.0
+    threshold: float = 0.0
+
+    def save(self, folder: Path) -> None:
+        """Write `labels.json`."""
+        write_json(folder / LABELS, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Naming:
+        """Read it again. Raises ModelError where there is none."""
+        if not (folder / LABELS).is_file():
+            raise ModelError(f"{folder} holds no {LABELS}, so what its outputs mean is not known.")
+        value = read_json(folder / LABELS)
+        return cls(**{**value, "names": tuple(value["names"])})
+
+
+def save_labelled(
+    model: LabelModel,
+    adapter: PeftModel | None,
+    described: Described,
+    naming: Naming,
+    folder: Path,
+) -> None:
+    """Write weights, tokenizer and names; `adapter` is the wrapped body where only that is saved.
+
+    Raises Unsupported for a decoder of which transformers knows no classifier.
+    """
+    decoder = model.path.shares or naming.pooling == "last"
+    if adapter is not None:
+        adapter.save_pretrained(str(folder), save_embedding_layers=False)
+        if decoder:
+            _as_classifier_adapter(model, folder)
+    elif decoder:
+        _as_classifier(model, described, naming).save_pretrained(str(folder))
+    else:
+        model.body.save_pretrained(str(folder))
+    if not decoder:
+        _as_sentence_model(model, naming, folder)
+    naming.save(folder)
+    described.tokenizer.save_pretrained(folder)
+
+
+def load_head(model: LabelModel, folder: Path) -> None:
+    """Put the saved head on a freshly opened body. Raises ModelError if it is not there."""
+    if isinstance(model.classifier, nn.Identity):
+        return
+    found = _saved_head(folder)
+    with torch.no_grad():
+        for name, value in model.classifier.named_parameters():
+            if name not in found or found[name].shape != value.shape:
+                raise ModelError(f"{folder} holds no head of the right size. Get it whole again.")
+            value.copy_(found[name])
+
+
+def _saved_head(folder: Path) -> dict[str, torch.Tensor]:
+    """The head's weight, and bias where there is one."""
+    if (folder / _DENSE).is_dir():
+        dense = load_file(folder / _DENSE / "model.safetensors")
+        return {name.removeprefix("linear."): value for name, value in dense.items()}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
+                if name.endswith("score.weight"):
+                    return {"weight": tensors.get_tensor(name)}
+    return {}
+
+
+def _as_classifier(model: LabelModel, described: Described, naming: Naming) -> PreTrainedModel:
+    """The body and the head in transformers' classifier of the family, sharing their weights."""
+    config = model.body.config
+    config.problem_type = _PROBLEMS[naming.problem]
+    config.id2label = dict(enumerate(naming.names or ("number",)))
+    config.label2id = {name: index for index, name in config.id2label.items()}
+    if config.pad_token_id is None:  # by it the classifier knows where a padded row ends
+        tokenizer = described.tokenizer
+        padding = tokenizer.pad_token_id
+        config.pad_token_id = tokenizer.eos_token_id if padding is None else padding
+    try:
+        with torch.device("meta"):
+            shell = AutoModelForSequenceClassification.from_config(config)
+    except ValueError as error:
+        raise Unsupported(_no_classifier(model)) from error
+    if not isinstance(getattr(shell, "score", None), nn.Linear):
+        raise Unsupported(_no_classifier(model))
+    setattr(shell, shell.base_model_prefix, model.body)
+    shell.score = model.classifier
+    classifier: PreTrainedModel = shell
+    return classifier
+
+
+def _no_classifier(model: LabelModel) -> str:
+    return (
+        f"transformers knows no classifier over the last token of {type(model.body).__name__}, so "
+        "what was trained could not be opened elsewhere. Set model.pooling=mean, or choose another "
+        "model.base."
+    )
+
+
+def _as_classifier_adapter(model: LabelModel, folder: Path) -> None:
+    """An adapter of the body as one of the whole classifier, with the head in it."""
+    prefix = type(model.body).base_model_prefix
+    saved = load_file(folder / _ADAPTER)
+    inner = "base_model.model."
+    renamed = {
+        f"{inner}{prefix}.{name.removeprefix(inner)}": value for name, value in saved.items()
+    }
+    weight: torch.Tensor = model.classifier.get_parameter("weight")
+    renamed[f"{inner}score.weight"] = weight.detach().cpu().contiguous()
+    save_file(renamed, folder / _ADAPTER, metadata={"format": "pt"})
+    config: dict[str, Any] = read_json(folder / "adapter_config.json")
+    config |= {"task_type": "SEQ_CLS", "modules_to_save": ["score"]}
+    write_json(folder / "adapter_config.json", config)
+
+
+def reopen_adapter(body: PreTrainedModel, folder: Path) -> None:
+    """Put a saved adapter on a freshly opened body."""
+    config = PeftConfig.from_pretrained(str(folder))
+    weights = load_file(folder / _ADAPTER)
+    if str(config.task_type).endswith("SEQ_CLS"):
+        weights = _of_the_body(weights)
+        config.task_type, config.modules_to_save = TaskType.FEATURE_EXTRACTION, None
+    config.inference_mode = True
+    if isinstance(config, LoraConfig):
+        fuse_lora(config, body)  # what is served computes as what was trained, to the last bit
+    wrapped = get_peft_model(body, config, autocast_adapter_dtype=False)
+    found = set_peft_model_state_dict(wrapped, weights)
+    if found.unexpected_keys:
+        raise ModelError(f"The adapter in {folder} is of another base. Name its base again.")
+    wrapped.eval()
+
+
+def _of_the_body(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A classifier's adapter under the names that it has in the body alone, without the head."""
+    inner = "base_model.model."
+    named = {name: name.removeprefix(inner).partition(".") for name in weights}
+    return {
+        f"{inner}{rest}": weights[name]
+        for name, (first, _, rest) in named.items()
+        if first != "score"
+    }
+
+
+def _as_sentence_model(model: LabelModel, naming: Naming, folder: Path) -> None:
+    """Pooling and head beside the body, as sentence-transformers reads them."""
+    kinds = ["", _POOLING, *([] if isinstance(model.classifier, nn.Identity) else [_DENSE])]
+    types = ("Transformer", "Pooling", "Dense")
+    write_json(
+        folder / "modules.json",
+        [
+            {
+                "idx": index,
+                "name": str(index),
+                "path": path,
+                "type": f"sentence_transformers.models.{types[index]}",
+            }
+            for index, path in enumerate(kinds)
+        ],
+    )
+    width = int(model.body.config.get_text_config().hidden_size)
+    (folder / _POOLING).mkdir(exist_ok=True)
+    write_json(
+        folder / _POOLING / "config.json",
+        {
+            "word_embedding_dimension": width,
+            "pooling_mode_cls_token": naming.pooling == "cls",
+            "pooling_mode_mean_tokens": naming.pooling == "mean",
+        },
+    )
+    write_json(folder / "sentence_bert_config.json", {"do_lower_case": False})
+    if isinstance(model.classifier, nn.Linear):
+        (folder / _DENSE).mkdir(exist_ok=True)
+        head = {f"linear.{k}": v.detach().cpu() for k, v in model.classifier.named_parameters()}
+        save_file(head, folder / _DENSE / "model.safetensors")
+        write_json(
+            folder / _DENSE / "config.json",
+            {
+                "in_features": width,
+                "out_features": model.classifier.out_features,
+                "bias": True,
+                "activation_function": "torch.nn.modules.linear.Identity",
+            },
+        )

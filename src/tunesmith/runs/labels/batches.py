@@ -1,0 +1,39 @@
+"""What a labelling run trains on, and the loss that it minimises."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tunesmith.data import PackedBatches
+from tunesmith.data.lay import Layer
+from tunesmith.objectives.labels import Labels
+from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.tuned import LabelTuned
+
+
+def label_batches(setup: LabelSetup, tuned: LabelTuned) -> PackedBatches:
+    """The training batches."""
+    recipe = setup.recipe
+    return PackedBatches(
+        setup.prepared.train,
+        batch_size=recipe.engine.batch_size,
+        tokens_per_micro_batch=recipe.engine.tokens_per_micro_batch,
+        seed=recipe.engine.seed,
+        shuffle=recipe.data.shuffle,
+        share=False,
+        mix=setup.prepared.mix,
+        lay=Layer(tuned.model.pooling, setup.targets),
+    )
+
+
+def objective_of(setup: LabelSetup) -> Labels:
+    """The loss, with the weights of the classes where they are asked for."""
+    targets = setup.targets
+    if setup.recipe.objective.class_weights == "none" or targets.problem == "regression":
+        return Labels(targets.problem)
+    rows = np.stack([targets.of(row.labels) for row in setup.prepared.train])
+    if targets.problem == "single_label":
+        counts_C = np.bincount(rows, minlength=targets.outputs)
+        return Labels(targets.problem, (len(rows) / (targets.outputs * counts_C)).tolist())
+    counts_C = rows.sum(0)
+    return Labels(targets.problem, ((len(rows) - counts_C) / counts_C).tolist())

@@ -1,0 +1,210 @@
+"""Measuring a model that labels, and what is written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
+from tunesmith.core.records import Example, Tokens
+from tunesmith.data.classes import Targets
+from tunesmith.data.labelled import LabelRenderer, texts_of
+from tunesmith.evaluate.labels.calibration import (
+    calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    probabilities,
+    reliability,
+    threshold_for,
+)
+from tunesmith.evaluate.labels.measured import Calibration, Certificate, LabelMeasured, Said
+from tunesmith.evaluate.labels.page import render_labels
+from tunesmith.evaluate.labels.rivals import Rivals
+from tunesmith.evaluate.labels.verdict import judge_labels
+from tunesmith.evaluate.measure import Course
+from tunesmith.evaluate.verdict import Verdict
+from tunesmith.models.label_artefact import Naming
+from tunesmith.runs.artefacts import hashes
+from tunesmith.runs.finished import artefact_of
+from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.labels.predict import Predictor
+from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.tuned import open_labelled
+
+Floats = NDArray[np.float32]
+
+_TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
+
+
+def said_of(
+    rows: Sequence[Tokens], outputs_RC: Floats, naming: Naming, texts: Sequence[str] = ()
+) -> tuple[Said, ...]:
+    """What each row is labelled as, given the head's outputs."""
+    if naming.problem == "regression":
+        numbers = outputs_RC[:, 0].astype(np.float64) * naming.scale + naming.mean
+        labels = [(repr(round(float(number), 6)),) for number in numbers]
+        sure_R = np.ones(len(rows))
+    else:
+        chance_RC = probabilities(outputs_RC, naming.problem, naming.temperature)
+        labels = [named(chance_C, naming) for chance_C in chance_RC]
+        sure_R = chance_RC.max(1)
+    shown = texts or [""] * len(rows)
+    return tuple(
+        Said(row.origin, _sorted(row.labels), each, float(sure), text)
+        for row, each, sure, text in zip(rows, labels, sure_R, shown, strict=True)
+    )
+
+
+def named(chance_C: NDArray[np.float64], naming: Naming) -> tuple[str, ...]:
+    """The likeliest class, or each that is likelier than not."""
+    if naming.problem == "single_label":
+        return (naming.names[int(chance_C.argmax())],)
+    return tuple(naming.names[place] for place in np.flatnonzero(chance_C > 0.5))
+
+
+def criterion(predictor: Predictor, rows: Sequence[Tokens], targets: Targets) -> float:
+    """The held-out loss by which weights are chosen: nats a row at its best temperature.
+
+    How sure a model is can be mended after training, which classes it confuses cannot: weights are
+    chosen by the latter alone (Berta et al. 2025, Rethinking Early Stopping: Refine, Then
+    Calibrate). For numbers it is half the mean squared error, in standard deviations.
+    """
+    outputs_RC = predictor.outputs(rows)
+    wanted = wanted_of(rows, targets)
+    if targets.problem == "regression":
+        return float(np.mean((outputs_RC[:, 0] - wanted) ** 2) / 2)
+    temperature = fit_temperature(outputs_RC.astype(np.float64), wanted, targets.problem)
+    return negative_log_likelihood(
+        outputs_RC.astype(np.float64), wanted, targets.problem, temperature
+    )
+
+
+def wanted_of(rows: Sequence[Tokens], targets: Targets) -> NDArray[np.float64]:
+    """The labels of rows as numbers: (R) or (R, C)."""
+    return np.stack([targets.of(row.labels) for row in rows])
+
+
+def naming_of(setup: LabelSetup, predictor: Predictor, pooling: str) -> Naming:
+    """What the outputs mean, with the temperature and the threshold that the choosing rows give."""
+    targets, rows = setup.targets, setup.held_out.choosing
+    naming = Naming(targets.problem, targets.names, pooling, targets.mean, targets.scale)
+    if targets.problem == "regression" or not rows:
+        return naming
+    outputs_RC = predictor.outputs(rows).astype(np.float64)
+    temperature = fit_temperature(outputs_RC, wanted_of(rows, targets), targets.problem)
+    sure_R = probabilities(outputs_RC, targets.problem, temperature).max(1)
+    return Naming(
+        targets.problem,
+        targets.names,
+        pooling,
+        temperature=temperature,
+        threshold=threshold_for(sure_R, setup.recipe.evaluate.abstain),
+    )
+
+
+def rivals_of(setup: LabelSetup, frozen: Predictor) -> Rivals:
+    """The simple learners, fitted on what the untrained base makes of the training rows."""
+    rows = setup.fitted()
+    labels = [_sorted(row.labels) for row in rows]
+    return Rivals(frozen.features(rows), labels, setup.targets.problem)
+
+
+def measured_of(
+    setup: LabelSetup,
+    artefact: Path,
+    in_memory_RC: Floats,
+    frozen_RD: Floats | None,
+    rivals: Rivals | None,
+    course: Course,
+) -> LabelMeasured:
+    """Measure what was saved, opened afresh, and hold it against the outputs in memory."""
+    recipe, rows = setup.recipe, setup.held_out.judging
+    described, model, naming = open_labelled(artefact, recipe)
+    predictor = Predictor(model, recipe.engine.tokens_per_micro_batch)
+    outputs_RC = predictor.outputs(rows)
+    numbers = np.unique(setup.prepared.held_out.rows).tolist()
+    examples = {each.origin: each for each in setup.prepared.examples(numbers)}
+    texts = [_text(examples[row.origin]) for row in rows]
+    held_out = said_of(rows, outputs_RC, naming, texts)
+    seen = setup.rehearsed(len(rows))
+    return LabelMeasured(
+        problem=naming.problem,
+        names=naming.names,
+        held_out=held_out,
+        trained=said_of(seen, predictor.outputs(seen), naming),
+        rivals=() if rivals is None or frozen_RD is None else rivals.judge(frozen_RD, held_out),
+        course=course,
+        calibration=_calibration(held_out, outputs_RC, setup.targets, naming),
+        certificate=Certificate(
+            _difference(in_memory_RC, outputs_RC, naming),
+            len(rows),
+            _same_ids(LabelRenderer(described.tokenizer), rows, examples),
+            _TOLERANCE[recipe.model.dtype],
+        ),
+        threshold=naming.threshold,
+    )
+
+
+def judge_label_run(setup: LabelSetup, folder: RunFolder, measured: LabelMeasured) -> Verdict:
+    """Write all that says what was made and how good it is; verdict.json last: it ends the run."""
+    verdict = judge_labels(measured, setup.recipe.engine.seed)
+    write_json(folder.measured, measured.to_json())
+    write_json(folder.hashes, hashes(artefact_of(folder)))
+    page = render_labels(
+        verdict.to_json(),
+        measured,
+        read_jsonl(folder.metrics) if folder.metrics.exists() else [],
+        read_json(folder.ledger),
+        folder.recipe.read_text(encoding="utf-8"),
+        read_json(folder.environment),
+        read_json(folder.plan) if folder.plan.exists() else {},
+    )
+    write_text(folder.report, page)
+    write_json(folder.verdict, verdict.to_json())
+    return verdict
+
+
+def _calibration(
+    held_out: Sequence[Said], outputs_RC: Floats, targets: Targets, naming: Naming
+) -> Calibration | None:
+    """For a single label, on the rows that judge."""
+    if targets.problem != "single_label":
+        return None
+    right_R = np.array([row.wanted == row.said for row in held_out])
+    sides = []
+    for temperature in (1.0, naming.temperature):
+        sure_R = probabilities(outputs_RC.astype(np.float64), "single_label", temperature).max(1)
+        sides.append(reliability(sure_R, right_R))
+    before, after = map(calibration_error, sides)
+    return Calibration(naming.temperature, before, after, tuple(sides[1]))
+
+
+def _difference(before_RC: Floats, after_RC: Floats, naming: Naming) -> float:
+    """The largest difference of a probability, or of a number in its standard deviations."""
+    if naming.problem == "regression":
+        return float(np.abs(before_RC - after_RC).max())
+    sides = (
+        probabilities(each.astype(np.float64), naming.problem, naming.temperature)
+        for each in (before_RC, after_RC)
+    )
+    before, after = sides
+    return float(np.abs(before - after).max())
+
+
+def _same_ids(renderer: LabelRenderer, rows: Sequence[Tokens], examples: dict) -> int:  # type: ignore[type-arg]
+    """How many rows a server that opens the artefact would ask with the ids of training."""
+    return sum(
+        renderer.ids(_text(examples[row.origin])).tolist() == row.ids_N.tolist() for row in rows
+    )
+
+
+def _text(example: Example) -> str:
+    return texts_of(example)[0]
+
+
+def _sorted(labels: Sequence[str]) -> tuple[str, ...]:
+    """A set of classes has no order."""
+    return tuple(sorted(dict.fromkeys(labels)))

@@ -1,0 +1,90 @@
+"""The plan of a labelling run: that of any run, with what its judging costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.ports import Watcher
+from tunesmith.core.records import Score, Tokens
+from tunesmith.engine.loop import Settings
+from tunesmith.models.checkpointing import checkpoint_activations
+from tunesmith.objectives.labels import Labels
+from tunesmith.runs.calibrate import Clock
+from tunesmith.runs.estimate import Answering, Judging, try_scoring
+from tunesmith.runs.labels.batches import label_batches
+from tunesmith.runs.labels.predict import Predictor
+from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.tuned import LabelBase, LabelTuned
+from tunesmith.runs.memory import Meter
+from tunesmith.runs.plan import make_plan
+from tunesmith.runs.workload import Shape
+
+
+class LabelJudging(Judging):
+    """Labelling the held-out rows, as many trained ones, and what the simple learners read."""
+
+    def seconds(self, setup: Any, opening: float) -> float:
+        """Of judging a whole run, at most."""
+        judging = setup.held_out.judging
+        if setup.recipe.evaluate.level == "none":
+            return opening
+        asked = [*judging, *judging, *judging, *setup.rehearsed(len(judging))]
+        return self.scoring_seconds([*asked, *setup.fitted()]) + opening
+
+    def bytes(self, setup: Any) -> float:
+        """The peak of judging, above what is held."""
+        return self.scoring_bytes(setup.held_out.judging)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The Scorer port as far as its cost goes."""
+
+    predictor: Predictor
+
+    def score(self, examples: Sequence[Tokens]) -> list[Score]:
+        """Asks, and forgets what was said."""
+        self.predictor.outputs(examples)
+        return []
+
+
+def try_labelling(
+    setup: LabelSetup, base: LabelBase, most: int, shape: Shape, meter: Meter, clock: Clock
+) -> Judging:
+    """Label some rows, at most `most` tokens of them."""
+    budget = int(setup.recipe.engine.tokens_per_micro_batch)
+    rows = setup.held_out.choosing or setup.rehearsed(64)
+    asking = _Asking(Predictor(base.forward, budget))
+    scoring = try_scoring(asking, rows, min(budget, most), shape, meter, clock)
+    return LabelJudging(shape, budget, scoring, Answering())
+
+
+def plan_labels(
+    setup: LabelSetup,
+    tuned: LabelTuned,
+    objective: Labels,
+    settings: Settings,
+    disk: Path,
+    opening: float,
+    watcher: Watcher,
+) -> tuple[LabelSetup, dict[str, Any]]:
+    """Foresee the run, make it fit, and tell the user."""
+    watcher.stage("plan", "compute a few micro-batches")
+    setup, planned = make_plan(
+        setup,  # type: ignore[arg-type]  # the plan reads what both kinds of run have
+        tuned,  # type: ignore[arg-type]
+        settings,
+        lambda fitted, share: label_batches(fitted, tuned),  # type: ignore[arg-type]
+        opening=opening,
+        folder=disk,
+        objective=objective,
+        judged=try_labelling,
+    )
+    for sentence in planned.sentences():
+        watcher.note(sentence)
+    if setup.recipe.engine.activation_checkpointing:
+        checkpoint_activations(tuned.model.body)
+    return setup, planned.to_json()

@@ -1,0 +1,50 @@
+"""Asking a model that labels: its features and its outputs for many rows, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.records import Tokens
+from tunesmith.data.lay import Layer
+from tunesmith.data.pack import within_budget
+from tunesmith.engine.loop import on_device
+from tunesmith.models.labelled import LabelModel
+
+Floats = NDArray[np.float32]
+
+
+class Predictor:
+    """Asks `model` as it stands. `layer` lays rows without their labels."""
+
+    def __init__(self, model: LabelModel, tokens_per_batch: int) -> None:
+        self._model = model
+        self._budget = tokens_per_batch
+        self._layer = Layer(model.pooling, None)
+
+    def features(self, rows: Sequence[Tokens]) -> Floats:
+        """What the head reads of each row, (R, D) float32."""
+        return self._asked(rows, head=False)
+
+    def outputs(self, rows: Sequence[Tokens]) -> Floats:
+        """What the head gives for each row, (R, C) float32."""
+        return self._asked(rows, head=True)
+
+    def _asked(self, rows: Sequence[Tokens], *, head: bool) -> Floats:
+        self._model.eval()
+        found: dict[int, Floats] = {}
+        for run, batch in self._batches(rows):
+            with torch.inference_mode():
+                values = self._model.features(batch)
+                values = self._model.head(values) if head else values
+            found |= dict(zip(run, values.float().cpu().numpy(), strict=True))
+        return np.stack([found[i] for i in range(len(rows))])
+
+    def _batches(self, rows: Sequence[Tokens]) -> Iterator[tuple[list[int], Batch]]:
+        device = next(self._model.parameters()).device
+        for run in within_budget(rows, self._budget, share=False):
+            yield run, on_device(self._layer([rows[i] for i in run]), device)

@@ -1,0 +1,149 @@
+"""From a recipe to everything that a labelling run needs before its weights are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tunesmith.core.errors import Unsupported
+from tunesmith.core.records import Tokens
+from tunesmith.data import Prepared, Sequences, prepare
+from tunesmith.data.classes import Targets
+from tunesmith.data.digests import digest
+from tunesmith.data.labelled import LabelRenderer
+from tunesmith.models.open import Described, describe
+from tunesmith.recipe import Facts, Recipe, Resolved, resolve
+from tunesmith.runs.findings import require_checked
+from tunesmith.runs.heldout import DIVIDED_FROM, spread
+from tunesmith.runs.setup import check_device, facts_of, pinned
+
+_FITTED = 20_000
+
+CHOOSING_ROWS = 1000
+"""At most this many rows are labelled at each validation during training: that costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """The held-out rows by purpose: `choosing` choose the weights and the temperature, `judging`
+    give the verdict. `shared` says that they were too few, so all do both."""
+
+    choosing: list[Tokens]
+    judging: list[Tokens]
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSetup:
+    """A recipe without `auto`, and the data, classes and base it speaks of.
+
+    `inputs` are the SHA-256 of every file that decides what the run becomes, `warnings` what the
+    checks of the data's texts have to say.
+    """
+
+    resolved: Resolved
+    described: Described
+    renderer: LabelRenderer
+    prepared: Prepared
+    targets: Targets
+    held_out: Judges
+    inputs: dict[str, str]
+    warnings: tuple[str, ...]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return self.resolved.recipe
+
+    def rehearsed(self, most: int) -> list[Tokens]:
+        """At most `most` training rows, evenly spread, which are asked again after training."""
+        return spread(self.prepared.train, most)
+
+    def fitted(self) -> list[Tokens]:
+        """The training rows, evenly spread, that simple learners are fitted on."""
+        return self.rehearsed(_FITTED)
+
+
+def set_up_labels(recipe: Recipe) -> LabelSetup:
+    """Read, check, render and split the data, find its classes, and choose every `auto`.
+
+    Raises DataError, ModelError, RecipeError or Unsupported, each with what to do.
+    """
+    recipe.data.require_train()
+    recipe = pinned(recipe)
+    described = describe(recipe.model.base)
+    check_device(recipe)
+    bare = facts_of(described)
+    early = resolve(recipe, bare).recipe.data
+    if early.context > described.context:
+        raise Unsupported(
+            f"data.context is {early.context} tokens, but {described.name} reads at most "
+            f"{described.context}. Set data.context to that or less."
+        )
+    renderer = LabelRenderer(described.tokenizer)
+
+    def share(rows: int) -> float:
+        return float(resolve(recipe, replace(bare, examples=rows)).recipe.data.validation_share)
+
+    problem = recipe.objective.problem
+    prepared = prepare(
+        recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
+        recipe.objective.kind,
+        renderer,
+        int(early.context),
+        share,
+        classes=problem != "regression",
+    )
+    targets = Targets.found(prepared.train, problem)
+    resolved = _resolved(recipe, bare, prepared, targets)
+    return LabelSetup(
+        resolved=resolved,
+        described=described,
+        renderer=renderer,
+        prepared=prepared,
+        targets=targets,
+        held_out=_judges(prepared.held_out, resolved.recipe.evaluate.rows),
+        inputs=prepared.files | _hashes(described),
+        warnings=tuple(require_checked(recipe.data.checks, prepared.report)),
+    )
+
+
+def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets) -> Resolved:
+    """All choices, now that the rows are counted and measured."""
+    rows = prepared.train
+    facts = replace(
+        bare,
+        examples=len(rows) + (0 if recipe.data.validation else len(prepared.held_out)),
+        mean_tokens=float(np.mean(rows.lengths)),
+        sequences=prepared.mix.epoch_size,
+        mean_sequence=prepared.mix.per_epoch(rows.lengths) / prepared.mix.epoch_size,
+    )
+    found = resolve(recipe, facts)
+    if recipe.objective.problem != "auto":
+        return found
+    why = "some row has several labels" if targets.problem == "multi_label" else "each has one"
+    objective = found.recipe.objective.model_copy(update={"problem": targets.problem})
+    return Resolved(
+        found.recipe.model_copy(update={"objective": objective}),
+        {**found.reasons, "objective.problem": why},
+    )
+
+
+def _judges(held_out: Sequences, most: int) -> Judges:
+    """Every third row chooses; of the others at most `most`, evenly spread, judge."""
+    rows: Sequence[Tokens] = list(held_out)
+    if len(rows) < DIVIDED_FROM:
+        return Judges(list(rows), list(rows), shared=True)
+    others = [row for place, row in enumerate(rows) if place % 3]
+    return Judges(spread(rows[::3], CHOOSING_ROWS), spread(others, most), shared=False)
+
+
+def _hashes(described: Described) -> dict[str, str]:
+    """SHA-256 of the files of the base."""
+    folder = Path(described.location)
+    patterns = ("*.safetensors", "*.json", "*.model", "*.txt")
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return {str(path): digest(path) for path in paths}

@@ -1,0 +1,149 @@
+"""Training a model that labels: everything of a run that needs the weights."""
+
+from __future__ import annotations
+
+import time
+
+from tunesmith.core.files import read_jsonl, whole_folder, write_json
+from tunesmith.core.ports import Watcher
+from tunesmith.data import PackedBatches
+from tunesmith.engine.allocator import give_back
+from tunesmith.engine.checkpoints import Checkpoints
+from tunesmith.engine.loop import Loop, Settings
+from tunesmith.engine.progress import Progress
+from tunesmith.engine.stopping import StopRequest
+from tunesmith.evaluate.measure import Course
+from tunesmith.objectives.labels import Labels
+from tunesmith.runs.assembly import settings_of
+from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.begun import begin
+from tunesmith.runs.labels.batches import label_batches, objective_of
+from tunesmith.runs.labels.judge import (
+    criterion,
+    judge_label_run,
+    measured_of,
+    naming_of,
+    rivals_of,
+)
+from tunesmith.runs.labels.plan import plan_labels
+from tunesmith.runs.labels.predict import Predictor
+from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.tuned import LabelTuned, opened_labels
+from tunesmith.runs.plan import bytes_needed
+from tunesmith.runs.planned import afterwards, note_cost
+from tunesmith.runs.memory import Meter
+from tunesmith.runs.watching import MetricsWriter
+
+
+def go_labels(
+    setup: LabelSetup,
+    folder: RunFolder,
+    from_step: int | None,
+    watcher: Watcher,
+    stop: StopRequest,
+) -> None:
+    """Train, save, measure and judge; the folder has been begun."""
+    recipe, began = setup.recipe, time.perf_counter()
+    watcher.stage("base", f"open {recipe.model.base} and give it a head")
+    tuned = opened_labels(setup)
+    predictor = Predictor(tuned.model, recipe.engine.tokens_per_micro_batch)
+    rivals = frozen_RD = None
+    if recipe.evaluate.level != "none" and setup.held_out.judging:
+        watcher.stage("measure", "simple learners on what the untrained base makes of the texts")
+        rivals, frozen_RD = (
+            rivals_of(setup, predictor),
+            predictor.features(setup.held_out.judging),
+        )
+    objective = objective_of(setup)
+    settings = settings_of(recipe, label_batches(setup, tuned))
+    if not folder.plan.exists():
+        opening = time.perf_counter() - began
+        setup, planned = plan_labels(
+            setup, tuned, objective, settings, folder.disk(), opening, watcher
+        )
+        if not folder.recipe.exists():
+            folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))  # type: ignore[arg-type]
+            begin(setup, folder)
+        write_json(folder.plan, planned)
+    batches = label_batches(setup, tuned)
+    progress = _train(
+        setup, folder, tuned, predictor, objective, batches, settings, from_step, watcher, stop
+    )
+    naming = naming_of(setup, predictor, tuned.model.pooling)
+    watcher.stage("save", f"the {tuned.artefact}")
+    with whole_folder(folder.artefact(tuned.artefact)) as target:
+        tuned.save(naming, target)
+    in_memory_RC = predictor.outputs(setup.held_out.judging)
+    artefact, course = (
+        folder.artefact(tuned.artefact),
+        _course(setup, folder, progress, settings, batches),
+    )
+    del tuned, predictor  # their memory is wanted for the model opened from disk
+    watcher.stage("evaluate", "the tuned model, opened afresh")
+    measured = measured_of(setup, artefact, in_memory_RC, frozen_RD, rivals, course)
+    judge_label_run(setup, folder, measured)
+
+
+def _train(
+    setup: LabelSetup,
+    folder: RunFolder,
+    tuned: LabelTuned,
+    predictor: Predictor,
+    objective: Labels,
+    batches: PackedBatches,
+    settings: Settings,
+    from_step: int | None,
+    watcher: Watcher,
+    stop: StopRequest,
+) -> Progress:
+    recipe, choosing = setup.recipe, setup.held_out.choosing
+    checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
+    loop = Loop(
+        tuned.model,
+        tuned.model,  # type: ignore[arg-type]  # the objective asks it for features
+        objective,
+        batches,
+        settings,
+        validate=(lambda: criterion(predictor, choosing, setup.targets)) if choosing else None,
+        checkpoints=checkpoints,
+        watcher=MetricsWriter(folder.metrics, watcher),
+    )
+    if from_step is not None or checkpoints.steps():
+        checkpoint = checkpoints.load(from_step)
+        loop.resume(checkpoint)
+        folder.forget_metrics_after(checkpoint.step)
+    else:
+        folder.forget_metrics_after(0)
+    whole = sum(weight.numel() for weight in tuned.model.parameters())
+    watcher.stage(
+        "train",
+        f"{recipe.model.method} in {recipe.model.dtype}: {tuned.trainable:,} of {whole:,} weights, "
+        f"{setup.targets.outputs} outputs",
+    )
+    meter = Meter(next(tuned.model.parameters()).device)
+    give_back()
+    meter.mark()
+    began = time.perf_counter()
+    with stop.between_steps():
+        progress = loop.run(stop)
+    watcher.note(afterwards(note_cost(folder, time.perf_counter() - began, meter.peak())))
+    return progress
+
+
+def _course(
+    setup: LabelSetup,
+    folder: RunFolder,
+    progress: Progress,
+    settings: Settings,
+    batches: PackedBatches,
+) -> Course:
+    kept = progress.best_step if settings.keep_best and progress.best_step else progress.step
+    return Course(
+        validations=tuple(progress.validations),
+        kept_step=kept,
+        last_step=progress.step,
+        planned_steps=settings.total_steps,
+        planned_epochs=settings.total_steps / batches.steps_per_epoch,
+        chosen_on_judged=setup.held_out.shared and settings.keep_best,
+        seconds=sum(line.get("seconds", 0.0) for line in read_jsonl(folder.metrics)),
+    )

@@ -1,0 +1,111 @@
+"""A body with its head, prepared for training, saved, and opened again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from tunesmith.core.errors import ModelError
+from tunesmith.engine.allocator import keep_freed_memory
+from tunesmith.models.checkpointing import checkpoint_activations
+from tunesmith.models.label_artefact import Naming, load_head, reopen_adapter, save_labelled
+from tunesmith.models.labelled import LabelModel, open_body, pooling_of
+from tunesmith.models.methods import ADAPTER, METHODS, MODEL
+from tunesmith.models.open import Base, Described, describe
+from tunesmith.recipe import Recipe
+from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.open import device_here
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBase:
+    """What a `models.open.Base` is to a model that writes; `forward` is the body with its head."""
+
+    described: Described
+    model: PreTrainedModel
+    forward: LabelModel
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTuned:
+    """A model that labels, as its method left it: what requires a gradient is trained."""
+
+    described: Described
+    model: LabelModel
+    adapter: PeftModel | None
+
+    @property
+    def base(self) -> LabelBase:
+        """The body as the plan knows it."""
+        return LabelBase(self.described, self.model.body, self.model)
+
+    @property
+    def module(self) -> LabelModel:
+        """Holds all that is trained."""
+        return self.model
+
+    @property
+    def artefact(self) -> str:
+        """ "adapter" (PEFT's format) or "model" (a whole model folder)."""
+        return MODEL if self.adapter is None else ADAPTER
+
+    @property
+    def trainable(self) -> int:
+        """How many parameters are trained."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    def save(self, naming: Naming, folder: Path) -> None:
+        """Write weights, tokenizer and names; see `models.label_artefact`."""
+        save_labelled(self.model, self.adapter, self.described, naming, folder)
+
+
+def opened_labels(setup: LabelSetup) -> LabelTuned:
+    """The base's body with a new head, prepared for what is trained of it."""
+    keep_freed_memory()
+    recipe = setup.recipe
+    body, path = open_body(setup.described, recipe.model.dtype, recipe.model.device)
+    pooling = recipe.model.pooling
+    model = LabelModel(
+        body,
+        path,
+        outputs=setup.targets.outputs,
+        pooling=pooling_of(path) if pooling == "auto" else pooling,
+        seed=recipe.engine.seed,
+    )
+    adapter = None
+    if recipe.model.method == "head":
+        body.requires_grad_(False)
+    else:
+        base = Base(setup.described, body, path)
+        module = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed).module
+        adapter = module if isinstance(module, PeftModel) else None
+    model.classifier.requires_grad_(True)
+    if recipe.engine.activation_checkpointing:
+        checkpoint_activations(body)
+    return LabelTuned(setup.described, model, adapter)
+
+
+def open_labelled(folder: Path, recipe: Recipe) -> tuple[Described, LabelModel, Naming]:
+    """A saved model that labels, opened from disk with the tokenizer saved in it.
+
+    Raises ModelError if an adapter's base is no longer where the recipe says.
+    """
+    whole = folder.name != ADAPTER
+    try:
+        described = describe(str(folder) if whole else recipe.model.base, folder)
+    except ModelError as error:
+        raise ModelError(
+            f"{error} The model in {folder} needs its base: put it back, or name its new place "
+            f"under model.base in {folder.parent / 'recipe.yaml'}."
+        ) from error
+    naming = Naming.load(folder)
+    body, path = open_body(described, recipe.model.dtype, device_here(recipe))
+    if not whole:
+        reopen_adapter(body, folder)
+    outputs = len(naming.names) or 1
+    model = LabelModel(body, path, outputs=outputs, pooling=naming.pooling, seed=0)
+    load_head(model, folder)
+    return described, model.eval(), naming
