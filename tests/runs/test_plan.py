@@ -24,9 +24,11 @@ from tunesmith.core.errors import Unsupported
 from tunesmith.core.files import read_json
 from tunesmith.data.loader import PackedBatches
 from tunesmith.data.pack import pack
+from tunesmith.engine.optimizers import embedding_names
 from tunesmith.models.forward import evened_size
 from tunesmith.models.methods import Tuned
 from tunesmith.objectives import OBJECTIVES
+from tunesmith.recipe.optimizers import RULES, state_bytes
 from tunesmith.runs import plan as planning
 from tunesmith.runs import train as training
 from tunesmith.runs.calibrate import Calibration, Rates, Sample, fit
@@ -102,6 +104,20 @@ def test_calibration_leaves_the_model_as_it_was(tiny_base: Path) -> None:
         assert torch.equal(weight, weights[name])
         assert weight.grad is None
         assert not weight._post_accumulate_grad_hooks
+
+
+@pytest.mark.parametrize(
+    ("key", "memory"),
+    [("adafactor", "low"), ("galore", "normal"), ("galore", "low"), ("schedule_free", "normal")],
+)
+def test_the_plan_counts_the_state_of_an_optimizer(tiny_base: Path, key: str, memory: str) -> None:
+    tuned = opened(tiny_base)
+    embeddings = embedding_names(tuned.module)
+    update = _calibration(tuned).update(replace(SETTINGS, optimizer=key, memory=memory))
+    assert update.optimizer_bytes == sum(
+        state_bytes(RULES[key], tuple(w.shape), w.ndim == 2 and name not in embeddings)
+        for name, w in tuned.module.named_parameters()
+    )
 
 
 def test_calibration_stops_where_memory_would_run_out(tiny_base: Path) -> None:

@@ -23,6 +23,7 @@ from tunesmith.core.errors import (
     StorageError,
     Unsupported,
 )
+from tunesmith.engine import libraries
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.recipe import load
 from tunesmith.runs.train import train
@@ -43,6 +44,15 @@ def _refused(asked: Any, out: Path, kind: type[InputError], sentence: str) -> No
 def test_no_such_data(tiny_base: Path, tmp_path: Path) -> None:
     asked = recipe(tiny_base, tmp_path / "gone.jsonl")
     _refused(asked, tmp_path / "run", DataError, r"gone\.jsonl")
+
+
+def test_an_optimizer_whose_library_is_missing(
+    tiny_base: Path, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "find_spec", lambda name: None)
+    asked = recipe(tiny_base, colours, model__method="full", engine__optimizer="lion")
+    sentence = r"needs the library pytorch-optimizer.*pip install 'tunesmith\[optimizers\]'"
+    _refused(asked, tmp_path / "run", Unsupported, sentence)
 
 
 def test_a_bad_row_by_file_and_line(tiny_base: Path, colours: Path, tmp_path: Path) -> None:

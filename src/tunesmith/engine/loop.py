@@ -117,7 +117,8 @@ class Loop:
             progress.step += 1
             last = progress.step == settings.total_steps
             if self._validate and (last or progress.step % settings.validate_every == 0):
-                self._measure(self._validate())
+                with self._updates.evaluated():
+                    self._measure(self._validate())
             ended = last or progress.stopped_early
             if stop or ended or progress.step % settings.checkpoint_every == 0:
                 self._save()
@@ -128,6 +129,8 @@ class Loop:
                 )
         if settings.keep_best and progress.best_step not in (0, progress.step):
             self._updates.load_weights(self._checkpoints.load_best())
+        else:
+            self._updates.settle()
         return progress
 
     def _update(self, step: int) -> StepReport:

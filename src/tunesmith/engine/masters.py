@@ -55,6 +55,11 @@ class Masters:
                 self.weights[name].grad = None
                 self._publish(name)
 
+    def publish(self) -> None:
+        """Copy all masters into the model's weights."""
+        for name in self.weights:
+            self._publish(name)
+
     def drop_gradients(self) -> None:
         """Forget the gradients of the step, and any that did not arrive whole."""
         self._arrived.clear()

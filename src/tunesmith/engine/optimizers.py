@@ -1,19 +1,24 @@
 """Optimisers, one function each and one table; state as plain tensors (never pickle).
 
 An entry returns a list of torch optimisers, since some rules are for hidden matrices only and
-leave embeddings, norms and biases to AdamW.
+leave embeddings, norms and biases to AdamW. What each is and costs stands in `recipe/optimizers`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import Adafactor, AdamW, Muon, Optimizer
 
+from tunesmith.core.errors import Unsupported
+from tunesmith.engine import libraries
+from tunesmith.engine.each_weight import EachWeight, ScheduleFree
 from tunesmith.engine.factored import BETAS, EPSILON, FactoredAdamW
+from tunesmith.recipe.optimizers import GALORE_GAP, RULES, galore_rank
 
 Weights = Mapping[str, nn.Parameter]
 
@@ -35,12 +40,101 @@ def muon(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Op
     Updates are scaled to the size of AdamW's (Liu et al. 2025, §2.2), so one learning rate and
     decay serve both.
     """
-    hidden = [w for name, w in weights.items() if w.ndim == 2 and name not in embeddings]
-    rest = {name: w for name, w in weights.items() if w.ndim != 2 or name in embeddings}
+    hidden, rest = _hidden("muon", weights, embeddings)
     matrices = Muon(
-        hidden, lr=0.0, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+        hidden.values(),
+        lr=0.0,
+        weight_decay=weight_decay,
+        momentum=RULES["muon"].betas[0],
+        adjust_lr_fn="match_rms_adamw",
     )
     return [matrices, *(adamw(rest, embeddings, weight_decay) if rest else [])]
+
+
+def adafactor(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
+    """Adafactor (Shazeer and Stern 2018, algorithms 4 and 5) without momentum, from torch.
+
+    The learning rate is a share of the root mean square of the weights themselves.
+    """
+
+    def make(weight: nn.Parameter, shape: torch.Size, decay: float) -> Optimizer:
+        return Adafactor([weight], lr=0.0, beta2_decay=-0.8, weight_decay=decay)
+
+    return [EachWeight(_by_decay(weights, weight_decay), make)]
+
+
+def adamw_8bit(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
+    """AdamW with both moments in 8 bits, scaled by blocks (Dettmers et al. 2022)."""
+    rule = libraries.adamw_8bit()
+
+    def make(weight: nn.Parameter, shape: torch.Size, decay: float) -> Optimizer:
+        return rule([weight], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=decay)
+
+    return [EachWeight(_by_decay(weights, weight_decay), make)]
+
+
+def lion(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
+    """Lion (Chen et al. 2023, algorithm 2): the sign of an interpolated momentum."""
+    rule = libraries.lion()
+
+    def make(weight: nn.Parameter, shape: torch.Size, decay: float) -> Optimizer:
+        return rule([weight], lr=0.0, betas=RULES["lion"].betas, weight_decay=decay)
+
+    return [EachWeight(_by_decay(weights, weight_decay), make)]
+
+
+def schedule_free(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
+    """AdamW whose averaged weights need no decaying rate (Defazio et al. 2024)."""
+    rule, betas = libraries.schedule_free(), RULES["schedule_free"].betas
+
+    def make(weight: nn.Parameter, shape: torch.Size, decay: float) -> Optimizer:
+        own = rule([weight], lr=0.0, betas=betas, eps=EPSILON, weight_decay=decay)
+        own.train()  # type: ignore[attr-defined]
+        return own
+
+    groups = _by_decay(weights, weight_decay)
+    return [ScheduleFree(groups, make, counts=("k", "weight_sum", "lr_max"))]
+
+
+def galore(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
+    """GaLore (Zhao et al. 2024, algorithm 2) for hidden matrices, factored AdamW for the rest.
+
+    The moments live in the space of the gradient's largest singular vectors. Adam's update there
+    has entries near one, and r of m dimensions of it: scaled by √(m / r) it is of AdamW's size.
+    """
+    hidden, rest = _hidden("galore", weights, embeddings)
+    rule, projector = libraries.galore()
+
+    def make(weight: nn.Parameter, shape: torch.Size, decay: float) -> Optimizer:
+        rank = galore_rank(shape)
+        scale = math.sqrt(min(shape) / rank)
+        own = rule(
+            [{"params": [weight], "rank": rank}],
+            lr=0.0,
+            betas=RULES["galore"].betas,
+            eps=EPSILON,
+            weight_decay=decay,
+        )
+        own.state[weight]["projector"] = projector(
+            rank=rank, update_proj_gap=GALORE_GAP, scale=scale
+        )
+        return own
+
+    matrices = EachWeight(_by_decay(hidden, weight_decay), make, counts=("step",))
+    return [matrices, *(adamw_factored(rest, embeddings, weight_decay) if rest else [])]
+
+
+def _hidden(
+    rule: str, weights: Weights, embeddings: set[str]
+) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+    """The matrices inside layers, and the rest. Raises Unsupported where there are none."""
+    hidden = {n: w for n, w in weights.items() if w.ndim == 2 and n not in embeddings}
+    if not hidden:
+        raise Unsupported(
+            f"engine.optimizer={rule} is for hidden matrices, and none is trained here. "
+            "Set engine.optimizer=adamw, or another model.method."
+        )
+    return hidden, {n: w for n, w in weights.items() if n not in hidden}
 
 
 def _by_decay(weights: Weights, weight_decay: float) -> list[dict[str, Any]]:
@@ -58,6 +152,11 @@ OPTIMIZERS: dict[str, Callable[[Weights, set[str], float], list[Optimizer]]] = {
     "adamw": adamw,
     "adamw_factored": adamw_factored,
     "muon": muon,
+    "adafactor": adafactor,
+    "adamw_8bit": adamw_8bit,
+    "lion": lion,
+    "schedule_free": schedule_free,
+    "galore": galore,
 }
 
 

@@ -7,12 +7,15 @@ the gradient, and update. Per trained bfloat16 weight they hold, in bytes:
     |------------------------|---------|--------------------|--------------------|
     | normal, AdamW          | 2 + 4   | 2 of one, 4 of more| 8                  |
     | low, factored AdamW    | 2 + 2   | one matrix at once | 2 (+ rows, columns)|
+
+What other optimisers hold stands in `recipe/optimizers`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 import torch
@@ -21,6 +24,7 @@ from torch.optim import Optimizer
 
 from tunesmith.core.batch import LossSum
 from tunesmith.engine.allocator import trim
+from tunesmith.engine.each_weight import EachWeight, ScheduleFree
 from tunesmith.engine.factored import FactoredAdamW, NotFinite
 from tunesmith.engine.masters import Masters
 from tunesmith.engine.optimizers import (
@@ -77,6 +81,17 @@ class Updates(Protocol):
         """What the optimiser remembers, by name."""
         ...
 
+    def evaluated(self) -> AbstractContextManager[None]:
+        """Inside, the model has the weights to judge and keep, and `weights` gives them.
+
+        A rule that averages trains on others; they come back afterwards, to the bit.
+        """
+        ...
+
+    def settle(self) -> None:
+        """Training has ended: leave the weights to keep in the model."""
+        ...
+
     def load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Set the weights to what `weights` gave."""
         ...
@@ -97,6 +112,7 @@ class AfterBackward:
         self._optimizers = OPTIMIZERS[asked.optimizer](
             self._masters.weights, embedding_names(module), asked.weight_decay
         )
+        self._averaging = [each for each in self._optimizers if isinstance(each, ScheduleFree)]
         self._clip = asked.clip
         self._count = 0.0
 
@@ -124,6 +140,26 @@ class AfterBackward:
     def drop(self) -> None:
         self._masters.drop_gradients()
 
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        if not self._averaging:
+            yield
+            return
+        # No more memory than a step's gradients, which are not there now.
+        trained = {name: weight.clone() for name, weight in self.weights().items()}
+        self.settle()
+        try:
+            yield
+        finally:
+            self._masters.load(trained)
+            for optimizer in self._averaging:
+                optimizer.go_on()
+
+    def settle(self) -> None:
+        for optimizer in self._averaging:
+            optimizer.average()
+            self._masters.publish()
+
     def weights(self) -> Tensors:
         return {name: master.detach() for name, master in self._masters.weights.items()}
 
@@ -150,7 +186,13 @@ class InsideBackward:
         optimizers = OPTIMIZERS[asked.optimizer](
             self._weights, embedding_names(module), asked.weight_decay
         )
-        self._optimizer = _factored(optimizers)
+        self._optimizers = [_single(optimizer) for optimizer in optimizers]
+        self._rule_of = {
+            weight: optimizer
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for weight in group["params"]
+        }
         self._clip = asked.clip
         self._kept: dict[nn.Parameter, torch.Tensor] = {}
         self._count = self._squares = 0.0
@@ -161,7 +203,7 @@ class InsideBackward:
     def begin(self, rate: float) -> None:
         self._count = self._squares = 0.0
         self._last = False
-        set_rate([self._optimizer], rate)
+        set_rate(self._optimizers, rate)
 
     def backward(self, loss: LossSum, last: bool) -> None:
         self._count += loss.count
@@ -183,11 +225,17 @@ class InsideBackward:
         for weight in self._weights.values():
             weight.grad = None
 
+    def evaluated(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def settle(self) -> None:
+        """No rule that averages works here."""
+
     def weights(self) -> Tensors:
         return {name: weight.detach() for name, weight in self._weights.items()}
 
     def state(self) -> Tensors:
-        return state_tensors([self._optimizer])
+        return state_tensors(self._optimizers)
 
     def load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
         with torch.no_grad():
@@ -195,7 +243,7 @@ class InsideBackward:
                 self._weights[name].copy_(tensor)
 
     def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        load_state([self._optimizer], tensors)
+        load_state(self._optimizers, tensors)
 
     def _arrived(self, weight: torch.Tensor) -> None:
         """The gradient of `weight` of one micro-batch is whole."""
@@ -213,7 +261,7 @@ class InsideBackward:
     def _update(self, weight: nn.Parameter, gradient: torch.Tensor) -> None:
         before, self.spoilt = self.spoilt, True
         try:
-            norm = self._optimizer.update(weight, gradient, 1 / self._count, self._clip)
+            norm = self._rule_of[weight].update(weight, gradient, 1 / self._count, self._clip)
         except NotFinite:
             self.spoilt = before
             raise
@@ -226,9 +274,9 @@ def _length(gradients: Iterable[torch.Tensor]) -> float:
     return float(torch.stack(norms).norm()) if norms else 0.0
 
 
-def _factored(optimizers: list[Optimizer]) -> FactoredAdamW:
-    (optimizer,) = optimizers
-    assert isinstance(optimizer, FactoredAdamW)
+def _single(optimizer: Optimizer) -> FactoredAdamW | EachWeight:
+    """One that updates a weight at a time; the recipe allows no other here."""
+    assert isinstance(optimizer, FactoredAdamW | EachWeight)
     return optimizer
 
 

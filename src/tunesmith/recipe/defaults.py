@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from tunesmith.recipe.optimizers import Rule
+
 Value = TypeVar("Value")
 Choice = tuple[Value, str]
 Device = Literal["cpu", "cuda"]
@@ -203,13 +205,33 @@ def optimizer(memory: Literal["normal", "low"]) -> Choice[str]:
     return "adamw", "the learning rates chosen by auto are fitted for it"
 
 
+def rate_for(rule: Rule, rate: Choice[float]) -> Choice[float]:
+    """The rate of AdamW, times what the table says of this optimiser. Source: its own paper."""
+    value, reason = rate
+    if rule.rate == 1:
+        return rate
+    low, high = LEARNING_RATES
+    scaled = _digits(min(max(value * rule.rate, low), max(1.0, rule.rate) * high), 3)
+    return scaled, f"{rule.rate:g} times AdamW's for {rule.key}: {rule.rate_source}; {reason}"
+
+
+def decay_for(rule: Rule, decay: Choice[float]) -> Choice[float]:
+    """What AdamW's decay comes to at this optimiser's rate, so that both pull alike in a step."""
+    value, reason = decay
+    if rule.decay == 1 or not value:
+        return decay
+    return _digits(value * rule.decay, 3), f"{rule.decay:g} times AdamW's for {rule.key}; {reason}"
+
+
 def activation_checkpointing() -> Choice[bool]:
     """Off. Source: ours; it costs a third more time and changes no result."""
     return False, "costs a third more time, and is for what does not fit without"
 
 
-def schedule() -> Choice[str]:
-    """Cosine. Source: Loshchilov and Hutter 2017, SGDR."""
+def schedule(rule: Rule) -> Choice[str]:
+    """Cosine (Loshchilov and Hutter 2017, SGDR), or constant for a rule that averages."""
+    if rule.averages:
+        return "constant", f"{rule.key} averages the weights instead of lowering the rate"
     return "cosine", "ends at a small rate, where the weights settle (Loshchilov and Hutter 2017)"
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from tunesmith.recipe import defaults
 from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.optimizers import RULES
 from tunesmith.recipe.sections import Recipe
 
 Value = TypeVar("Value")
@@ -74,14 +75,14 @@ def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     steps = choices.pick("engine.epochs", passes) * per_epoch
     steps = min(steps, max_steps or steps)
     context = choices.value("data.context")
+    rule = RULES[choices.pick("engine.optimizer", defaults.optimizer(recipe.engine.memory))]
     for key, choice in (
-        ("optimizer", defaults.optimizer(recipe.engine.memory)),
-        ("learning_rate", defaults.learning_rate(facts, method)),
+        ("learning_rate", defaults.rate_for(rule, defaults.learning_rate(facts, method))),
         ("tokens_per_micro_batch", defaults.tokens_per_micro_batch(facts, context)),
         ("activation_checkpointing", defaults.activation_checkpointing()),
-        ("schedule", defaults.schedule()),
+        ("schedule", defaults.schedule(rule)),
         ("warmup", defaults.warmup(facts, steps)),
-        ("weight_decay", defaults.weight_decay(facts, method)),
+        ("weight_decay", defaults.decay_for(rule, defaults.weight_decay(facts, method))),
         ("checkpoint_every", defaults.checkpoint_every(steps)),
         ("validate_every", defaults.validate_every(per_epoch, steps)),
         ("patience", defaults.patience(facts)),

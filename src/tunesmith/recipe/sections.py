@@ -33,6 +33,7 @@ from tunesmith.recipe.fields import (
     Share,
     knob,
 )
+from tunesmith.recipe.optimizers import RULES, OptimizerName
 from tunesmith.recipe.sources import Sources, path_of
 
 
@@ -174,9 +175,10 @@ class EngineSection(Section):
     max_steps: Count | None = knob(None, "optimiser steps")
     """Ends the run early. With epochs auto, the data is passed as often as these steps need."""
 
-    optimizer: Auto | Literal["adamw", "adamw_factored", "muon"] = knob(AUTO)
-    """The update rule. Muon learns more from each token when pre-training hidden matrices;
-    adamw_factored remembers 2 bytes a weight where AdamW remembers 8."""
+    optimizer: Auto | OptimizerName = knob(AUTO)
+    """The update rule; docs/optimizers.md holds them side by side. Muon learns more from each token
+    when pre-training hidden matrices; adamw_factored remembers 2 bytes a weight where AdamW
+    remembers 8."""
 
     learning_rate: Auto | Rate = knob(AUTO, "per optimiser step")
     """The peak of the schedule. The value that matters most; LoRA's is about ten times that of
@@ -193,9 +195,10 @@ class EngineSection(Section):
     memory for about a third more time, and the same result."""
 
     memory: Literal["normal", "low"] = knob("normal")
-    """low makes each weight's update inside the backward pass and frees its gradient at once, with
-    adamw_factored: about a third of the memory where all weights are trained. `clip` then limits
-    the gradient of each weight by itself, since the whole is never there to be measured."""
+    """low makes each weight's update inside the backward pass and frees its gradient at once, by
+    default with adamw_factored: about a third of the memory where all weights are trained. `clip`
+    then limits the gradient of each weight by itself, since the whole is never there to be
+    measured."""
 
     schedule: Auto | Literal["constant", "linear", "cosine", "trapezoid"] = knob(AUTO)
     """How the learning rate falls after the warm-up."""
@@ -319,23 +322,7 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "the files. Set data.shuffle=true, or leave data.together out.",
             )
         )
-    if model.method == "head" and recipe.engine.optimizer == "muon":
-        found.append(
-            (
-                "engine.optimizer",
-                "engine.optimizer=muon is for hidden matrices, and model.method=head trains none. "
-                "Set engine.optimizer=adamw, or another model.method.",
-            )
-        )
-    if recipe.engine.memory == "low" and recipe.engine.optimizer not in (AUTO, "adamw_factored"):
-        found.append(
-            (
-                "engine.optimizer",
-                "engine.memory=low updates one weight at a time with adamw_factored, and "
-                f"engine.optimizer is {recipe.engine.optimizer}. Set engine.optimizer=auto, or "
-                "engine.memory=normal.",
-            )
-        )
+    found += _optimizer_contradictions(model.method, recipe.engine)
     if recipe.engine.memory == "low" and model.method == "lora":
         found.append(
             (
@@ -371,3 +358,29 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
             )
         )
     return found
+
+
+def _optimizer_contradictions(method: str, engine: EngineSection) -> list[tuple[str, str]]:
+    """What the optimiser asked for cannot train, as its row of the table says."""
+    if engine.optimizer == AUTO:
+        return []
+    rule, found = RULES[engine.optimizer], []
+    if not rule.suits(method):
+        found.append(
+            f"engine.optimizer={rule.key} {rule.because.format(method=method)}. "
+            "Set engine.optimizer=adamw, or another model.method."
+        )
+    if engine.memory == "low" and not rule.low:
+        able = ", ".join(each.key for each in RULES.values() if each.low)
+        found.append(
+            "engine.memory=low updates one weight at a time, which one of these can do: "
+            f"{able}; and engine.optimizer is {rule.key}. Set engine.optimizer=auto, or "
+            "engine.memory=normal."
+        )
+    if rule.averages and engine.schedule not in (AUTO, "constant"):
+        found.append(
+            f"engine.optimizer={rule.key} averages the weights instead of lowering the rate, and "
+            f"engine.schedule={engine.schedule} would lower it, too. Set engine.schedule=constant, "
+            "or engine.optimizer=adamw."
+        )
+    return [("engine.optimizer", sentence) for sentence in found]

@@ -23,13 +23,11 @@ from tunesmith.engine.optimizers import embedding_names
 from tunesmith.engine.updates import UPDATES
 from tunesmith.models.methods import Tuned
 from tunesmith.models.seeding import seeded
+from tunesmith.recipe.optimizers import RULES
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.workload import Shape, Work, Workload, first_segments, work_of
 
 Clock = Callable[[], float]
-
-REST = {"adamw": "adamw", "adamw_factored": "adamw_factored", "muon": "adamw"}
-"""The rule by which each optimiser updates what is no hidden matrix."""
 
 SHARE = 0.1
 """Calibration may take this share of the predicted run, within the seconds below: with less than a
@@ -206,10 +204,10 @@ class Calibration:
         for name, weight in self._tuned.module.named_parameters():
             if weight.requires_grad:
                 shapes.setdefault((weight.shape, name in embeddings), []).append(weight)
-        whole = Update()
+        whole, rest = Update(), RULES[settings.optimizer].rest or settings.optimizer
         for (shape, embeds), alike in shapes.items():
-            matrices = len(shape) == 2 and not embeds
-            rule = settings.optimizer if matrices else REST[settings.optimizer]
+            hidden = len(shape) == 2 and not embeds
+            rule = settings.optimizer if hidden else rest
             sampled = alike[: max(1, _SAMPLED // alike[0].numel())]
             part = self._update_of(sampled, replace(settings, optimizer=rule))
             whole = whole.plus(part, len(alike) / len(sampled))

@@ -19,6 +19,7 @@ from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
 from tunesmith.data.sources import at_revision, expand, read
+from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.evaluate.measure import Checker, Grading
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
@@ -121,6 +122,8 @@ def set_up(recipe: Recipe) -> Setup:
     Raises DataError, ModelError, RecipeError or Unsupported, each with what to do.
     """
     recipe.data.require_train()
+    if recipe.engine.optimizer != AUTO:
+        require_optimizer(recipe.engine.optimizer)
     recipe = pinned(recipe)
     reader = reader_of(recipe)
     described, renderer = reader.described, reader.renderer
