@@ -27,6 +27,8 @@ def test_train_hands_over_what_was_asked(training: Any, rows: Path, capsys: Capt
         "",
         "Hold: too few rows to judge.",
         "",
+        "The verdict took 9 s, 20 % of the training time.",
+        "",
         "report    runs/tickets-1/report.html",
         "adapter   runs/tickets-1/adapter",
         "try it    tunesmith chat runs/tickets-1",
@@ -82,6 +84,7 @@ def test_train_json_is_alone_on_stdout(
         "verdict": verdict,
         "report": "runs/tickets-1/report.html",
         "artefact": "runs/tickets-1/adapter",
+        "cost_of_verdict": "The verdict took 9 s, 20 % of the training time.",
     }
 
 

@@ -25,6 +25,7 @@ from tunesmith.runs.open import Opened, open_artefact
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.show import shown_of_training
+from tunesmith.runs.verdict_cost import note_verdict
 
 
 def measure_side(base: Base, setup: Setup, samples: Sequence[Tokens]) -> Side:
@@ -77,6 +78,7 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
     verdict = judge(measured, setup.recipe.engine.seed)
     write_json(folder.measured, measured.to_json())
     write_json(folder.hashes, hashes(artefact_of(folder)))
+    plan = note_verdict(folder, setup, measured)
     page = render(
         verdict.to_json(),
         measured,
@@ -84,7 +86,7 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
         read_json(folder.ledger),
         folder.recipe.read_text(encoding="utf-8"),
         read_json(folder.environment),
-        read_json(folder.plan),
+        plan,
         shown_of_training(setup.prepared, setup.recipe),
     )
     write_text(folder.report, page)
