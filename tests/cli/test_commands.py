@@ -123,10 +123,10 @@ def test_chat_forgets_what_could_not_be_answered(
 def test_evaluate_prints_each_question(
     fake_run: Any, verdict: dict[str, Any], monkeypatch: Patch, capsys: Capture
 ) -> None:
-    seen: list[Path] = []
+    seen: list[tuple[Path, dict[str, Any]]] = []
 
-    def judged(found: Any, data: Path, watcher: Any) -> dict[str, Any]:
-        seen.append(data)
+    def judged(found: Any, data: Path, watcher: Any, **options: Any) -> dict[str, Any]:
+        seen.append((data, options))
         return verdict
 
     monkeypatch.setattr("tunesmith.runs.evaluate.evaluate", judged)
@@ -139,7 +139,9 @@ def test_evaluate_prints_each_question(
     ]
     assert run(["evaluate", "r", "--data", "new.jsonl", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == verdict
-    assert seen == [Path("new.jsonl")] * 2
+    assert run(["evaluate", "r", "--data", "new.jsonl", "--level", "quick", "--only-rows"]) == 0
+    whole, less = ({"level": None, "only_rows": False}, {"level": "quick", "only_rows": True})
+    assert seen == [(Path("new.jsonl"), options) for options in (whole, whole, less)]
 
 
 def test_data_show_brackets_what_is_learned(monkeypatch: Patch, capsys: Capture) -> None:

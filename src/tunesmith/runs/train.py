@@ -129,10 +129,7 @@ def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> Setu
         return None
     watcher.stage("data", "read again for the resumed run")
     setup = set_up(load(folder.recipe))
-    before, now = folder.input_hashes(), setup.inputs
-    named = before.keys() | now.keys()  # a file that went, or one that came, changed what is read
-    changed = sorted(path for path in named if before.get(path) != now.get(path))
-    if changed:
+    if changed := folder.changed_inputs(setup.inputs):
         raise RunFolderError(
             f"{', '.join(changed)} changed since the run in {folder.path} began, so going on would "
             "mix two runs. Put the file back, or start a new run with another --out."

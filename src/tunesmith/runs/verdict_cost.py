@@ -208,15 +208,15 @@ def _others(now: EvaluateSection, rows: int) -> Iterator[tuple[str, EvaluateSect
     """Other settings that one may wish for, by how each is written on the command line."""
     for level in ("quick", "standard", "full"):
         if level != now.level:
-            yield f"evaluate.level={level}", _at(now, level)
+            yield f"evaluate.level={level}", at_level(now, level)
     if now.examples:
         yield "evaluate.examples=0", now.model_copy(update={"examples": 0})
     if rows >= 32:
         yield f"evaluate.rows={rows // 2}", now.model_copy(update={"rows": rows // 2})
 
 
-def _at(now: EvaluateSection, level: Any) -> EvaluateSection:
-    """With another level: what the level had chosen changes with it, what was asked for stays."""
+def at_level(now: EvaluateSection, level: Any) -> EvaluateSection:
+    """Another level: what the one before had chosen changes with it, what was asked for stays."""
     update: dict[str, Any] = {"level": level}
     if now.rows == evaluated_rows(now.level)[0]:
         update["rows"] = evaluated_rows(level)[0]
