@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.options import AsJson, RunPath
-from tunesmith.cli.text import tell
+from tunesmith.cli.text import sentence, tell
 
 
 class Level(str, Enum):
@@ -76,3 +76,5 @@ def evaluate(
         word, colour_of_mark = _MARKS[verdict[key]["pass"]]
         summary = verdict[key]["detail"].get("summary") or "not measured"
         tell(f"{typer.style(f'{word:<4}', fg=colour_of_mark)}  {question} {summary}", hang=6)
+        if paid := verdict[key]["detail"].get("money"):
+            tell(f"      {sentence(paid['summary'])}", hang=6)

@@ -20,7 +20,7 @@ from tunesmith.cli.options import (
     ValidationFile,
     Weights,
 )
-from tunesmith.cli.text import tell
+from tunesmith.cli.text import sentence, tell
 from tunesmith.core.errors import GateHeld, InputError
 from tunesmith.runs.asked import free_folder, recipe_from
 
@@ -116,6 +116,9 @@ def _print(run: Run, as_json: bool) -> None:
     typer.echo()
     tell(run.verdict["sentence"], fg=colour, bold=True)
     typer.echo()
+    if paid := run.verdict["worth"]["detail"].get("money"):
+        tell(sentence(paid["summary"]))
+        typer.echo()
     if run.cost_of_verdict:
         tell(run.cost_of_verdict)
         typer.echo()

@@ -23,7 +23,7 @@ from tunesmith.recipe import Recipe, compared_rows
 from tunesmith.runs.baselines import asking, helped
 from tunesmith.runs.grading import graded_by
 from tunesmith.runs.heldout import spread, whole_rows
-from tunesmith.runs.measuring import Material, measured_on, trained_of
+from tunesmith.runs.measuring import Material, measured_on, prices_of, trained_of
 from tunesmith.runs.open import Run, device_here
 from tunesmith.runs.samples import saved_samples
 from tunesmith.runs.setup import Setup, probe_tokens, read_examples, render_all, set_up
@@ -75,6 +75,7 @@ def evaluate(
         course=_course(run),
         baselines=_baselines(base, examples, rows.material, training, watcher),
         grading=rows.grading,
+        prices=prices_of(recipe.evaluate),
     )
     return judge(measured, recipe.engine.seed).to_json()
 

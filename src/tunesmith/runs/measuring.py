@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tunesmith.core.records import Prompt, Tokens
 from tunesmith.data import Renderer
-from tunesmith.evaluate.measure import Checker, Side, measure
+from tunesmith.evaluate.measure import Checker, Prices, Side, measure
 from tunesmith.evaluate.noise import MEASURED_AGAIN
 from tunesmith.models.open import Base
-from tunesmith.recipe import Recipe, generated_rows
+from tunesmith.recipe import EvaluateSection, Recipe, generated_rows
 from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.open import Opened
 from tunesmith.runs.scoring import ModelScorer
@@ -68,3 +68,11 @@ def measured_on(base: Base, renderer: Renderer, recipe: Recipe, material: Materi
         trained_prompts=material.trained_prompts,
         twice=MEASURED_AGAIN,
     )
+
+
+def prices_of(evaluate: EvaluateSection) -> Prices | None:
+    """The prices that the recipe gives; None where it gives none."""
+    read, written, hour = evaluate.prompt_price, evaluate.answer_price, evaluate.hour_price
+    if read is None and hour is None:
+        return None
+    return Prices(read, written, hour, evaluate.currency or "")

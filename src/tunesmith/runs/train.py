@@ -37,6 +37,7 @@ from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
+from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
@@ -178,6 +179,7 @@ def _go(
         baselines=baselines,
         frontier=frontier,
         grading=setup.grading,
+        prices=prices_of(recipe.evaluate),
     )
     if recipe.evaluate.level != "none":
         watcher.stage("evaluate", "the tuned model, opened afresh")
