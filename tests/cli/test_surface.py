@@ -62,6 +62,7 @@ SURFACE = {
         "--help",
         "--json",
         "--out",
+        "--repeats",
         "--set",
         "--shares",
         "--validation",
