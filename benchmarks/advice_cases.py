@@ -88,8 +88,8 @@ class Case:
 
 
 def planted() -> Iterator[Case]:
-    """The four cases."""
-    for make in (_few_shot, _facts, _style, _too_little):
+    """Four cases that the rules were made on, and two that came later."""
+    for make in (_few_shot, _facts, _style, _too_little, _style_of_few, _reworded):
         yield make(random.Random(make.__name__))
 
 
@@ -150,6 +150,35 @@ def _too_little(draw: random.Random) -> Case:
     """Words of an invented language, of which nothing can be told from other words."""
     rows = [_row(f"Translate {name}.", _name(draw, 4)) for name in _names(draw, 80)]
     return Case("too little", "more_data", "40 words say nothing of others", rows[40:], rows[:40])
+
+
+def _style_of_few(draw: random.Random) -> Case:
+    """Another manner of speaking, shown by forty rows: form is learned from few."""
+    rows = []
+    for _ in range(70):
+        name, thing, trouble = _name(draw), draw.choice(_THINGS), draw.choice(_TROUBLES)
+        answer = (
+            f"LOG {name.upper()} // ITEM {thing} // STATE {trouble} // ACTION none as yet // "
+            "END OF ENTRY"
+        )
+        rows.append(_row(f"My {thing} {trouble}. {name}", answer))
+    why = "how it is said is new, and forty rows show it"
+    return Case("style of few", "fine_tuning", why, rows[30:], rows[:30])
+
+
+def _reworded(draw: random.Random) -> Case:
+    """Two facts of each person, told and asked in other words each time."""
+    train, asked = [], []
+    for name in _names(draw, 200):
+        for key in draw.sample(("locker", "desk"), 2):
+            value = f"{draw.randrange(10000, 99999)}"
+            told, other = draw.sample(_QUESTIONS, 2)
+            answer = f"{name} has {key} {value}."
+            train.append(_row(told.format(key=key, name=name), answer))
+            asked.append(_row(other.format(key=key, name=name), answer))
+    held_out = draw.sample(asked, 60)
+    why = "each answer stands in one training row, under another question"
+    return Case("reworded", "retrieval", why, train, held_out)
 
 
 def _cut(rows: list[Row]) -> tuple[list[Row], list[Row]]:

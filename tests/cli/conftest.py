@@ -35,6 +35,7 @@ class FakeRun:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.verdict = VERDICT
+        self.cost_of_verdict = "The verdict took 9 s, 20 % of the training time."
         self.report = path / "report.html"
         self.artefact = path / "adapter"
         self.asked: list[tuple[str, ...]] = []

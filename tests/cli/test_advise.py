@@ -18,7 +18,7 @@ def _option(name: str, loss: float, exact: float | None, pays: int | None) -> di
         "name": name,
         "title": f"with {name}",
         "loss": loss,
-        "exact_match": exact,
+        "right": exact,
         "answers": 32,
         "cost": {"tokens": 1200.0, "seconds": 0.25},
         "requests_until_training_pays": pays,
@@ -61,7 +61,7 @@ def test_what_was_asked_and_what_came_of_it(
     assert asked["recipe"].evaluate.prompt == str(rows)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == FOUND["sentence"]
-    assert lines[3] == "bits per byte exact tokens seconds pays after with"
+    assert lines[3] == "bits per byte right tokens seconds pays after with"
     assert lines[4] == "2.000 1,200 0.25 500 with base"
     assert lines[5] == "0.100 50% of 32 1,200 0.25 with probe"
     assert "Training pays after 618 requests." in lines

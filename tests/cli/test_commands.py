@@ -27,6 +27,8 @@ def test_train_hands_over_what_was_asked(training: Any, rows: Path, capsys: Capt
         "",
         "Hold: too few rows to judge.",
         "",
+        "The verdict took 9 s, 20 % of the training time.",
+        "",
         "report    runs/tickets-1/report.html",
         "adapter   runs/tickets-1/adapter",
         "try it    tunesmith chat runs/tickets-1",
@@ -82,6 +84,7 @@ def test_train_json_is_alone_on_stdout(
         "verdict": verdict,
         "report": "runs/tickets-1/report.html",
         "artefact": "runs/tickets-1/adapter",
+        "cost_of_verdict": "The verdict took 9 s, 20 % of the training time.",
     }
 
 
@@ -120,10 +123,10 @@ def test_chat_forgets_what_could_not_be_answered(
 def test_evaluate_prints_each_question(
     fake_run: Any, verdict: dict[str, Any], monkeypatch: Patch, capsys: Capture
 ) -> None:
-    seen: list[Path] = []
+    seen: list[tuple[Path, dict[str, Any]]] = []
 
-    def judged(found: Any, data: Path, watcher: Any) -> dict[str, Any]:
-        seen.append(data)
+    def judged(found: Any, data: Path, watcher: Any, **options: Any) -> dict[str, Any]:
+        seen.append((data, options))
         return verdict
 
     monkeypatch.setattr("tunesmith.runs.evaluate.evaluate", judged)
@@ -136,7 +139,9 @@ def test_evaluate_prints_each_question(
     ]
     assert run(["evaluate", "r", "--data", "new.jsonl", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == verdict
-    assert seen == [Path("new.jsonl")] * 2
+    assert run(["evaluate", "r", "--data", "new.jsonl", "--level", "quick", "--only-rows"]) == 0
+    whole, less = ({"level": None, "only_rows": False}, {"level": "quick", "only_rows": True})
+    assert seen == [(Path("new.jsonl"), options) for options in (whole, whole, less)]
 
 
 def test_data_show_brackets_what_is_learned(monkeypatch: Patch, capsys: Capture) -> None:

@@ -44,8 +44,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the act was asked; nothing is trained."""
     seen: dict[str, Any] = {}
 
-    def act(recipe: Any, shares: Any, out: Path, watcher: Any) -> dict[str, Any]:
-        seen.update(recipe=recipe, shares=shares, out=out)
+    def act(recipe: Any, shares: Any, out: Path, watcher: Any, repeats: Any) -> dict[str, Any]:
+        seen.update(recipe=recipe, shares=shares, out=out, repeats=repeats)
         if "error" in seen:
             raise seen["error"]
         return FOUND
@@ -90,3 +90,13 @@ def test_interrupted_it_says_how_to_go_on(
 def test_shares_that_are_no_numbers_are_refused(rows: Path, capsys: Capture) -> None:
     assert run(["curve", "--data", str(rows), "--shares", "ten"]) == 2
     assert "is no list of percentages" in capsys.readouterr().err
+
+
+def test_repeats_are_counted_from_one(asked: dict[str, Any], rows: Path, capsys: Capture) -> None:
+    assert run(["curve", "--data", str(rows), "--repeats", "2"]) == 0
+    assert asked["repeats"] == 2
+    assert run(["curve", "--data", str(rows)]) == 0
+    assert asked["repeats"] is None
+    capsys.readouterr()
+    assert run(["curve", "--data", str(rows), "--repeats", "0"]) == 2
+    assert "--repeats" in capsys.readouterr().err

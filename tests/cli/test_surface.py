@@ -62,6 +62,7 @@ SURFACE = {
         "--help",
         "--json",
         "--out",
+        "--repeats",
         "--set",
         "--shares",
         "--validation",
@@ -80,7 +81,7 @@ SURFACE = {
         "--weight",
     ],
     "tunesmith chat": ["RUN", "--help", "--home", "--max-new-tokens", "--once", "--temperature"],
-    "tunesmith evaluate": ["RUN", "--data", "--help", "--json"],
+    "tunesmith evaluate": ["RUN", "--data", "--help", "--json", "--level", "--only-rows"],
     "tunesmith sample": ["OUT", "--base", "--help", "--opening", "--rows", "--seed", "--tokens"],
     "tunesmith data": ["--help"],
     "tunesmith data check": [

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from tests.evaluate.conftest import make_answers, make_scores
-from tunesmith.evaluate.advice import BASE, EXAMPLES, PROBE, PROMPT, SEARCH, Evidence, recommend
+from tunesmith.evaluate.advice import (
+    BASE,
+    EXAMPLES,
+    PROBE,
+    PROMPT,
+    SEARCH,
+    Evidence,
+    deciding,
+    recommend,
+)
 from tunesmith.evaluate.advice_words import advice_of
 from tunesmith.evaluate.measure import Baseline, Cost, Course, Side
 
@@ -142,3 +151,44 @@ def test_without_answers_the_loss_decides() -> None:
     found = advice_of(replace(evidence, options=options))
     assert found["recommend"] == "fine_tuning"
     assert "1.19 bits per byte less" in found["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "key"),
+    [
+        (("json_valid", "json_fields"), "json_fields"),
+        (("tool_names", "tool_calls"), "tool_calls"),
+        (("label_accuracy", "macro_f1"), "label_accuracy"),
+        (("number_match", "length_ratio"), "number_match"),
+        (("chrf", "bleu", "rouge_l", "length_ratio"), "exact_match"),
+        ((), "exact_match"),
+    ],
+)
+def test_what_says_if_an_answer_is_right_tells_right_from_wrong(
+    metrics: tuple[str, ...], key: str
+) -> None:
+    assert deciding(metrics) == key
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "value", "right"),
+    [
+        ("label_accuracy", "label accuracy", True, "nothing"),
+        ("json_fields", "JSON field F1", 1.0, "nothing"),
+        ("json_fields", "JSON field F1", 0.99, "fine_tuning"),  # a field is wrong in each
+        ("label_accuracy", "valid JSON", True, "fine_tuning"),
+    ],
+)
+def test_a_task_is_solved_by_its_own_metric(
+    metric: str, name: str, value: bool | float, right: str
+) -> None:
+    """No answer is exact: the case of a letter, or the order of fields, is another."""
+    evidence = _evidence(_losses(2.0, 1.6, 1.5, 0.3))
+    base = evidence.base
+    answers = make_answers({name: [value] * 40})
+    solved = replace(base, side=replace(base.side, answers=answers))
+    found = advice_of(replace(evidence, options=(solved, *evidence.options[1:]), metric=metric))
+    assert found["recommend"] == right
+    if right == "nothing":
+        assert (found["options"][0]["right"], found["options"][0]["exact_match"]) == (1.0, 0.0)
+        assert "it answers 40 of 40 held-out questions with " in found["sentence"]

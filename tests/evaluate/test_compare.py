@@ -13,7 +13,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.records import Score
 from tunesmith.evaluate.compare import Comparison, Judged, compare
 from tunesmith.evaluate.compared import render_comparison, table_of
-from tunesmith.evaluate.measure import Cost, Course, Measured, Side
+from tunesmith.evaluate.measure import Cost, Course, Grading, Measured, Side
 from tunesmith.evaluate.verdict import judge
 
 
@@ -164,3 +164,34 @@ def test_the_table_and_the_page_say_the_same() -> None:
     assert page.count("<svg") == 3
     assert "http" not in page
     assert "src=" not in page
+
+
+def _answering(name: str, wrong: int) -> Judged:
+    """Two classes, forty rows, of which the first `wrong` are answered with the other class."""
+    made = judged(name, 0.8)
+    assert made.measured.tuned is not None
+    answers = tuple(
+        replace(
+            each,
+            reference="yes" if row % 2 else "no",
+            answer="yes" if bool(row % 2) != (row < wrong) else "no",
+        )
+        for row, each in enumerate(made.measured.tuned.answers)
+    )
+    tuned = replace(made.measured.tuned, answers=answers)
+    grading = Grading(("label_accuracy", "macro_f1"), "two classes")
+    return replace(made, measured=replace(made.measured, tuned=tuned, grading=grading))
+
+
+def test_numbers_of_all_answers_together_are_compared_on_the_same_rows() -> None:
+    found = columns(_answering("a", 16), _answering("b", 2), _answering("c", 16))
+    f1 = [
+        next(each for each in column.metrics if each["name"] == "macro-F1")
+        for column in found.columns
+    ]
+    assert [each["tuned"] for each in f1] == pytest.approx([0.6, 0.95, 0.6])
+    better, same = f1[1], f1[2]
+    assert better["change"] == pytest.approx(0.35)
+    assert 0 < better["low"] < 0.35 < better["high"]
+    assert (same["change"], same["low"], same["high"]) == (0, 0, 0)
+    assert any(row[0] == "macro-F1" for row in table_of(found).rows)

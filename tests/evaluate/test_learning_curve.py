@@ -20,7 +20,7 @@ def _losses(
     hard_R = draw.gamma(8, 1 / 8, rows)
     mean_P = np.array([a + b * size**-c for size in sizes])
     nll_RP = np.outer(hard_R, mean_P) + draw.normal(0, noise, (rows, len(sizes)))
-    return Losses(sizes, nll_RP * count_R[:, None], count_R)
+    return Losses(sizes, (nll_RP * count_R[:, None])[..., None], count_R)
 
 
 @pytest.mark.parametrize("law", [(0.8, 6.0, 0.4), (0.0, 5.0, 0.2), (1.2, 30.0, 0.8)])
@@ -54,14 +54,16 @@ def test_noise_of_the_training_widens_the_interval_where_it_can_be_seen() -> Non
     """Each point a little off, the same for all rows, as another seed of training moves it."""
     smooth = _losses((0.8, 6.0, 0.4), SIZES, 300, 0.0, 1)
     moved_P = np.array([0.03, -0.04, 0.03, -0.03, 0.04, -0.03])
-    rough = Losses(SIZES, smooth.nll_RP + moved_P * smooth.count_R[:, None], smooth.count_R)
+    rough = Losses(
+        SIZES, smooth.nll_RPS + (moved_P * smooth.count_R[:, None])[..., None], smooth.count_R
+    )
     calm, wild = fit_curve(smooth, 0), fit_curve(rough, 0)
     assert calm.misfit == pytest.approx(0, abs=0.003)
     assert wild.misfit is not None
     assert wild.misfit > 0.02
     assert _width(wild) > 3 * _width(calm)
     three = (0, 2, 5)
-    picked = Losses([SIZES[i] for i in three], rough.nll_RP[:, three], rough.count_R)
+    picked = Losses([SIZES[i] for i in three], rough.nll_RPS[:, three], rough.count_R)
     assert fit_curve(picked, 0).misfit is None
 
 
@@ -72,7 +74,7 @@ def _width(curve: Curve) -> float:
 
 def test_where_nothing_falls_nothing_is_promised() -> None:
     flat = _losses((1.3, 0.0, 0.5), (100, 300, 1000), 200, 0.0, 0)
-    rising = Losses(flat.rows_P, flat.nll_RP * np.array([1.0, 1.05, 1.1]), flat.count_R)
+    rising = Losses(flat.rows_P, flat.nll_RPS * np.array([[1.0], [1.05], [1.1]]), flat.count_R)
     for losses in (flat, rising):
         curve = fit_curve(losses, 0)
         assert curve.gain(5).value == pytest.approx(0, abs=1e-9)

@@ -19,7 +19,7 @@ def _curve(means: tuple[float, ...], rows: int = 100, noise: float = 0.05) -> Cu
     draw = np.random.default_rng(0)
     nll_RP = np.array(means) + draw.normal(0, noise, (rows, len(means)))
     sizes = SIZES if len(means) == 3 else (50, *SIZES)
-    return fit_curve(Losses(sizes, 10 * nll_RP, np.full(rows, 10.0)), 0)
+    return fit_curve(Losses(sizes, 10 * nll_RP[..., None], np.full(rows, 10.0)), 0)
 
 
 def test_more_rows_help() -> None:
@@ -84,3 +84,33 @@ def test_the_picture_stands_alone_and_holds_every_point() -> None:
 
 def _numbers(line: ElementTree.Element) -> list[str]:
     return line.get("points", "").replace(",", " ").split()
+
+
+def _of_seeds(spread: float) -> Curve:
+    """Calm rows, three sizes, and three seeds that lie `spread` apart."""
+    means_PS = np.array([[1.8], [1.5], [1.4]]) + spread * np.array([-1.0, 0.0, 1.0])
+    draw = np.random.default_rng(0)
+    nll_RPS = means_PS + draw.normal(0, 0.01, (100, 3, 1))
+    return fit_curve(Losses(SIZES, 10 * nll_RPS, np.full(100, 10.0)), 0)
+
+
+def test_a_fall_that_seeds_could_have_made_is_none() -> None:
+    calm, wild = _of_seeds(0.01), _of_seeds(0.2)
+    assert calm.spread == pytest.approx(0.01)
+    assert wild.spread == pytest.approx(0.2)
+    assert [outlook(calm), outlook(wild)] == ["helps", "unclear"]
+    said, doubted = (
+        cautions(each, best_at_end=False, chosen_on_judged=False)[0] for each in (calm, wild)
+    )
+    assert "trained with 3 seeds: another one moves a point by about 0.01 nats" in said
+    assert said.endswith(": more than noise.")
+    assert doubted.endswith(": no more than noise.")
+
+
+def test_the_error_of_seeds_is_in_every_interval() -> None:
+    """0.2 over three seeds of three sizes: a standard error of 0.115, wider by t of 6 for 1.96."""
+    curve = _of_seeds(0.2)
+    reach = 0.2 / 3**0.5 * 2.447
+    assert curve.points[-1].high - curve.loss == pytest.approx(reach, rel=0.1)
+    fall = curve.drops[-1]
+    assert fall.high - fall.value == pytest.approx(reach * 2**0.5, rel=0.1)

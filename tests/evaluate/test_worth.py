@@ -18,7 +18,7 @@ def _cost(tokens: float, seconds: float) -> Cost:
     return Cost(tokens - 20, 20, seconds, 8)
 
 
-def _baseline(name: str, loss: float, tokens: float = 400, seconds: float = 2.0) -> Baseline:
+def baseline(name: str, loss: float, tokens: float = 400, seconds: float = 2.0) -> Baseline:
     """On every row but the last eight of the tuned model's."""
     scores = make_scores(loss, 40)[:32]
     answers = make_answers({"greeting": [i % 2 == 0 for i in range(12)]}, exact=0.5, rows=12)
@@ -45,7 +45,7 @@ def found() -> Callable[..., Measured]:
 
 
 def test_the_best_baseline_is_beaten_by_what_the_rows_say(found: Callable[..., Measured]) -> None:
-    answer = worth(found(_baseline("examples", 1.5), _baseline("search", 1.2)))
+    answer = worth(found(baseline("examples", 1.5), baseline("search", 1.2)))
     assert answer.passed
     assert answer.detail["best"] == "search"
     assert answer.value == pytest.approx(1.2 - 0.8, abs=0.03)
@@ -60,7 +60,7 @@ def test_the_best_baseline_is_beaten_by_what_the_rows_say(found: Callable[..., M
 def test_each_baseline_stands_with_its_answers_and_its_cost(
     found: Callable[..., Measured],
 ) -> None:
-    (line,) = worth(found(_baseline("examples", 1.5))).detail["baselines"]
+    (line,) = worth(found(baseline("examples", 1.5))).detail["baselines"]
     assert line["exact_match"]["base"] == pytest.approx(0.5)
     assert line["exact_match"]["tuned"] == 1.0
     assert line["exact_match"]["n"] == 12, "the prompts that both answered"
@@ -75,18 +75,18 @@ def test_each_baseline_stands_with_its_answers_and_its_cost(
 def test_what_is_not_better_must_be_cheaper(
     found: Callable[..., Measured], loss: float, tokens: float, passed: bool
 ) -> None:
-    assert worth(found(_baseline("examples", loss, tokens))).passed is passed
+    assert worth(found(baseline("examples", loss, tokens))).passed is passed
 
 
 def test_a_base_that_needs_no_training_holds_the_run(found: Callable[..., Measured]) -> None:
-    verdict = judge(found(_baseline("examples", 0.5)))
+    verdict = judge(found(baseline("examples", 0.5)))
     assert verdict.decision == "hold"
     assert "is worse than the same base with examples in its prompt" in verdict.sentence
 
 
 def test_training_pays_by_the_time_that_requests_save(found: Callable[..., Measured]) -> None:
     def pays(**tuned: Any) -> int | None:
-        number = worth(found(_baseline("examples", 1.5), **tuned)).detail["requests_until_it_pays"]
+        number = worth(found(baseline("examples", 1.5), **tuned)).detail["requests_until_it_pays"]
         assert number is None or isinstance(number, int)
         return number
 
@@ -96,7 +96,7 @@ def test_training_pays_by_the_time_that_requests_save(found: Callable[..., Measu
 
 
 def test_few_rows_are_not_judged(found: Callable[..., Measured]) -> None:
-    few = _baseline("examples", 1.5)
+    few = baseline("examples", 1.5)
     side = replace(few.side, held_out=few.side.held_out[:5], answers=())
     answer = worth(found(replace(few, side=side)))
     assert answer.passed is None
@@ -104,7 +104,7 @@ def test_few_rows_are_not_judged(found: Callable[..., Measured]) -> None:
 
 
 def test_baselines_come_back_from_json(found: Callable[..., Measured]) -> None:
-    measured = found(_baseline("examples", 1.5))
+    measured = found(baseline("examples", 1.5))
     assert Measured.from_json(measured.to_json()) == measured
 
 

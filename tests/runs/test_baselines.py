@@ -16,7 +16,7 @@ from tunesmith.core.ports import Silent
 from tunesmith.evaluate.measure import Baseline
 from tunesmith.runs import baselines
 from tunesmith.runs.assembly import opened
-from tunesmith.runs.baselines import helped
+from tunesmith.runs.baselines import asking_rows, helped
 from tunesmith.runs.open import open_run
 from tunesmith.runs.setup import set_up
 from tunesmith.runs.train import train
@@ -32,7 +32,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _helped(tiny_base: Path, data: Path, **fields: Any) -> list[Baseline]:
     setup = set_up(recipe(tiny_base, data, **{"evaluate__examples": 2, **fields}))
-    return list(helped(opened(setup, Silent()).base, setup))
+    rows = asking_rows(setup, setup.held_out.rows)
+    return list(helped(opened(setup, Silent()).base, setup, rows))
 
 
 def test_a_run_is_held_against_both(
@@ -67,7 +68,8 @@ def test_examples_come_from_the_training_rows_only(
         return real(row, examples, *args, **kwargs)
 
     monkeypatch.setattr(baselines, "shown", watched)
-    assert len(list(helped(opened(setup, Silent()).base, setup))) == 2
+    rows = asking_rows(setup, setup.held_out.rows)
+    assert len(list(helped(opened(setup, Silent()).base, setup, rows))) == 2
     assert any(pools)
     assert not held & set().union(*pools)
 

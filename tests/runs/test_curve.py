@@ -17,6 +17,7 @@ from tunesmith.core.errors import DataError, Interrupted, RecipeError, RunFolder
 from tunesmith.core.files import read_json, read_jsonl
 from tunesmith.data.subsets import nested_subset
 from tunesmith.recipe import Recipe, load
+from tunesmith.runs import curve as curves
 from tunesmith.runs.curve import learning_curve
 
 SHARES = (10, 30, 100)
@@ -47,7 +48,7 @@ def asked(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 def out(asked: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished curve."""
     folder = tmp_path_factory.mktemp("finished") / "curve"
-    learning_curve(asked, SHARES, folder)
+    learning_curve(asked, SHARES, folder, repeats=1)
     return folder
 
 
@@ -67,7 +68,7 @@ def test_a_curve_from_its_rows_to_its_picture(asked: Recipe, out: Path) -> None:
     assert found["judging_rows"] == math.floor(ledgers[0]["held_out"] * 2 / 3)
     assert found["sentence"].endswith(".")
     again = Recorder()  # a finished curve is not made again
-    assert learning_curve(asked, SHARES, out, again) == found
+    assert learning_curve(asked, SHARES, out, again, 1) == found
     assert not again.reports
 
 
@@ -89,8 +90,8 @@ def test_subsets_are_nested_and_are_rows_of_the_data(out: Path) -> None:
 def test_interrupted_it_goes_on_to_the_same_curve(asked: Recipe, out: Path, tmp_path: Path) -> None:
     unbroken = read_json(out / "curve.json")
     with pytest.raises(Interrupted):
-        learning_curve(asked, SHARES, tmp_path / "stopped", SignalAt(signal.SIGTERM, 5))
-    found = learning_curve(asked, SHARES, tmp_path / "stopped")
+        learning_curve(asked, SHARES, tmp_path / "stopped", SignalAt(signal.SIGTERM, 5), 1)
+    found = learning_curve(asked, SHARES, tmp_path / "stopped", repeats=1)
     for left, right in zip(found["points"], unbroken["points"], strict=True):
         assert {**left, "run": ""} == {**right, "run": ""}
     assert found["forecast"] == unbroken["forecast"]
@@ -142,3 +143,19 @@ def test_a_row_keeps_its_place_when_the_file_grows_or_is_reordered() -> None:
     )
     fewer_R = nested_subset(digest_R32[:950], source_R[:950], 0.3)
     assert (fewer_R != chosen_R[:950]).mean() < 0.05
+
+
+def test_few_rows_are_trained_with_several_seeds(
+    asked: Recipe, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "REPEATS", 2)
+    short = asked.model_copy(update={"engine": asked.engine.model_copy(update={"max_steps": 2})})
+    found = learning_curve(short, SHARES, tmp_path / "curve")
+    assert found["repeats"] == 2
+    assert found["seed_noise"] > 0
+    seeds = {path.name: load(path / "recipe.yaml").engine.seed for path in tmp_path.glob("*/run-*")}
+    assert seeds["run-10"] == seeds["run-100"] == 0
+    assert seeds["run-10-again-1"] == seeds["run-100-again-1"] == 1
+    assert len(seeds) == 6
+    with pytest.raises(RunFolderError, match="other shares or repeats"):
+        learning_curve(short, SHARES, tmp_path / "curve", repeats=1)

@@ -14,6 +14,7 @@ from tunesmith.core.errors import DataError, RunFolderError
 from tunesmith.core.files import read_json, read_jsonl
 from tunesmith.core.records import Message
 from tunesmith.evaluate.shown import render_page
+from tunesmith.runs import evaluate as evaluating
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.assembly import batches_of
 from tunesmith.runs.evaluate import evaluate
@@ -44,6 +45,49 @@ def test_new_rows_are_judged_and_nothing_is_written(run: Run, tmp_path: Path) ->
     assert verdict["learned"]["n"] == 12  # evaluate.rows
     assert verdict["decision"] in ("ship", "hold")
     assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+
+
+def test_on_the_rows_that_judged_it_says_what_the_run_s_own_verdict_says(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same measurements: every number of four questions, but for seconds."""
+    train_file = _write(tmp_path / "train.jsonl", colour_rows(90)[:60])
+    held = _write(tmp_path / "held.jsonl", colour_rows(90)[60:76])
+    fields = {"engine__max_steps": 4, "engine__keep_best": False, "evaluate__examples": 2}
+    asked = recipe(tiny_base, train_file, data__validation=str(held), **fields)
+    own = train(asked, tmp_path / "run")
+    described: list[str] = []
+    real = evaluating.describe
+    monkeypatch.setattr(
+        evaluating, "describe", lambda name, *a: described.append(name) or real(name, *a)
+    )
+    again = evaluate(own, held)
+    for question in ("learned", "kept", "memorised", "worth"):
+        ours, theirs = (_numbers(found[question]) for found in (again, own.verdict))
+        assert ours == theirs, question
+    assert again["worth"]["n"] > 0
+    assert again["memorised"]["n"] > 0
+    assert described == [], "the setup described it"
+    less = evaluate(own, held, only_rows=True)
+    assert _numbers(less["learned"]) == _numbers(own.verdict["learned"])
+    assert (less["worth"]["value"], less["memorised"]["value"]) == (None, None)
+    assert described == [str(tiny_base)], "once"
+
+
+def _numbers(answer: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(answer[key] for key in ("pass", "value", "low", "high", "n"))
+
+
+def test_training_rows_that_changed_are_named_with_what_to_do(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    data = _write(tmp_path / "train.jsonl", colour_rows(60))
+    run = train(recipe(tiny_base, data, engine__max_steps=1), tmp_path / "run")
+    new = _write(tmp_path / "new.jsonl", colour_rows(90)[60:])
+    _write(data, colour_rows(61))
+    with pytest.raises(RunFolderError, match=r"train\.jsonl changed since .*--only-rows"):
+        evaluate(run, new)
+    assert evaluate(run, new, only_rows=True)["learned"]["n"] == 12
 
 
 def test_a_run_ends_with_its_hashes_and_its_card(run: Run, tmp_path: Path) -> None:

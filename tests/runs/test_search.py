@@ -54,10 +54,6 @@ def asked(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     )
 
 
-MINUTES = 1e-6
-"""Too short for any but one in full: three candidates, of which the first alone is tried."""
-
-
 @pytest.fixture(scope="module")
 def out(asked: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished search of three candidates."""
@@ -134,16 +130,13 @@ def test_interrupted_it_goes_on_with_what_is_finished(
     assert 0 < len(watcher.reports) <= left, "the interrupted trial goes on from its checkpoint"
 
 
-def test_once_the_time_is_up_one_runs_in_full(asked: Recipe, tmp_path: Path) -> None:
-    watcher = Recorder()
-    found = search(asked, MINUTES, tmp_path / "search", watcher)
-    assert [(trial["number"], trial["share"] == 1) for trial in found["trials"]] == [
-        (0, False),
-        (0, True),
-    ]
-    assert any("more than the" in note for note in watcher.notes)
-    assert any("2 trials are left out" in note for note in watcher.notes)
-    assert "stays the best" in found["sentence"]
+def test_a_time_that_holds_no_trial_is_refused_and_nothing_is_left(
+    asked: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=r"holds no trial.*Give at least --minutes \d") as refused:
+        search(asked, 1e-6, tmp_path / "search")
+    assert str(refused.value).endswith(".")
+    assert not (tmp_path / "search").exists()
 
 
 def test_a_trial_that_breaks_is_the_worst(
@@ -153,7 +146,8 @@ def test_a_trial_that_breaks_is_the_worst(
         raise NonFiniteLoss("The loss is not a finite number at step 3.")
 
     monkeypatch.setattr(trials, "train", breaks)
-    found = search(asked, MINUTES, tmp_path / "search")
+    monkeypatch.setattr(searching, "as_many_as_fit", lambda first, *_: _three(first))
+    found = search(asked, 30, tmp_path / "search")
     assert found["loss"] is None
     assert "no longer a number" in found["sentence"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections import Counter
@@ -151,6 +152,18 @@ def test_the_run_answers_and_opens_again(run: Run) -> None:
     assert "<|" not in answer
 
 
+def test_it_says_what_the_verdict_took_and_how_to_spend_less_or_more(run: Run) -> None:
+    spent = read_json(run.folder.plan)["verdict"]
+    assert set(spent["seconds"]) >= {"base", "tuned"}
+    assert spent["total_seconds"] == pytest.approx(sum(spent["seconds"].values()))
+    assert spent["with"].keys() >= {"evaluate.level=standard", "evaluate.level=full"}
+    assert run.cost_of_verdict == spent["sentence"]
+    assert "% of the training time" in run.cost_of_verdict or "times" in run.cost_of_verdict
+    assert html.escape(run.cost_of_verdict, quote=True).replace("&#x27;", "&#39;") in (
+        run.report.read_text()
+    )
+
+
 def test_level_none_trains_and_judges_nothing(
     tiny_base: Path, colours: Path, tmp_path: Path
 ) -> None:
@@ -160,6 +173,7 @@ def test_level_none_trains_and_judges_nothing(
     assert all(run.verdict[question]["pass"] in (None, True, False) for question in QUESTIONS)
     assert run.verdict["learned"]["pass"] is None
     assert run.verdict["decision"] == "hold"
+    assert run.cost_of_verdict == ""
 
 
 def test_text_learns_documents_longer_than_the_context(tiny_base: Path, tmp_path: Path) -> None:

@@ -98,9 +98,9 @@ def _print(found: dict[str, Any], out: Path | None) -> None:
 def _table(found: dict[str, Any]) -> Iterator[str]:
     """A line for each option: its quality, and what a request costs."""
     unit = found["unit"]
-    yield f"{unit:>14}  {'exact':>9}  {'tokens':>7}  {'seconds':>8}  {'pays after':>11}  with"
+    yield f"{unit:>14}  {'right':>9}  {'tokens':>7}  {'seconds':>8}  {'pays after':>11}  with"
     for option in found["options"]:
-        cost, share = option["cost"], option["exact_match"]
+        cost, share = option["cost"], option["right"]
         exact = "" if share is None else f"{share:.0%} of {option['answers']}"
         tokens = f"{cost['tokens']:,.0f}" if cost else ""
         seconds = f"{cost['seconds']:.2g}" if cost else ""

@@ -41,6 +41,14 @@ def curve(
             metavar="LIST", help="Percent of the training rows, ascending and ending in 100."
         ),
     ] = _SHARES,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Seeds that each size is trained with; else 3 below 300 rows, and 1 above.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The folder; else runs/<name of the data>-curve."),
@@ -50,7 +58,7 @@ def curve(
 ) -> None:
     """Say whether more rows would help: train on parts of the data and look ahead.
 
-    Trains once for each share, on nested subsets and for as many steps as all rows get, measures
+    Trains for each share, on nested subsets and for as many steps as all rows get, measures
     each on the same held-out rows, and foretells the loss with 2 and 5 times the rows. The same
     command again goes on after an interruption.
     """
@@ -64,7 +72,7 @@ def curve(
     )
     folder = out if out is not None else curve_folder(asked)
     with failures.resumable(lambda: "the same command again"):
-        found = _found(asked, _percentages(shares), folder, as_json)
+        found = _found(asked, _percentages(shares), repeats, folder, as_json)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
@@ -80,14 +88,16 @@ def _percentages(text: str) -> list[float]:
         ) from None
 
 
-def _found(asked: Recipe, shares: list[float], folder: Path, as_json: bool) -> dict[str, Any]:
+def _found(
+    asked: Recipe, shares: list[float], repeats: int | None, folder: Path, as_json: bool
+) -> dict[str, Any]:
     from tunesmith.cli.console import progress
 
     with progress(plain=as_json) as watcher:
         watcher.stage("start", f"the folder is {folder}")
         from tunesmith.runs.curve import learning_curve  # brings torch, which takes a moment
 
-        return learning_curve(asked, shares, folder, watcher)
+        return learning_curve(asked, shares, folder, watcher, repeats)
 
 
 def _print(found: dict[str, Any], folder: Path) -> None:

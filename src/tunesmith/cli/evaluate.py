@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tunesmith.cli.options import AsJson, RunPath
-from tunesmith.cli.text import tell
+from tunesmith.cli.text import sentence, tell
+
+
+class Level(str, Enum):
+    """`evaluate.level`, but for none."""
+
+    quick = "quick"
+    standard = "standard"
+    full = "full"
+
 
 _MARKS = {True: ("pass", "green"), False: ("fail", "red"), None: ("–", None)}
 _QUESTIONS = {
@@ -29,11 +39,22 @@ def evaluate(
             metavar="FILE", help="Examples that the run has not seen.", show_default=False
         ),
     ],
+    level: Annotated[
+        Level | None,
+        typer.Option(help="How much is measured; else as much as the run measured."),
+    ] = None,
+    only_rows: Annotated[
+        bool,
+        typer.Option(
+            "--only-rows",
+            help="Leave the training rows alone: quicker, without memorising and worth.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge the tuned model of a run against its base on another file.
 
-    The answer has the form of the run's verdict. Nothing is written.
+    Measures what the run's own verdict rests on, and answers in the same form. Nothing is written.
     """
     from tunesmith.cli.console import progress
 
@@ -42,7 +63,8 @@ def evaluate(
         from tunesmith.runs.evaluate import evaluate as evaluate_run
         from tunesmith.runs.open import open_run
 
-        verdict = evaluate_run(open_run(run), data, watcher)
+        asked = level.value if level else None
+        verdict = evaluate_run(open_run(run), data, watcher, level=asked, only_rows=only_rows)
     if as_json:
         typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
         return
@@ -54,3 +76,5 @@ def evaluate(
         word, colour_of_mark = _MARKS[verdict[key]["pass"]]
         summary = verdict[key]["detail"].get("summary") or "not measured"
         tell(f"{typer.style(f'{word:<4}', fg=colour_of_mark)}  {question} {summary}", hang=6)
+        if paid := verdict[key]["detail"].get("money"):
+            tell(f"      {sentence(paid['summary'])}", hang=6)

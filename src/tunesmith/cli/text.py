@@ -36,6 +36,11 @@ def wrapped(text: str, width: int, first: str = "", hanging: str = "") -> str:
     )
 
 
+def sentence(clause: str) -> str:
+    """A clause with a capital and a full stop."""
+    return f"{clause[:1].upper()}{clause[1:].rstrip('.')}."
+
+
 def duration(seconds: float) -> str:
     """`0.4 s`, `42 s`, `3:07 min`, `2:05 h`."""
     if seconds < 60:

@@ -20,7 +20,7 @@ from tunesmith.cli.options import (
     ValidationFile,
     Weights,
 )
-from tunesmith.cli.text import tell
+from tunesmith.cli.text import sentence, tell
 from tunesmith.core.errors import GateHeld, InputError
 from tunesmith.runs.asked import free_folder, recipe_from
 
@@ -108,6 +108,7 @@ def _print(run: Run, as_json: bool) -> None:
             "verdict": run.verdict,
             "report": str(run.report),
             "artefact": str(run.artefact),
+            "cost_of_verdict": run.cost_of_verdict,
         }
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
@@ -115,6 +116,12 @@ def _print(run: Run, as_json: bool) -> None:
     typer.echo()
     tell(run.verdict["sentence"], fg=colour, bold=True)
     typer.echo()
+    if paid := run.verdict["worth"]["detail"].get("money"):
+        tell(sentence(paid["summary"]))
+        typer.echo()
+    if run.cost_of_verdict:
+        tell(run.cost_of_verdict)
+        typer.echo()
     typer.echo(f"report    {run.report}")
     typer.echo(f"{run.artefact.name:<8}  {run.artefact}")
     typer.echo(f"try it    tunesmith chat {shlex.quote(str(run.path))}")

@@ -4,7 +4,7 @@ The base is measured as it is asked, with each help, and after a short run of tr
 all on the same held-out rows. Rules turn that into advice; the first that holds decides:
 
 1. Fewer than MINIMUM_ROWS rows to judge by: get more rows, nothing can be told.
-2. The base, as asked, answers SOLVED of the questions exactly: do nothing.
+2. The base, as asked, answers SOLVED of the questions rightly: do nothing.
 3. With a help it does: give it the cheapest such help. Examples in the prompt teach the form of an
    answer and little else (Brown et al. 2020; Min et al. 2022, Rethinking the Role of
    Demonstrations); facts are better looked up than learned (Ovadia et al. 2024, Fine-Tuning or
@@ -19,7 +19,11 @@ all on the same held-out rows. Rules turn that into advice; the first that holds
 7. Nothing is clearly better than the base: get more rows where they are few, else the measurements
    say only that none of this helps.
 
-"Clearly" means that the 95 % interval of the paired difference excludes zero: of exact answers
+"Rightly" is said by the metric that the task's own answers choose (`evaluate.metrics.choose`),
+where it tells right from wrong: the class, the tool calls, the number, every field of a JSON
+document. Of free text only an exact answer is known to be right.
+
+"Clearly" means that the 95 % interval of the paired difference excludes zero: of right answers
 where that does, else of the loss of the answers wanted.
 """
 
@@ -30,17 +34,30 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+
 from tunesmith.core.seeds import derive
-from tunesmith.evaluate.bootstrap import Interval, PairedRows, difference_of_changes, paired_change
-from tunesmith.evaluate.judgement import MINIMUM_ROWS, property_change
-from tunesmith.evaluate.measure import Baseline, Course
-from tunesmith.evaluate.pairing import pair_answers, pair_exact, pair_scores, unit_of
+from tunesmith.evaluate.bootstrap import (
+    Interval,
+    PairedRows,
+    difference_of_changes,
+    paired_change,
+    paired_rate_change,
+)
+from tunesmith.evaluate.judgement import MINIMUM_ROWS
+from tunesmith.evaluate.measure import Answered, Baseline, Course
+from tunesmith.evaluate.metrics import METRICS
+from tunesmith.evaluate.pairing import pair_answers, pair_scores, unit_of
 
 BASE, PROMPT, EXAMPLES, SEARCH, PROBE = "base", "prompt", "examples", "search", "probe"
 """The names of what is measured; the helps stand in the order of what they need."""
 
 SOLVED = 0.95
-"""The share of exact answers from which a task counts as solved: what is left are slips."""
+"""The share of right answers from which a task counts as solved: what is left are slips."""
+
+EXACT = "exact_match"
+DECIDING = ("label_accuracy", "tool_calls", "number_match", "json_fields")
+"""Metrics that say of an answer if it is right: where they are true, or 1."""
 
 FEW_ROWS = 300
 """Below this, what is one case in a hundred may stand in none of them (the rule of three)."""
@@ -62,18 +79,18 @@ _HELP: dict[str, Recommendation] = {
 class Difference:
     """How one option differs from another on the same rows.
 
-    `gain` is by how much its loss is lower; `exact` how many more of its answers are exact (None
+    `gain` is by how much its loss is lower; `right` how many more of its answers are right (None
     where too few were written). `sign` is 1 where it is clearly better, -1 where clearly worse,
     else 0.
     """
 
     gain: Interval
-    exact: Interval | None
+    right: Interval | None
 
     @property
     def sign(self) -> int:
         """Answers decide where they differ clearly, else the loss."""
-        return (_sign(self.exact) if self.exact else 0) or _sign(self.gain)
+        return (_sign(self.right) if self.right else 0) or _sign(self.gain)
 
 
 def _sign(found: Interval) -> int:
@@ -86,13 +103,15 @@ class Evidence:
 
     `options` are the base as asked, the helps, and last the probe, on the same rows; base and probe
     have the scores of trained rows, too. `rows` are there to train on, and `training_seconds` is
-    what training on all of them is foretold to take; `seed` draws the resamples.
+    what training on all of them is foretold to take; `metric` is the key of the one that says if
+    an answer is right, and `seed` draws the resamples.
     """
 
     options: tuple[Baseline, ...]
     course: Course
     rows: int
     training_seconds: float
+    metric: str = EXACT
     seed: int = 0
 
     @property
@@ -124,12 +143,16 @@ class Evidence:
         """How `one` differs from `other`; above zero it is better."""
         seed = derive(self.seed, "bootstrap", "advice", one.name, other.name)
         rows = pair_scores(one.side.held_out, other.side.held_out, self.unit)
-        exact = None
         pairs = pair_answers(other.side.answers, one.side.answers)
-        if len(pairs) >= MINIMUM_ROWS:
-            found = property_change(pair_exact(pairs), seed)
-            exact = Interval(found["change"], found["low"], found["high"], found["n"])
-        return Difference(paired_change(rows, seed), exact)
+        right = self._right(pairs) if len(pairs) >= MINIMUM_ROWS else None
+        return Difference(paired_change(rows, seed), right)
+
+    def _right(self, pairs: Sequence[tuple[Answered, Answered]]) -> Interval:
+        theirs_R, ours_R = (
+            np.array([is_right(pair[side], self.metric) for pair in pairs], dtype=np.float64)
+            for side in (0, 1)
+        )
+        return paired_rate_change(PairedRows(theirs_R, ours_R, np.ones(len(pairs))))
 
     @cached_property
     def best_help(self) -> Baseline | None:
@@ -163,21 +186,32 @@ class Evidence:
         return pair_scores(base, probe, self.unit)
 
 
-def exact_share(option: Baseline) -> float | None:
-    """The share of answers that are exact; None where too few were written."""
+def deciding(metrics: Sequence[str]) -> str:
+    """Which of a task's metrics says if an answer is right; exact match where none does."""
+    return next((key for key in DECIDING if key in metrics), EXACT)
+
+
+def is_right(answer: Answered, metric: str) -> bool:
+    """Whether this metric, or the text itself, says that the answer is right."""
+    value = answer.properties.get(METRICS[metric].name, False)
+    return answer.exact or value >= 1
+
+
+def right_share(option: Baseline, metric: str) -> float | None:
+    """The share of answers that are right; None where too few were written."""
     answers = option.side.answers
     if len(answers) < MINIMUM_ROWS:
         return None
-    return sum(each.exact for each in answers) / len(answers)
+    return sum(is_right(each, metric) for each in answers) / len(answers)
 
 
 def recommend(evidence: Evidence) -> tuple[Recommendation, Baseline | None]:
     """The recommendation, and the option that it speaks of."""
     if evidence.judged < MINIMUM_ROWS:
         return "more_data", None
-    if _solves(evidence.base):
+    if _solves(evidence, evidence.base):
         return "nothing", evidence.base
-    if solving := [each for each in evidence.helps if _solves(each)]:
+    if solving := [each for each in evidence.helps if _solves(evidence, each)]:
         cheapest = min(solving, key=_tokens)
         return _HELP[cheapest.name], cheapest
     return _by_comparison(evidence)
@@ -195,8 +229,8 @@ def _by_comparison(evidence: Evidence) -> tuple[Recommendation, Baseline | None]
     return ("more_data" if evidence.rows < FEW_ROWS else "unclear"), probe
 
 
-def _solves(option: Baseline) -> bool:
-    share = exact_share(option)
+def _solves(evidence: Evidence, option: Baseline) -> bool:
+    share = right_share(option, evidence.metric)
     return share is not None and share >= SOLVED
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.evaluate.advice import (
     BASE,
+    EXACT,
     EXAMPLES,
     FEW_ROWS,
     PROBE,
@@ -14,9 +15,10 @@ from tunesmith.evaluate.advice import (
     Difference,
     Evidence,
     Recommendation,
-    exact_share,
+    is_right,
     losses,
     recommend,
+    right_share,
     values,
 )
 from tunesmith.evaluate.judgement import MINIMUM_ROWS
@@ -45,6 +47,7 @@ def advice_of(evidence: Evidence) -> dict[str, Any]:
         "sentence": f"{_ADVICE[recommended]}: {_because(evidence, recommended, option)}.",
         "reasons": [*_reasons(evidence, recommended, option)],
         "unit": evidence.unit,
+        "metric": evidence.metric,
         "judged_rows": evidence.judged,
         "rows": evidence.rows,
         "probe_steps": evidence.course.last_step,
@@ -67,7 +70,8 @@ def _line(evidence: Evidence, option: Baseline, loss: float) -> dict[str, Any]:
         "name": option.name,
         "title": option.title,
         "loss": loss,
-        "exact_match": exact_share(option),
+        "right": right_share(option, evidence.metric),
+        "exact_match": right_share(option, EXACT),
         "answers": len(option.side.answers),
         "against_base": _difference(from_base),
         "against_probe": _difference(from_probe),
@@ -79,7 +83,7 @@ def _line(evidence: Evidence, option: Baseline, loss: float) -> dict[str, Any]:
 def _difference(found: Difference | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {"sign": found.sign, "gain": values(found.gain), "exact": values(found.exact)}
+    return {"sign": found.sign, "gain": values(found.gain), "right": values(found.right)}
 
 
 def _because(evidence: Evidence, recommended: Recommendation, option: Baseline | None) -> str:
@@ -99,8 +103,8 @@ def _because(evidence: Evidence, recommended: Recommendation, option: Baseline |
         than = f"the same base with {other.title}" if other is not evidence.base else other.title
         return f"after {_steps(evidence)} it {_better(evidence, option, other)} than {than}"
     asked = "asked plainly" if recommended == "nothing" else f"with {option.title}"
-    if exact_share(option):
-        return f"{asked}, it answers {_exactly(option)}"
+    if right_share(option, evidence.metric):
+        return f"{asked}, it answers {_rightly(evidence, option)}"
     return f"{asked}, it {_better(evidence, option, evidence.base)} than as it is asked"
 
 
@@ -119,7 +123,7 @@ def _reasons(
 ) -> Iterator[str]:
     """What else there is to know, each a finished sentence."""
     if option is not None:
-        yield from _bound(option)
+        yield from _bound(evidence, option)
         yield from _REASONS[recommended](evidence, option)
     if evidence.rows < FEW_ROWS:
         one_in = max(2, evidence.rows // _RULE_OF_THREE)
@@ -130,19 +134,20 @@ def _reasons(
         )
 
 
-def _bound(option: Baseline) -> Iterator[str]:
-    """What a share of exact answers of 100 % may still hide."""
+def _bound(evidence: Evidence, option: Baseline) -> Iterator[str]:
+    """What a share of right answers of 100 % may still hide."""
     count = len(option.side.answers)
-    if exact_share(option) == 1.0:
+    if right_share(option, evidence.metric) == 1.0:
         yield (
-            f"Where {count} of {count} answers are exact, up to {percent(_RULE_OF_THREE / count)} "
+            f"Where {count} of {count} answers are right, up to {percent(_RULE_OF_THREE / count)} "
             "of all may still be wrong (95 %, rule of three)."
         )
 
 
 def _of_nothing(evidence: Evidence, option: Baseline) -> Iterator[str]:
     if evidence.probe.side.answers:
-        yield f"After {_steps(evidence)} of training it answers {_exactly(evidence.probe)}."
+        answered = _rightly(evidence, evidence.probe)
+        yield f"After {_steps(evidence)} of training it answers {answered}."
 
 
 def _of_help(evidence: Evidence, option: Baseline) -> Iterator[str]:
@@ -214,9 +219,19 @@ def _pays(evidence: Evidence, option: Baseline) -> Iterator[str]:
         yield f"{said}: the time of training is saved after {pays:,} requests."
 
 
-def _exactly(option: Baseline) -> str:
+_RIGHT = {
+    EXACT: "exactly",
+    "label_accuracy": "with the right class",
+    "tool_calls": "with the right tool calls",
+    "number_match": "with the right number",
+    "json_fields": "with every field right",
+}
+
+
+def _rightly(evidence: Evidence, option: Baseline) -> str:
     answers = option.side.answers
-    return f"{sum(each.exact for each in answers)} of {len(answers)} held-out questions exactly"
+    right = sum(is_right(each, evidence.metric) for each in answers)
+    return f"{right} of {len(answers)} held-out questions {_RIGHT[evidence.metric]}"
 
 
 def _steps(evidence: Evidence) -> str:
@@ -226,12 +241,12 @@ def _steps(evidence: Evidence) -> str:
 def _better(evidence: Evidence, one: Baseline, other: Baseline) -> str:
     """How one option is better than the other, up to the word `than`."""
     found = evidence.difference(one, other)
-    exact = found.exact
-    if exact is not None and exact.low > 0:
-        low, high = percent(exact.low), percent(exact.high)
+    right = found.right
+    if right is not None and right.low > 0:
+        low, high = percent(right.low), percent(right.high)
         return (
-            f"answers {_exactly(one)}, which is {percent(exact.value)} of them (95 % interval "
-            f"{low} to {high}) more"
+            f"answers {_rightly(evidence, one)}, which is {percent(right.value)} of them "
+            f"(95 % interval {low} to {high}) more"
         )
     return f"needs {number(found.gain.value)} {evidence.unit} less ({_interval(found)})"
 

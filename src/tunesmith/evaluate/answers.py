@@ -56,12 +56,13 @@ def _metric(
     metric: Metric, pairs: Pairs, rows: dict[str, PairedProperty], seed: int
 ) -> dict[str, Any] | None:
     if isinstance(metric.of, OfCorpus):
-        return _described(metric, _corpus(metric.name, metric.of, pairs, seed))
+        return _described(metric, corpus_property(metric.name, metric.of, pairs, seed))
     found = rows.get(metric.name)
     return None if found is None else _described(metric, property_change(found, seed))
 
 
-def _corpus(name: str, of: OfCorpus, pairs: Pairs, seed: int) -> dict[str, Any]:
+def corpus_property(name: str, of: OfCorpus, pairs: Pairs, seed: int) -> dict[str, Any]:
+    """How a number of all answers together differs between two sides, by resampled rows."""
     references = [base.reference for base, _ in pairs]
     base_RK = of.columns(references, [base.answer for base, _ in pairs])
     tuned_RK = of.columns(references, [tuned.answer for _, tuned in pairs])

@@ -17,9 +17,12 @@ import numpy as np
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Score
 from tunesmith.core.seeds import derive
+from tunesmith.evaluate.answers import corpus_property
 from tunesmith.evaluate.bootstrap import Interval, PairedRows, paired_change
 from tunesmith.evaluate.judgement import MINIMUM_ROWS, property_change
 from tunesmith.evaluate.measure import Answered, Measured, Side
+from tunesmith.evaluate.metrics import METRICS
+from tunesmith.evaluate.metrics.metric import OfCorpus
 from tunesmith.evaluate.pairing import BITS_PER_BYTE, pair_exact, pair_properties
 from tunesmith.evaluate.wording import measurement, number, plural
 
@@ -93,12 +96,13 @@ def compare(runs: Sequence[Judged], seed: int = 0) -> Comparison:
     answers = [_answers(run) for run in runs]
     prompts = [key for key in answers[0] if all(key in others for others in answers)]
     losses = [_paired(rows[0], each, shared) for each in rows]
+    corpus = _of_corpus(runs)
     columns = tuple(
         _column(
             run,
             loss,
             _base_loss(run, rows[0], shared),
-            _metrics(answers[0], theirs, prompts, seed) if prompts else [],
+            _metrics(answers[0], theirs, prompts, corpus, seed) if prompts else [],
             None if run is runs[0] else paired_change(loss, derive(seed, "compare", run.name)),
         )
         for run, loss, theirs in zip(runs, losses, answers, strict=True)
@@ -183,12 +187,27 @@ def _answers(run: Judged) -> dict[Key, Answered]:
     return {run.contents[at]: one for one in answers if (at := str(one.origin)) in run.contents}
 
 
+def _of_corpus(runs: Sequence[Judged]) -> dict[str, OfCorpus]:
+    """The metrics of all answers together that any of the runs was judged by, by their names."""
+    keys = dict.fromkeys(key for run in runs for key in run.measured.grading.metrics)
+    metrics = [METRICS[key] for key in keys if key in METRICS]
+    return {each.name: each.of for each in metrics if isinstance(each.of, OfCorpus)}
+
+
 def _metrics(
-    first: Mapping[Key, Answered], other: Mapping[Key, Answered], keys: Sequence[Key], seed: int
+    first: Mapping[Key, Answered],
+    other: Mapping[Key, Answered],
+    keys: Sequence[Key],
+    corpus: Mapping[str, OfCorpus],
+    seed: int,
 ) -> list[dict[str, Any]]:
+    """What each answer is worth, and then all of them together, on the same rows."""
     pairs = [(first[key], other[key]) for key in keys]
-    found = [pair_exact(pairs), *pair_properties(pairs)]
-    return [property_change(each, seed) for each in found]
+    of_answers = [pair_exact(pairs), *pair_properties(pairs)]
+    return [
+        *(property_change(each, seed) for each in of_answers),
+        *(corpus_property(name, of, pairs, seed) for name, of in corpus.items()),
+    ]
 
 
 def _column(

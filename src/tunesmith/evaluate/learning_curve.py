@@ -11,20 +11,22 @@ a few rows teach, such as the form of an answer, is learned faster than that and
 For one c the best a and b are a straight line's, in closed form, so c is searched on a grid: there
 is no starting point to choose and no local minimum to fall into, and all resamples are fitted at
 once. Intervals are percentiles over resampled held-out rows, the same rows at every size, so that
-what makes a row hard cancels. Beyond three sizes the misfit of the curve is added to them as noise
-of the training. With three there is none left: three numbers go through three points.
+what makes a row hard cancels. Where each size was trained with several seeds, how far these lie
+apart is added to every interval. Beyond three sizes the misfit of the curve is added to the law as
+noise of the training. With three there is none left: three numbers go through three points.
 
-Shape legend: R held-out rows, P sizes of data, B resamples, C exponents.
+Shape legend: R held-out rows, P sizes of data, S seeds, B resamples, C exponents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
-from tunesmith.evaluate.bootstrap import CONFIDENCE, Floats, Interval, resampled_sums
+from tunesmith.evaluate.bootstrap import CONFIDENCE, Floats, Interval, resampled_sums, student
 
 EXPONENTS = np.linspace(0.05, 3.0, 119)
 FEWEST_POINTS = 3
@@ -34,23 +36,42 @@ FEWEST_POINTS = 3
 class Losses:
     """The losses of R held-out rows after training on each of P sizes of data.
 
-    `rows_P` are the sizes, ascending; `nll_RP` nats summed over a row's learned tokens, `count_R`
-    how many those are.
+    `rows_P` are the sizes, ascending; `nll_RPS` nats summed over a row's learned tokens, by the
+    seed of the training, `count_R` how many those are.
     """
 
     rows_P: Sequence[int]
-    nll_RP: Floats
+    nll_RPS: Floats
     count_R: Floats
 
     @property
+    def seeds(self) -> int:
+        """How many times each size was trained."""
+        return int(self.nll_RPS.shape[2])
+
+    @property
     def means(self) -> Floats:
-        """Nats per token at each size, (P)."""
-        means_P: Floats = self.nll_RP.sum(axis=0) / self.count_R.sum()
+        """Nats per token at each size, in the mean over seeds, (P)."""
+        means_P: Floats = self.by_seed.mean(axis=1)
         return means_P
+
+    @property
+    def by_seed(self) -> Floats:
+        """Nats per token at each size with each seed, (P, S)."""
+        means_PS: Floats = self.nll_RPS.sum(axis=0) / self.count_R.sum()
+        return means_PS
+
+    def spread(self) -> float | None:
+        """How far another seed moves a point: the standard deviation, pooled over the sizes; None
+        where there was one seed."""
+        if self.seeds < 2:
+            return None
+        return float(np.sqrt(self.by_seed.var(axis=1, ddof=1).mean()))
 
     def resampled(self, seed: int) -> Floats:
         """The means over resamples of the rows, (B, P)."""
-        sums_BK = resampled_sums(np.column_stack([self.nll_RP, self.count_R]), seed)
+        nll_RP = self.nll_RPS.mean(axis=2)
+        sums_BK = resampled_sums(np.column_stack([nll_RP, self.count_R]), seed)
         means_BP: Floats = sums_BK[:, :-1] / sums_BK[:, -1:]
         return means_BP
 
@@ -74,7 +95,8 @@ class Curve:
 
     `points` are the measured losses, `drops` by how much each size fell below the one before, on
     the same rows. `best` is the law of all rows, `resampled` those of the resamples; `misfit` is
-    the standard deviation of the points about it, None where three points leave none.
+    the standard deviation of the points about it, None where three points leave none; `spread` that
+    of a point over `seeds`, None where there was one.
     """
 
     rows: tuple[int, ...]
@@ -83,6 +105,8 @@ class Curve:
     best: PowerLaws
     resampled: PowerLaws
     misfit: float | None
+    spread: float | None = None
+    seeds: int = 1
 
     @property
     def loss(self) -> float:
@@ -107,10 +131,14 @@ class Curve:
 def fit_curve(losses: Losses, seed: int) -> Curve:
     """The curve through the losses of three sizes of data or more; `seed` draws the resamples."""
     rows_P = np.array(losses.rows_P, dtype=np.float64)
+    random = np.random.default_rng(seed)
     mean_P, means_BP = losses.means, losses.resampled(seed)
+    of_seeds = _of_seeds(losses)
+    means_BP = means_BP + random.normal(0.0, of_seeds, means_BP.shape)
     best = _fitted(rows_P, mean_P[None])
     misfit = _misfit(rows_P, mean_P, best)
-    noise_BP = np.random.default_rng(seed).normal(0.0, misfit or 0.0, means_BP.shape)
+    rest = max(0.0, (misfit or 0.0) ** 2 - of_seeds**2) ** 0.5  # the misfit has the seeds in it
+    noise_BP = random.normal(0.0, rest, means_BP.shape)
     count = len(losses.count_R)
     falls_BP = means_BP[:, :-1] - means_BP[:, 1:]
     return Curve(
@@ -126,7 +154,20 @@ def fit_curve(losses: Losses, seed: int) -> Curve:
         best=best,
         resampled=_fitted(rows_P, means_BP + noise_BP),
         misfit=misfit,
+        spread=losses.spread(),
+        seeds=losses.seeds,
     )
+
+
+def _of_seeds(losses: Losses) -> float:
+    """The standard error of a point for its few seeds: wider by Student's t, since their spread
+    itself is known from few."""
+    spread = losses.spread()
+    if spread is None:
+        return 0.0
+    freedom = len(losses.rows_P) * (losses.seeds - 1)
+    normal = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    return float(spread / losses.seeds**0.5 * student(freedom) / normal)
 
 
 def _fitted(rows_P: Floats, loss_BP: Floats) -> PowerLaws:

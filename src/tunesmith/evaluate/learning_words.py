@@ -73,13 +73,7 @@ def cautions(curve: Curve, *, best_at_end: bool, chosen_on_judged: bool) -> list
     count = curve.points[-1].n
     said = [
         f"The intervals are those of {count} held-out rows, 95 %, the same rows at every size. "
-        "Every size was trained once"
-        + (
-            "; how far another seed would move a point is in none of them."
-            if curve.misfit is None
-            else f", and how far the points miss the curve, {curve.misfit:.2g} nats, is in the "
-            "forecast as noise of the training."
-        )
+        f"{_seeds(curve)}"
     ]
     if curve.misfit is None:
         said.append(
@@ -98,6 +92,24 @@ def cautions(curve: Curve, *, best_at_end: bool, chosen_on_judged: bool) -> list
             "without more rows; raise engine.epochs to see the curve of fully trained models."
         )
     return said
+
+
+def _seeds(curve: Curve) -> str:
+    """How often each size was trained, and whether the last fall is more than the noise of that."""
+    if curve.spread is None:
+        return "Every size was trained once" + (
+            "; how far another seed would move a point is in none of them (--repeats 3 tells)."
+            if curve.misfit is None
+            else f", and how far the points miss the curve, {curve.misfit:.2g} nats, is in the "
+            "forecast as noise of the training."
+        )
+    last = curve.drops[-1]
+    word = "more" if last.low > 0 else "no more"
+    return (
+        f"Every size was trained with {curve.seeds} seeds: another one moves a point by about "
+        f"{curve.spread:.2g} nats (standard deviation), which is in every interval. From "
+        f"{curve.rows[-2]:,} to {curve.rows[-1]:,} rows the loss {_moved(last)}: {word} than noise."
+    )
 
 
 def _lowered(loss: float, gain: Interval) -> str:

@@ -173,6 +173,17 @@ class Grading:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """The user's own prices: of a million tokens read and written, and of an hour of the machine;
+    None where not given. `currency` is printed behind amounts."""
+
+    prompt: float | None = None
+    answer: float | None = None
+    hour: float | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """All that the verdict and the report are made from. A side is None when not measured."""
 
@@ -183,6 +194,7 @@ class Measured:
     baselines: tuple[Baseline, ...] = ()
     frontier: Frontier | None = None
     grading: Grading = field(default_factory=Grading)
+    prices: Prices | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -209,6 +221,7 @@ class Measured:
             baselines=tuple(map(Baseline.from_json, value.get("baselines", ()))),
             frontier=Frontier.from_json(value["frontier"]) if value.get("frontier") else None,
             grading=Grading(**{**grading, "metrics": tuple(grading.get("metrics", ()))}),
+            prices=Prices(**value["prices"]) if value.get("prices") else None,
         )
 
 

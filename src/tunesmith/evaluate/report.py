@@ -62,6 +62,7 @@ def render(
         figure_lines=lines_of(shown["figures"]) if shown else [],
         planned=Table(("The plan", "Planned before the start", "Measured"), planned_of(plan)),
         paths=plan.get("paths", {}),
+        spent=plan.get("verdict", {}).get("sentence"),
         course=verdict["memorised"]["detail"].get("course"),
         samples=told[:_SAMPLES],
         failures=[one for one in told[_SAMPLES:] if failed(one.told[-1])][:_FAILURES],

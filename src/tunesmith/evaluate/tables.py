@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.evaluate.measure import Measured
+from tunesmith.evaluate.measure import Cost, Measured, Prices
+from tunesmith.evaluate.money import request_price
 from tunesmith.evaluate.readings import Way, changes_of, definitions_of, metrics_of, ways_of
-from tunesmith.evaluate.wording import number, percent
+from tunesmith.evaluate.wording import amount, number, percent
 
 Json = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ def tables_of(verdict: Json, measured: Measured) -> dict[str, list[Table]]:
         "learned": _learned(verdict["learned"]),
         "kept": _kept(verdict["kept"]),
         "memorised": _memorised(verdict["memorised"]),
-        "worth": _worth(ways_of(verdict["worth"], measured)),
+        "worth": _worth(ways_of(verdict["worth"], measured), measured.prices),
     }
     return {key: [found[key]] if key in found and found[key].rows else [] for key in verdict}
 
@@ -105,9 +106,22 @@ def _memorised(answer: Json) -> Table:
     return Table((f"Loss, {answer['unit']}", "Base", "Tuned", "Gain", "Rows"), rows)
 
 
-def _worth(ways: Sequence[Way]) -> Table:
+def _worth(ways: Sequence[Way], prices: Prices | None) -> Table:
     heads = ("Asked", "Loss", "Exact", "Tokens read", "Tokens written", "Seconds a request")
-    return Table(heads, [[way.title, *_way(way)] for way in ways])
+    if prices is None:
+        return Table(heads, [[way.title, *_way(way)] for way in ways])
+    rows = [[way.title, *_way(way), _paid(way, prices)] for way in ways]
+    return Table((*heads, "1,000 requests, at your prices"), rows)
+
+
+def _paid(way: Way, prices: Prices) -> str:
+    price = request_price(prices, _cost(way.cost) if way.cost else None)
+    return _LOST if price is None else amount(1000 * price, prices.currency)
+
+
+def _cost(told: Json) -> Cost:
+    """As it stands in JSON, where the sum of its tokens is told, too."""
+    return Cost(told["prompt_tokens"], told["answer_tokens"], told["seconds"], told["requests"])
 
 
 def _way(way: Way) -> list[str]:

@@ -18,6 +18,15 @@ def number(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
+def amount(value: float, currency: str = "") -> str:
+    """Money: `12.35 EUR`, `1,204 EUR`; below a tenth two significant digits: `0.0042 EUR`."""
+    if value >= 100:
+        digits = f"{value:,.0f}"
+    else:
+        digits = f"{value:.2f}" if value >= 0.1 or value == 0 else f"{value:.2g}"
+    return f"{digits} {currency}".rstrip()
+
+
 def percent(value: float) -> str:
     """A share of 0 to 1. Never rounds up to 100 % or down to 0 %: one failure in 500 is told."""
     hundreds = 100 * value

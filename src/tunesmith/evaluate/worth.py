@@ -16,6 +16,7 @@ from tunesmith.evaluate.answers import answer_changes
 from tunesmith.evaluate.bootstrap import Interval, PairedRows, paired_change
 from tunesmith.evaluate.judgement import Judgement, judged, unmeasured
 from tunesmith.evaluate.measure import Baseline, Cost, Grading, Measured, Side
+from tunesmith.evaluate.money import money
 from tunesmith.evaluate.pairing import pair_scores, unit_of
 from tunesmith.evaluate.wording import measurement, number
 
@@ -53,6 +54,7 @@ def worth(measured: Measured, seed: int = 0) -> Judgement:
     saves = _saves(tuned.cost, cost)
     pays = requests_until_it_pays(measured.course.seconds, tuned.cost, cost)
     passed = best.gain.low > 0 or (best.gain.high >= 0 and saves)
+    paid = money(measured.prices, measured.course.seconds, tuned.cost, cost, best.baseline.title)
     detail = {
         "summary": _summary(best, unit, tuned.cost, pays),
         "best": best.baseline.name,
@@ -62,6 +64,7 @@ def worth(measured: Measured, seed: int = 0) -> Judgement:
         "cost": cost_of(tuned.cost),
         "training_seconds": measured.course.seconds,
         "requests_until_it_pays": pays,
+        **({} if paid is None else {"money": paid}),
         "rule": (
             "passes when the whole interval is above zero, or when neither is clearly better and "
             f"a request costs at most {CHEAPER:.0%} of the tokens"

@@ -31,6 +31,7 @@ from tunesmith.recipe.fields import (
     Rate,
     Section,
     Share,
+    Text,
     knob,
 )
 from tunesmith.recipe.optimizers import RULES, OptimizerName
@@ -269,6 +270,21 @@ class EvaluateSection(Section):
     """The tuned model is held against the base with so many training rows in its prompt: once the
     same for every question, once those that a search finds for it. 0 leaves that out."""
 
+    prompt_price: NotNegative | None = knob(None, "your currency for a million tokens")
+    """What you pay for tokens read; with `answer_price` for those written. Then the verdict says in
+    money what requests cost. Without prices of tokens, a request costs its seconds at
+    `hour_price`."""
+
+    answer_price: NotNegative | None = knob(None, "your currency for a million tokens")
+    """What you pay for tokens written. Prices are yours: none is assumed where none is given."""
+
+    hour_price: NotNegative | None = knob(None, "your currency for an hour")
+    """What an hour of this machine costs you: the price of training, and so of when it is paid
+    back."""
+
+    currency: Text | None = knob(None)
+    """What is printed behind amounts, as EUR."""
+
     max_new_tokens: Auto | Count = knob(AUTO, "tokens")
     """The longest answer generated."""
 
@@ -330,6 +346,15 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "engine.memory=low saves the gradients and moments of the model's own weights, and "
                 "model.method=lora trains none of them. Set engine.memory=normal, or "
                 "model.method=full; engine.activation_checkpointing=true saves memory with LoRA.",
+            )
+        )
+    given = (recipe.evaluate.prompt_price, recipe.evaluate.answer_price)
+    if given.count(None) == 1:
+        found.append(
+            (
+                "evaluate.answer_price" if given[0] is None else "evaluate.prompt_price",
+                "evaluate.prompt_price and evaluate.answer_price are the two halves of what a "
+                "request costs, and only one is given. Give both; 0 is a price, too.",
             )
         )
     if recipe.evaluate.most_forgetting is not None and model.method != "lora":

@@ -22,7 +22,7 @@ from tunesmith.core.errors import DataError, Interrupted, RecipeError
 from tunesmith.core.files import read_json, require_new, write_json
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Example, Tokens
-from tunesmith.evaluate.advice import BASE, PROBE, Evidence
+from tunesmith.evaluate.advice import BASE, PROBE, Evidence, deciding
 from tunesmith.evaluate.advice_words import advice_of
 from tunesmith.evaluate.measure import Baseline, Course, Measured
 from tunesmith.models.open import Base
@@ -133,6 +133,7 @@ def _evidence(recipe: Recipe, half: float, watcher: Watcher) -> Evidence:
         course=course,
         rows=len(np.unique(setup.prepared.train.rows)),
         training_seconds=planned.predicted.training,
+        metric=deciding(setup.grading.metrics),
         seed=setup.recipe.engine.seed,
     )
 

@@ -42,21 +42,22 @@ def measure_baselines(base: Base, setup: Setup, folder: RunFolder) -> tuple[Base
     """
     if folder.baselines.exists():
         return tuple(map(Baseline.from_json, read_json(folder.baselines)))
-    found = tuple(helped(base, setup))
+    evaluate = setup.recipe.evaluate
+    most = compared_rows(evaluate.level, evaluate.rows)
+    rows = asking_rows(setup, spread(setup.held_out.rows, most))
+    found = tuple(helped(base, setup, rows))
     write_json(folder.baselines, [each.to_json() for each in found])
     return found
 
 
-def helped(base: Base, setup: Setup) -> Iterator[Baseline]:
-    """The base with each help that the recipe asks for, on some of the judging rows."""
-    evaluate = setup.recipe.evaluate
-    most = compared_rows(evaluate.level, evaluate.rows)
-    rows = asking_rows(setup, spread(setup.held_out.rows, most))
+def helped(base: Base, setup: Setup, rows: Sequence[Example]) -> Iterator[Baseline]:
+    """The base with each help that the recipe asks for, on these rows."""
     if not rows:
         return
-    asking = Asking(base, setup, rows, compared_answers(evaluate.level, evaluate.rows))
+    evaluate = setup.recipe.evaluate
+    asked = Asking(base, setup, rows, compared_answers(evaluate.level, evaluate.rows))
     for each in helps(setup):
-        yield asking.measured(each)
+        yield asked.measured(each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,11 @@ def helps(setup: Setup) -> Iterator[Help]:
 
 def asking_rows(setup: Setup, numbers: Sequence[int]) -> list[Example]:
     """The rows of these numbers that ask something; documents do not."""
-    examples = setup.prepared.examples(numbers)
+    return asking(setup.prepared.examples(numbers))
+
+
+def asking(examples: Sequence[Example]) -> list[Example]:
+    """Those that ask something; documents do not."""
     return [each for each in examples if isinstance(each.content, Chat | Completion)]
 
 

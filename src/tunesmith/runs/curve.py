@@ -12,7 +12,7 @@ steps, and more steps would be taken for more rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,24 @@ from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.open import open_artefact, open_run
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
+from tunesmith.runs.small_data import FEW_TO_TRAIN
 from tunesmith.runs.subsets import Subset, subsets_of, write_subsets
 from tunesmith.runs.train import train
+
+REPEATS = 3
+"""So often each size is trained where there are few rows: there a seed moves the loss about as far
+as more rows do, and a run is short."""
 
 JUDGING_ROWS = 1000
 """At most so many held-out rows judge each size; scoring them is little beside training."""
 
 
 def learning_curve(
-    recipe: Recipe, shares: Sequence[float], out: Path, watcher: Watcher | None = None
+    recipe: Recipe,
+    shares: Sequence[float],
+    out: Path,
+    watcher: Watcher | None = None,
+    repeats: int | None = None,
 ) -> dict[str, Any]:
     """Measure the learning curve of a recipe's data in the folder `out`; returns curve.json.
 
@@ -52,6 +61,8 @@ def learning_curve(
         shares: percent of the training rows, ascending and ending in 100, three or more.
         out: the folder, new or of this very curve.
         watcher: told what happens.
+        repeats: how often each size is trained, with other seeds; None is REPEATS where there are
+            fewer than FEW_TO_TRAIN rows to train on, else once.
 
     Raises:
         InputError: something cannot be used, or `out` holds something else.
@@ -61,7 +72,7 @@ def learning_curve(
     _check_shares(shares)
     folder = CurveFolder(out)
     try:
-        return _measured(_scored(recipe), shares, folder, watcher)
+        return _measured(_scored(recipe), shares, repeats, folder, watcher)
     except KeyboardInterrupt:
         raise Interrupted("Stopped between two runs, with all work saved.") from None
 
@@ -85,7 +96,11 @@ def _scored(recipe: Recipe) -> Recipe:
 
 
 def _measured(
-    recipe: Recipe, shares: Sequence[float], folder: CurveFolder, watcher: Watcher
+    recipe: Recipe,
+    shares: Sequence[float],
+    repeats: int | None,
+    folder: CurveFolder,
+    watcher: Watcher,
 ) -> dict[str, Any]:
     watcher.stage("data", "read, check, split")
     setup = set_up(recipe)
@@ -96,7 +111,9 @@ def _measured(
             "data.validation_share, or name a file of held-out rows (data.validation)."
         )
     subsets = subsets_of(setup.prepared, shares)
-    if folder.begun(recipe, shares, setup.inputs):
+    if repeats is None:
+        repeats = REPEATS if len(np.unique(setup.prepared.train.rows)) < FEW_TO_TRAIN else 1
+    if folder.begun(recipe, shares, repeats, setup.inputs):
         watcher.note(f"The curve in {folder.path} was begun before; it goes on.")
     if folder.result.exists():
         return dict(read_json(folder.result))
@@ -104,29 +121,32 @@ def _measured(
         with whole_folder(folder.rows) as rows:
             write_subsets(setup.prepared, subsets, rows)
     steps = settings_of(setup.recipe, batches_of(setup, share=True)).total_steps
-    for subset in subsets:
-        _train(setup, subset, steps, folder, watcher)
+    for subset, repeat in product(subsets, range(repeats)):
+        _train(setup, subset, repeat, steps, folder, watcher)
     watcher.stage("judge", "each size on the same held-out rows")
-    curve = fit_curve(_losses(setup, subsets, folder), setup.recipe.engine.seed)
+    curve = fit_curve(_losses(setup, subsets, repeats, folder), setup.recipe.engine.seed)
     found = _found(setup, subsets, folder, curve)
     write_text(folder.picture, learning_chart(curve))
     write_json(folder.result, found)
     return found
 
 
-def _train(setup: Setup, subset: Subset, steps: int, folder: CurveFolder, watcher: Watcher) -> None:
-    """The run of one size: made, taken up where it was left, or found finished."""
-    run = folder.run(subset)
-    watcher.stage("curve", f"{subset.name} % of the rows, {subset.rows:,} of them")
+def _train(
+    setup: Setup, subset: Subset, repeat: int, steps: int, folder: CurveFolder, watcher: Watcher
+) -> None:
+    """One run of one size: made, taken up where it was left, or found finished."""
+    run, recipe = folder.run(subset, repeat), setup.recipe
+    again = f", with seed {recipe.engine.seed + repeat}" if repeat else ""
+    watcher.stage("curve", f"{subset.name} % of the rows, {subset.rows:,} of them{again}")
     if run.verdict.exists():
         watcher.note(f"The run in {run.path} is finished.")
         return
     begun = run.recipe.exists()
-    asked = None if begun else _recipe_of(setup.recipe, subset, steps, folder.rows)
+    asked = None if begun else _recipe_of(recipe, subset, repeat, steps, folder.rows)
     train(asked, run.path, resume=begun, watcher=watcher)
 
 
-def _recipe_of(recipe: Recipe, subset: Subset, steps: int, rows: Path) -> Recipe:
+def _recipe_of(recipe: Recipe, subset: Subset, repeat: int, steps: int, rows: Path) -> Recipe:
     """The resolved recipe over the rows of one size, for as many steps as all rows get."""
     sources = [
         Source(path=str(path.absolute()), weight=weight)
@@ -138,7 +158,8 @@ def _recipe_of(recipe: Recipe, subset: Subset, steps: int, rows: Path) -> Recipe
         "validation_share": AUTO,
         "checks": "off",  # all rows were checked at the start
     }
-    engine = {"epochs": AUTO, "max_steps": steps, "keep_best": True}
+    seed = recipe.engine.seed + repeat
+    engine = {"epochs": AUTO, "max_steps": steps, "keep_best": True, "seed": seed}
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update=data),
@@ -147,12 +168,15 @@ def _recipe_of(recipe: Recipe, subset: Subset, steps: int, rows: Path) -> Recipe
     )
 
 
-def _losses(setup: Setup, subsets: Sequence[Subset], folder: CurveFolder) -> Losses:
-    """Every judging row under the model of every size."""
-    columns = [list(_by_row(setup, folder.run(subset))) for subset in subsets]
-    count_R = np.array([count for _, count in columns[0]])
-    nll_RP = np.array([[nll for nll, _ in column] for column in columns]).T
-    return Losses([subset.rows for subset in subsets], nll_RP, count_R)
+def _losses(setup: Setup, subsets: Sequence[Subset], repeats: int, folder: CurveFolder) -> Losses:
+    """Every judging row under the models of every size."""
+    columns = [
+        [list(_by_row(setup, folder.run(subset, repeat))) for repeat in range(repeats)]
+        for subset in subsets
+    ]
+    count_R = np.array([count for _, count in columns[0][0]])
+    nll_PSR = np.array([[[nll for nll, _ in rows] for rows in size] for size in columns])
+    return Losses([subset.rows for subset in subsets], nll_PSR.transpose(2, 0, 1), count_R)
 
 
 def _by_row(setup: Setup, run: RunFolder) -> Iterator[tuple[float, float]]:
@@ -183,6 +207,8 @@ def _found(
             chosen_on_judged=setup.held_out.shared,
         ),
         "judging_rows": curve.points[-1].n,
+        "repeats": curve.seeds,
+        "seed_noise": curve.spread,
         "chosen_on_judged": setup.held_out.shared,
         "points": [
             {

@@ -22,9 +22,10 @@ class CurveFolder:
         """The rows of each size, and those held out."""
         return self.path / "rows"
 
-    def run(self, subset: Subset) -> RunFolder:
-        """The run of one size."""
-        return RunFolder(self.path / f"run-{subset.name}")
+    def run(self, subset: Subset, repeat: int = 0) -> RunFolder:
+        """The run of one size; `repeat` counts those with other seeds."""
+        again = f"-again-{repeat}" if repeat else ""
+        return RunFolder(self.path / f"run-{subset.name}{again}")
 
     @property
     def result(self) -> Path:
@@ -36,7 +37,9 @@ class CurveFolder:
         """The curve as a picture."""
         return self.path / "curve.svg"
 
-    def begun(self, recipe: Recipe, shares: Sequence[float], inputs: Mapping[str, str]) -> bool:
+    def begun(
+        self, recipe: Recipe, shares: Sequence[float], repeats: int, inputs: Mapping[str, str]
+    ) -> bool:
         """Whether this very curve was begun here; begins it if the folder is new.
 
         `inputs` are the hashes of the files that decide what its runs become.
@@ -47,6 +50,9 @@ class CurveFolder:
         asked = {
             "recipe": recipe.model_dump(mode="json"),
             "shares": [float(share) for share in shares],
+            "repeats": repeats,
             "inputs": dict(inputs),
         }
-        return begun(self.path, asked, "curve", "another recipe, other shares, or other data")
+        return begun(
+            self.path, asked, "curve", "another recipe, other shares or repeats, or other data"
+        )

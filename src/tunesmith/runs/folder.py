@@ -164,3 +164,9 @@ class RunFolder:
         """The files the run is made from and their SHA-256, as noted when it began."""
         hashes: Mapping[str, Any] = read_json(self.environment)["inputs"]
         return hashes
+
+    def changed_inputs(self, now: Mapping[str, str]) -> list[str]:
+        """Which of these files are no longer what the run is made from, gone or come since."""
+        before = self.input_hashes()
+        named = before.keys() | now.keys()  # a file that went or came changed what is read
+        return sorted(path for path in named if before.get(path) != now.get(path))

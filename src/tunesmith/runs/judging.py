@@ -11,43 +11,25 @@ from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
 from tunesmith.core.records import Prompt, Score, Tokens
 from tunesmith.data import Renderer
 from tunesmith.evaluate.card import card
-from tunesmith.evaluate.measure import Measured, Side, measure, parity
-from tunesmith.evaluate.noise import MEASURED_AGAIN
+from tunesmith.evaluate.measure import Measured, Side, parity
 from tunesmith.evaluate.report import render
 from tunesmith.evaluate.verdict import Verdict, judge
 from tunesmith.models.open import Base
-from tunesmith.recipe import generated_rows, load
+from tunesmith.recipe import load
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.heldout import spread, whole_rows
-from tunesmith.runs.open import Opened, open_artefact
+from tunesmith.runs.measuring import material_of, measured_on
+from tunesmith.runs.open import open_artefact
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.show import shown_of_training
+from tunesmith.runs.verdict_cost import note_verdict
 
 
 def measure_side(base: Base, setup: Setup, samples: Sequence[Tokens]) -> Side:
     """Score and question the model in `base` as it stands; `samples` are the base's own texts."""
-    evaluate, engine = setup.recipe.evaluate, setup.recipe.engine
-    generated = generated_rows(evaluate.level, evaluate.rows)
-    return measure(
-        ModelScorer(base, engine.tokens_per_micro_batch),
-        Opened(base, setup.renderer).sampler,
-        setup.held_out.judging,
-        whole_rows(
-            setup.prepared.seen_first(engine.seed, in_order=not setup.recipe.data.shuffle),
-            evaluate.rows,
-        ),
-        setup.probes,
-        spread(setup.held_out.prompts, generated),
-        check=setup.check,
-        max_new_tokens=evaluate.max_new_tokens,
-        count_tokens=setup.renderer.length,
-        samples=samples,
-        trained_prompts=setup.trained_prompts,
-        twice=MEASURED_AGAIN,
-    )
+    return measured_on(base, setup.renderer, setup.recipe, material_of(setup, samples))
 
 
 def score_judging(base: Base, setup: Setup) -> list[Score]:
@@ -77,6 +59,7 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
     verdict = judge(measured, setup.recipe.engine.seed)
     write_json(folder.measured, measured.to_json())
     write_json(folder.hashes, hashes(artefact_of(folder)))
+    plan = note_verdict(folder, setup, measured)
     page = render(
         verdict.to_json(),
         measured,
@@ -84,7 +67,7 @@ def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
         read_json(folder.ledger),
         folder.recipe.read_text(encoding="utf-8"),
         read_json(folder.environment),
-        read_json(folder.plan),
+        plan,
         shown_of_training(setup.prepared, setup.recipe),
     )
     write_text(folder.report, page)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tunesmith.core.errors import DataError, ModelError
+from tunesmith.core.files import read_json
 from tunesmith.core.records import Message, Origin, Prompt
 from tunesmith.data import Renderer
 from tunesmith.models.methods import ADAPTER, reopen
@@ -83,6 +84,11 @@ class Run:
         Raises RunFolderError if the run is not finished.
         """
         return verdict_of(self.folder)
+
+    @property
+    def cost_of_verdict(self) -> str:
+        """What the verdict took, and how to spend less or more; "" where nothing was measured."""
+        return str(read_json(self.folder.plan).get("verdict", {}).get("sentence", ""))
 
     @property
     def report(self) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,15 @@ from tunesmith.recipe import Recipe
 from tunesmith.recipe.write import sparse
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.begun import begun
-from tunesmith.runs.halving import Candidate, as_many_as_fit, foretold, going_on, rungs_of
+from tunesmith.runs.halving import Candidate, as_many_as_fit, foretold, rungs_of
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import minutes as spelled
-from tunesmith.runs.search_found import found_of, ranked
+from tunesmith.runs.search_found import found_of
+from tunesmith.runs.search_rounds import Rounds
 from tunesmith.runs.setup import Setup, set_up
-from tunesmith.runs.trials import Trial, Trials
+from tunesmith.runs.trials import Trials
+
+_FOLDER = ("search", "another recipe, another time, or other data")
 
 
 def search(
@@ -42,12 +45,12 @@ def search(
 
     Args:
         recipe: as for a run. Its values, `auto` or not, are the first candidate.
-        minutes: about how long it may take.
+        minutes: how long it may take; no trial begins that is not foretold to end in time.
         out: the folder, new or of this very search.
         watcher: told what happens.
 
     Raises:
-        InputError: something cannot be used, or `out` holds something else.
+        InputError: something cannot be used, no trial fits, or `out` holds something else.
         Interrupted: after Ctrl-C or SIGTERM, with all work saved.
     """
     watcher = watcher or Silent()
@@ -60,6 +63,7 @@ def search(
 
 
 def _searched(recipe: Recipe, minutes: float, out: Path, watcher: Watcher) -> dict[str, Any]:
+    began = time.perf_counter()
     watcher.stage("data", "read, check, split")
     setup = set_up(recipe)
     tell_data(setup, watcher)
@@ -73,32 +77,48 @@ def _searched(recipe: Recipe, minutes: float, out: Path, watcher: Watcher) -> di
         "minutes": minutes,
         "inputs": setup.inputs,
     }
-    if begun(out, asked, "search", "another recipe, another time, or other data"):
+    if out.exists() and begun(out, asked, *_FOLDER):
         watcher.note(f"The search in {out} was begun before; it goes on.")
     if (out / "search.json").exists():
         return dict(read_json(out / "search.json"))
-    plan = _plan(setup, recipe, 60 * minutes, out, watcher)
-    base = Side.from_json(plan["base"])
-    trials = Trials(out / "trials", recipe, setup, plan["steps_per_epoch"], watcher)
-    (out / "trials").mkdir(exist_ok=True)
-    candidates = [Candidate(**each) for each in plan["candidates"]]
-    made = _halved(trials, candidates, base, 60 * minutes, watcher)
-    found = found_of(made, base, setup.held_out)
-    won = trials.recipe(Candidate(**found["winner"]))
-    write_text(out / "recipe.yaml", sparse(won, found["sentence"]))
+    if not (out / "plan.json").exists():
+        plan = _plan(setup, recipe, 60 * minutes, began, out, watcher)
+        begun(out, asked, *_FOLDER)  # not before it is known that something fits
+        write_json(out / "plan.json", plan)
+    found = _found(setup, recipe, 60 * minutes, out, watcher)
     found |= {"minutes": minutes, "recipe": str(out / "recipe.yaml")}
     write_json(out / "search.json", found)
     return found
 
 
-def _plan(
+def _found(
     setup: Setup, recipe: Recipe, budget: float, out: Path, watcher: Watcher
-) -> Mapping[str, Any]:
-    """The candidates that fit, and the base as measured; made once and kept in plan.json."""
-    file = out / "plan.json"
-    if file.exists():
-        return dict(read_json(file))
-    began = time.perf_counter()
+) -> dict[str, Any]:
+    """Make the trials of the plan, and write the recipe of the winner."""
+    plan = read_json(out / "plan.json")
+    base = Side.from_json(plan["base"])
+    trials = Trials(out / "trials", recipe, setup, plan["steps_per_epoch"], watcher)
+    (out / "trials").mkdir(exist_ok=True)
+
+    def seconds_of(candidate: Candidate, share: float) -> float:
+        return float(plan["around"] + plan["step"] * trials.steps(candidate, share))
+
+    candidates = [Candidate(**each) for each in plan["candidates"]]
+    rounds = Rounds(trials, base, seconds_of, budget - plan["spent"], watcher)
+    found = found_of(rounds.made(candidates), base, setup.held_out, setup.recipe.model.method)
+    won = trials.recipe(Candidate(**found["winner"]))
+    write_text(out / "recipe.yaml", sparse(won, found["sentence"]))
+    return found
+
+
+def _plan(
+    setup: Setup, recipe: Recipe, budget: float, began: float, out: Path, watcher: Watcher
+) -> dict[str, Any]:
+    """The candidates that fit, the base as measured, and what trials take: kept as plan.json.
+
+    Raises RecipeError where not even one trial fits into the time.
+    """
+    opening = time.perf_counter()
     tuned = opened(setup, watcher)
     batches = batches_of(setup, share=tuned.base.forward.shares)
     settings = settings_of(setup.recipe, batches)
@@ -106,24 +126,43 @@ def _plan(
     _, planned = make_plan(
         setup, tuned, settings, batches_of, opening=0.0, folder=Path(tempfile.gettempdir())
     )
-    around = time.perf_counter() - began  # each trial opens its base and plans, too
-    each = planned.predicted.training / settings.total_steps
+    around = time.perf_counter() - opening  # each trial opens its base and plans, too
+    step = planned.predicted.training / settings.total_steps
     trials = Trials(out / "trials", recipe, setup, batches.steps_per_epoch, watcher)
 
     def seconds_of(candidate: Candidate, share: float) -> float:
-        return around + each * trials.steps(candidate, share)
+        return around + step * trials.steps(candidate, share)
 
-    candidates = as_many_as_fit(_first(setup), setup.recipe.engine.seed, seconds_of, budget)
-    watcher.note(_words(candidates, foretold(candidates, seconds_of), budget))
+    first = _first(setup)
+    _require_time(budget, time.perf_counter() - began, seconds_of(first, 1.0))
     watcher.stage("measure", "the base on the rows that choose, and on general probes")
-    plan = {
+    base = trials.side(tuned.base).to_json()
+    spent = time.perf_counter() - began
+    candidates = as_many_as_fit(first, setup.recipe.engine.seed, seconds_of, budget - spent)
+    seconds = foretold(candidates, seconds_of)
+    watcher.note(_words(candidates, spent + seconds, budget))
+    return {
         "candidates": [asdict(each) for each in candidates],
-        "seconds": foretold(candidates, seconds_of),
+        "seconds": seconds,
+        "spent": spent,
+        "around": around,
+        "step": step,
         "steps_per_epoch": batches.steps_per_epoch,
-        "base": trials.side(tuned.base).to_json(),
+        "base": base,
     }
-    write_json(file, plan)
-    return plan
+
+
+def _require_time(budget: float, spent: float, one: float) -> None:
+    """Raises RecipeError if a trial of the recipe asked for does not fit into the time."""
+    if spent + one <= budget:
+        return
+    least = math.ceil((spent + one) / 6) / 10  # a tenth of a minute, rounded upwards
+    raise RecipeError(
+        f"--minutes {budget / 60:g} holds no trial: reading and planning took {spelled(spent)}, "
+        f"and one run of the recipe as it is asked takes about {spelled(one)}. Give at least "
+        f"--minutes {least:g}, four times as much for a choice, or make the run shorter "
+        "(engine.epochs, engine.max_steps)."
+    )
 
 
 def _first(setup: Setup) -> Candidate:
@@ -142,44 +181,6 @@ def _words(candidates: Sequence[Candidate], seconds: float, budget: float) -> st
     if seconds <= budget:
         return f"{said} and fits into {spelled(budget)}."
     return (
-        f"{said}, more than the {spelled(budget)} of --minutes: no trial begins once the time is "
-        "up, but one runs in full."
+        f"{said}, more than the {spelled(budget)} of --minutes: no trial begins that is not "
+        f"foretold to end in time; --minutes {math.ceil(seconds / 60)} would hold them all."
     )
-
-
-def _halved(
-    trials: Trials,
-    candidates: Sequence[Candidate],
-    base: Side,
-    budget: float,
-    watcher: Watcher,
-) -> list[Trial]:
-    """All trials that were made, rung by rung, each rung ranked."""
-    made: list[Trial] = []
-    order = list(candidates)
-    for rung in rungs_of(len(candidates)):
-        entered = going_on(order, rung.count)
-        of_rung: list[Trial] = []
-        for number, candidate in enumerate(entered, start=1):
-            spent = sum(trial.seconds for trial in (*made, *of_rung))
-            known = trials.finished(candidate, rung.share) is not None
-            if spent > budget and not known and not (rung.share == 1 and number == 1):
-                watcher.note(f"The time is up; {len(entered) - number + 1} trials are left out.")
-                break
-            of_rung.append(_tried(trials, candidate, rung.share, number, len(entered), watcher))
-        best = ranked(of_rung, base)
-        order = [trial.candidate for trial in best] or order
-        made += best
-    return made
-
-
-def _tried(
-    trials: Trials, candidate: Candidate, share: float, number: int, of: int, watcher: Watcher
-) -> Trial:
-    rank = "" if candidate.rank is None else f", rank {candidate.rank}"
-    watcher.stage(
-        "trial",
-        f"{number} of {of} at {share:.0%} of their steps: rate {candidate.learning_rate:g}{rank}, "
-        f"{candidate.epochs} epochs",
-    )
-    return trials.made(candidate, share)

@@ -29,18 +29,36 @@ def ranked(trials: Sequence[Trial], base: Side) -> list[Trial]:
     return sorted(trials, key=lambda each: (kept(each, base).passed is False, each.loss))
 
 
-def found_of(made: Sequence[Trial], base: Side, held_out: HeldOut) -> dict[str, Any]:
+def passing(made: Sequence[Trial], base: Side) -> list[Trial]:
+    """Shorter trials that kept what the base knew and were not made in full: the longest, and of
+    alike ones the best, first."""
+    full = {trial.candidate.number for trial in made if trial.share == 1}
+    shorter = [
+        trial
+        for trial in made
+        if trial.candidate.number not in full
+        and trial.side is not None
+        and kept(trial, base).passed is not False
+    ]
+    ordered = sorted(shorter, key=lambda trial: (-trial.share, trial.loss))
+    found: dict[int, Trial] = {}
+    for trial in ordered:
+        found.setdefault(trial.candidate.number, trial)
+    return list(found.values())
+
+
+def found_of(made: Sequence[Trial], base: Side, held_out: HeldOut, method: str) -> dict[str, Any]:
     """The content of search.json. Losses are nats per token of the rows that choose.
 
-    The winner is the best of those that ran in full.
+    The winner is the best of those that ran in full; `method` is how they are trained.
     """
     final = ranked([trial for trial in made if trial.share == 1], base)
     winner = final[0]
     asked = next((trial for trial in final if trial.candidate.number == 0), None)
     fell = None if asked is None else _fell(winner, asked)
     return {
-        "sentence": _sentence(winner, fell, made),
-        "cautions": [*_cautions(winner, made, base, held_out)],
+        "sentence": _sentence(winner, fell, made, base),
+        "cautions": [*_cautions(winner, made, base, held_out, method)],
         "winner": asdict(winner.candidate),
         "loss": _finite(winner.loss),
         "asked_loss": None if asked is None else _finite(asked.loss),
@@ -76,12 +94,17 @@ def _finite(loss: float) -> float | None:
     return loss if loss < float("inf") else None
 
 
-def _sentence(winner: Trial, fell: Interval | None, made: Sequence[Trial]) -> str:
+def _sentence(winner: Trial, fell: Interval | None, made: Sequence[Trial], base: Side) -> str:
     tried = plural(len({trial.candidate.number for trial in made}), "recipe")
     if winner.side is None:
         return f"The loss of each of {tried} was no longer a number; lower the learning rate."
     values = _values(winner.candidate)
     loss = f"a held-out loss of {winner.loss:.3f} nats per token"
+    if kept(winner, base).passed is False:
+        return (
+            f"None of {tried} kept what the base knew within the limit when run in full. Of those "
+            f"that ran in full the best has {values}, with {loss}; its verdict will be hold."
+        )
     if winner.candidate.number == 0:
         return f"Of {tried} the one asked for stays the best ({values}), with {loss}."
     said = f"Of {tried} the best has {values} and reaches {loss}"
@@ -98,7 +121,9 @@ def _values(candidate: Candidate) -> str:
     )
 
 
-def _cautions(winner: Trial, made: Sequence[Trial], base: Side, held_out: HeldOut) -> Iterator[str]:
+def _cautions(
+    winner: Trial, made: Sequence[Trial], base: Side, held_out: HeldOut, method: str
+) -> Iterator[str]:
     rows = plural(len({each.origin for each in base.held_out}), "row")
     if held_out.shared:
         yield (
@@ -114,10 +139,7 @@ def _cautions(winner: Trial, made: Sequence[Trial], base: Side, held_out: HeldOu
         )
     answer = kept(winner, base)
     if answer.passed is False:
-        yield (
-            "No recipe that ran in full kept what the base knew within the limit; this one comes "
-            f"first all the same: {answer.detail['summary']}."
-        )
+        yield _remedy(answer, len(passing(made, base)), method)
     lost = {t.candidate.number for t in made if t.side and kept(t, base).passed is False}
     if lost and answer.passed is not False:
         yield f"{plural(len(lost), 'recipe')} lost more of what the base knew than is allowed."
@@ -125,6 +147,26 @@ def _cautions(winner: Trial, made: Sequence[Trial], base: Side, held_out: HeldOu
     if broken:
         yield f"The loss of {plural(len(broken), 'recipe')} was no longer a number."
     yield from _edge(winner, made)
+
+
+def _remedy(answer: Judgement, untried: int, method: str) -> str:
+    """What to do where no recipe kept what the base knew."""
+    said = f"What it lost: {answer.detail['summary']}."
+    if untried:
+        return (
+            f"{said} {plural(untried, 'recipe')} kept it in shorter trials, but there was no time "
+            "to run them in full: search again with more --minutes."
+        )
+    strength = (
+        "save the adapter at the strength that forgets little enough "
+        "(--set evaluate.most_forgetting=0.1), or "
+        if method == "lora"
+        else ""
+    )
+    return (
+        f"{said} Another rate or rank does not mend that here; {strength}mix in rows of the base's "
+        "own: write them with `tunesmith sample replay.jsonl`, and add --data replay.jsonl."
+    )
 
 
 def _edge(winner: Trial, made: Sequence[Trial]) -> Iterator[str]:

@@ -37,6 +37,7 @@ from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
+from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
@@ -45,6 +46,7 @@ from tunesmith.runs.samples import own_samples
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.trunk import Paths, choose_paths
+from tunesmith.runs.verdict_cost import BASE, HELPED, SAMPLES, STRENGTH, TUNED, timed
 from tunesmith.runs.watching import MetricsWriter
 
 
@@ -128,10 +130,7 @@ def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> Setu
         return None
     watcher.stage("data", "read again for the resumed run")
     setup = set_up(load(folder.recipe))
-    before, now = folder.input_hashes(), setup.inputs
-    named = before.keys() | now.keys()  # a file that went, or one that came, changed what is read
-    changed = sorted(path for path in named if before.get(path) != now.get(path))
-    if changed:
+    if changed := folder.changed_inputs(setup.inputs):
         raise RunFolderError(
             f"{', '.join(changed)} changed since the run in {folder.path} began, so going on would "
             "mix two runs. Put the file back, or start a new run with another --out."
@@ -158,14 +157,18 @@ def _go(
     if not folder.recipe.exists():
         folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
         _begin(setup, folder)
+    if not folder.plan.exists():
+        write_json(folder.plan, planned)
     # A new adapter adds exactly zero, so this is the base, though all is in place for training.
-    samples = own_samples(base, setup, folder)
+    with timed(folder, SAMPLES):
+        samples = own_samples(base, setup, folder)
     base_side = _base_side(base, setup, samples, folder, watcher)
     baselines = _baselines(base, setup, folder, watcher)
     paths = choose_paths(setup, folder, tuned, batches, settings)
-    write_json(folder.plan, {**planned, "trunk": paths.to_json()})
+    write_json(folder.plan, {**read_json(folder.plan), "trunk": paths.to_json()})
     progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
-    frontier = choose_strength(tuned, setup, watcher)
+    with timed(folder, STRENGTH):
+        frontier = choose_strength(tuned, setup, watcher)
     watcher.stage("save", f"the {tuned.artefact}")
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(target)
@@ -176,12 +179,14 @@ def _go(
         baselines=baselines,
         frontier=frontier,
         grading=setup.grading,
+        prices=prices_of(recipe.evaluate),
     )
     if recipe.evaluate.level != "none":
         watcher.stage("evaluate", "the tuned model, opened afresh")
-        in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
-        del base, tuned, paths  # their memory is wanted for the model opened from disk
-        measured = measure_artefact(setup, artefact, in_memory, measured, samples)
+        with timed(folder, TUNED):
+            in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
+            del base, tuned, paths  # their memory is wanted for the model opened from disk
+            measured = measure_artefact(setup, artefact, in_memory, measured, samples)
     judge_run(setup, folder, measured)
 
 
@@ -212,7 +217,8 @@ def _base_side(
     if folder.base_side.exists():
         return Side.from_json(read_json(folder.base_side))
     watcher.stage("measure", "the base on held-out rows and general probes")
-    side = measure_side(base, setup, samples)
+    with timed(folder, BASE):
+        side = measure_side(base, setup, samples)
     write_json(folder.base_side, side.to_json())
     return side
 
@@ -224,7 +230,8 @@ def _baselines(
     if evaluate.level == "none" or not (evaluate.examples or evaluate.prompt):
         return ()
     watcher.stage("compare", "the base with examples in its prompt, and with search")
-    return measure_baselines(base, setup, folder)
+    with timed(folder, HELPED):
+        return measure_baselines(base, setup, folder)
 
 
 def _train(
