@@ -263,6 +263,23 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """A made-up secret in a row of its own, planted to see whether the model comes to tell it.
+
+    An epoch holds `tokens` `repeats` times; 0 is a control, which is measured and never trained on.
+    `alternatives` are the same row with other random secrets, `prompt` is all that stands before
+    the secret.
+    """
+
+    origin: Origin
+    repeats: int
+    secret: str
+    tokens: Tokens
+    alternatives: tuple[Tokens, ...]
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """Negative log likelihood of one example's learned tokens under a model.
 

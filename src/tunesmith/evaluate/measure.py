@@ -15,6 +15,7 @@ from typing import Any
 from tunesmith.core.errors import NonFiniteLoss
 from tunesmith.core.ports import Sampler, Scorer
 from tunesmith.core.records import Message, Origin, Prompt, Score, Tokens, Validation
+from tunesmith.evaluate.exposed import Exposed
 from tunesmith.evaluate.metrics import Properties, exact_match
 from tunesmith.evaluate.strengths import Frontier
 
@@ -174,7 +175,10 @@ class Grading:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All that the verdict and the report are made from. A side is None when not measured."""
+    """All that the verdict and the report are made from. A side is None when not measured.
+
+    `exposed` are the planted secrets under the tuned model, and the controls.
+    """
 
     base: Side | None = None
     tuned: Side | None = None
@@ -183,6 +187,7 @@ class Measured:
     baselines: tuple[Baseline, ...] = ()
     frontier: Frontier | None = None
     grading: Grading = field(default_factory=Grading)
+    exposed: tuple[Exposed, ...] = ()
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -209,6 +214,7 @@ class Measured:
             baselines=tuple(map(Baseline.from_json, value.get("baselines", ()))),
             frontier=Frontier.from_json(value["frontier"]) if value.get("frontier") else None,
             grading=Grading(**{**grading, "metrics": tuple(grading.get("metrics", ()))}),
+            exposed=tuple(Exposed(**each) for each in value.get("exposed", ())),
         )
 
 

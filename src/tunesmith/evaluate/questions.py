@@ -17,6 +17,7 @@ from tunesmith.evaluate.bootstrap import (
     difference_of_changes,
     paired_change,
 )
+from tunesmith.evaluate.exposure import exposure
 from tunesmith.evaluate.judgement import (
     Judgement,
     judged,
@@ -111,6 +112,7 @@ def memorised(measured: Measured, seed: int = 0) -> Judgement:
         "limit": limit,
         "course": course_sentence(measured.course),
         "recall": recall(measured),
+        "exposure": exposure(measured.exposed),
         "rule": (
             f"passes when the whole interval is at most {percent(MEMORISED_LIMIT)} of the gain "
             "on trained rows"

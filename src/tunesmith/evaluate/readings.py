@@ -20,6 +20,7 @@ _SAID = {
     "samples": "summary",
     "frontier": "summary",
     "recall": "summary",
+    "exposure": "summary",
 }
 """Parts of an answer that say something beside their numbers, and where."""
 

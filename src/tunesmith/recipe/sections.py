@@ -123,6 +123,12 @@ class DataSection(Section):
     as a key or the number of a card: the run stops, or it says so and goes on, or it does not look
     (single rows that cannot be trained are found in any case: bad_rows)."""
 
+    canaries: Annotated[int, Field(ge=0, le=99)] = knob(0, "planted secrets")
+    """So many made-up secrets are added to the training rows, seen once, 4 and 16 times an epoch in
+    turn, and the verdict says which of them the tuned model can be made to tell. They stay in the
+    weights, so the run is a trial whose verdict is hold. Measuring scores 256 short rows a secret,
+    and as many for each of 8 controls."""
+
     shuffle: bool = knob(True)
     """Draw a new order of the examples each epoch. Off keeps the order of the files, for data
     whose order is a curriculum."""
@@ -343,6 +349,14 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "evaluate.most_forgetting",
                 "evaluate.most_forgetting chooses by measuring, and evaluate.level=none measures "
                 "nothing. Leave it out, or set evaluate.level=quick.",
+            )
+        )
+    if data.canaries and recipe.evaluate.level == "none":
+        found.append(
+            (
+                "data.canaries",
+                "data.canaries plants secrets to measure what is memorised, and "
+                "evaluate.level=none measures nothing. Leave it out, or set evaluate.level=quick.",
             )
         )
     if data.validation is not None and data.validation_share not in (AUTO, 0.0):
