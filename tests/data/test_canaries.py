@@ -10,7 +10,8 @@ import pytest
 
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.records import Chat, Completion, Content, Message, Text
-from tunesmith.data.canaries import ALTERNATIVES, CONTROLS, make_canaries, planted_rows
+from tunesmith.data import canaries
+from tunesmith.data.canaries import CONTROLS, make_canaries, planted_rows
 from tunesmith.data.render import Kind, Renderer
 from tunesmith.data.template import choose
 
@@ -26,6 +27,12 @@ LIKE: dict[str, tuple[Kind, Content]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer alternatives, which take the time."""
+    monkeypatch.setattr(canaries, "ALTERNATIVES", 15)
+
+
 @pytest.fixture
 def renderer(tokenizer_of: Callable[..., Any]) -> Renderer:
     tokenizer = tokenizer_of()
@@ -33,12 +40,12 @@ def renderer(tokenizer_of: Callable[..., Any]) -> Renderer:
 
 
 def test_secrets_are_repeated_in_turn_and_controls_never(renderer: Renderer) -> None:
-    canaries = make_canaries(4, 0, *_task("chat", renderer))
-    assert [each.repeats for each in canaries] == [1, 4, 16, 1, *[0] * CONTROLS]
-    counts = Counter(str(row.origin) for row in planted_rows(canaries))
+    made = make_canaries(4, 0, *_task("chat", renderer))
+    assert [each.repeats for each in made] == [1, 4, 16, 1, *[0] * CONTROLS]
+    counts = Counter(str(row.origin) for row in planted_rows(made))
     assert counts == {"canary:1": 1, "canary:2": 4, "canary:3": 16, "canary:4": 1}
-    assert len({each.secret for each in canaries}) == len(canaries)
-    assert len({each.prompt.ids_N.tobytes() for each in canaries}) == len(canaries)
+    assert len({each.secret for each in made}) == len(made)
+    assert len({each.prompt.ids_N.tobytes() for each in made}) == len(made)
 
 
 @pytest.mark.parametrize("form", LIKE)
@@ -48,7 +55,7 @@ def test_each_has_the_form_of_the_task_and_its_prompt_is_what_stands_before(
     canary = make_canaries(1, 0, *_task(form, renderer))[0]
     rows = [canary.tokens, *canary.alternatives]
     asked = canary.prompt.ids_N
-    assert len({row.ids_N.tobytes() for row in rows}) == 1 + ALTERNATIVES
+    assert len({row.ids_N.tobytes() for row in rows}) == 16
     assert all((row.ids_N[: len(asked)] == asked).all() for row in rows)
     text = renderer.encoder.tokenizer.decode
     assert "recovery code of account" in text(asked)

@@ -200,10 +200,14 @@ Content = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row, understood."""
+    """One row, understood.
+
+    `tests` are Python statements that the code of its answer must pass, "" for none.
+    """
 
     origin: Origin
     content: Content
+    tests: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +255,7 @@ class Prompt:
 
     `ids_N` is the generation prompt as the trained model was shown it (int32), `tools` the
     functions that it names, `calls` those that the answer calls. An answer that calls a tool, or is
-    thought over first, is all of that as it is written.
+    thought over first, is all of that as it is written. `tests` are those of the example.
     """
 
     origin: Origin
@@ -260,6 +264,7 @@ class Prompt:
     answer: str
     tools: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
+    tests: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from tunesmith.evaluate.pairing import (
     pair_scores,
     unit_of,
 )
+from tunesmith.evaluate.ran import ran
 from tunesmith.evaluate.recall import recall
 from tunesmith.evaluate.wording import (
     course_sentence,
@@ -68,6 +69,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
         "nats_per_token": _nats_per_token(base.held_out, tuned.held_out),
         **answers,
         "metrics": {"chosen": list(measured.grading.metrics), "why": measured.grading.reason},
+        "code": ran(measured),
         "worse": lost,
         "noise_floor": {
             "value": noise,

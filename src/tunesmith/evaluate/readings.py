@@ -17,6 +17,7 @@ _NAMES = {"prompt": "with your prompt", "examples": "with examples", "search": "
 _SAID = {
     "metrics": "why",
     "noise_floor": "answers",
+    "code": "summary",
     "samples": "summary",
     "frontier": "summary",
     "recall": "summary",

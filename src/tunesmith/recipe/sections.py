@@ -235,6 +235,12 @@ class EvaluateSection(Section):
     """What is measured of answers beside exact match; docs/metrics.md has what each says. `auto`
     goes by the answers wanted: JSON, a few classes, tool calls, a number, or else free text."""
 
+    run_code: bool | Literal["limits_only"] = knob(False)
+    """The metric `code_passes` executes what the models write, so it is measured only where this is
+    true: then behind walls (no network, no file of yours; Linux), or not at all. limits_only
+    settles for limits of time and memory where there are no walls, which stops slips and nothing
+    worse: for machines with nothing to lose."""
+
     patterns: Patterns | None = knob(None)
     """Regular expressions by name. How often one is found in the answers is told under that name,
     and a run fails if that clearly became rarer."""
@@ -357,6 +363,15 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "data.canaries",
                 "data.canaries plants secrets to measure what is memorised, and "
                 "evaluate.level=none measures nothing. Leave it out, or set evaluate.level=quick.",
+            )
+        )
+    if "code_passes" in recipe.evaluate.metrics and recipe.evaluate.run_code is False:
+        found.append(
+            (
+                "evaluate.run_code",
+                "evaluate.metrics names code_passes, which executes code that the models write, "
+                "and evaluate.run_code is false. Allow it with --set evaluate.run_code=true, or "
+                "leave code_passes out.",
             )
         )
     if data.validation is not None and data.validation_share not in (AUTO, 0.0):
