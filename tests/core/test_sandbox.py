@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -226,6 +227,12 @@ def test_walls_that_do_not_hold_are_not_used(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(run, "walls", list)
     with pytest.raises(Unsupported, match=r"not Linux.* evaluate\.run_code=limits_only"):
         open_sandbox()
+
+
+def test_a_system_without_such_limits_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "os", SimpleNamespace(name="nt"))
+    with pytest.raises(Unsupported, match="Leave code_passes out"):
+        open_sandbox(weak=True)
 
 
 def test_limits_alone_are_taken_only_where_they_are_asked_for() -> None:

@@ -127,6 +127,11 @@ def open_sandbox(limits: Limits | None = None, *, weak: bool = False) -> Sandbox
     Raises:
         Unsupported: code cannot be isolated here, and `weak` was not asked for.
     """
+    if os.name != "posix":
+        raise Unsupported(
+            "Code that a model wrote is run on Linux, and with limits alone on macOS; this system "
+            "has no limits of that kind. Leave code_passes out."
+        )
     limits = limits or Limits()
     if weak:
         return Sandbox(limits_only(), limits)
