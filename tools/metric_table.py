@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tunesmith.core.sandbox import KINDS, PROTECTS, Limits
 from tunesmith.evaluate.metrics import METRICS, Metric
 from tunesmith.evaluate.metrics.choose import LABEL_CHARACTERS, LABELS, ROWS_PER_LABEL
 from tunesmith.evaluate.metrics.metric import OfCorpus
@@ -33,7 +34,8 @@ the 95 % interval of the change.
 | each ends in a number | `number_match`, `length_ratio` |
 | else | `chrf`, `bleu`, `rouge_l`, `length_ratio` |
 
-Exact match is always told. `evaluate.metrics: [json_valid, rouge_l]` names others,
+Exact match is always told. `code_passes` is never chosen by itself, for it executes what the models
+write, see below. `evaluate.metrics: [json_valid, rouge_l]` names others,
 `evaluate.patterns: {{polite: '(?i)please'}}` looks for regular expressions, and `evaluate.check` is
 a Python file of your own.
 
@@ -43,6 +45,31 @@ for it is not known whether more is better.
 
 | `evaluate.metrics` | printed as | what it says | interval | fails a run |
 |---|---|---|---|---|
+"""
+
+_CODE = """
+## Code that runs
+
+`evaluate.metrics: [code_passes]` with `evaluate.run_code: true` runs the code of each answer, and
+then the row's field `tests` (a text of Python statements, or a list of them, such as
+`"assert add(1, 2) == 3"`) in the same names; `data.mapping: {{test_list: tests}}` reads the field
+under another name. The program is run by `python -I -S` in a process of its own, with an empty
+environment and folder, nothing on standard input, and at most {seconds:g} s, {memory} MiB of
+memory, {disk} MiB of disk, {output} KiB of output, {processes} processes and {files} open files;
+then its whole process group is killed. How each ended is counted:
+
+| outcome | meaning |
+|---|---|
+{kinds}
+What else it can reach depends on the level:
+
+- **`run_code: true`**: {isolated}. The walls are bubblewrap's, or
+  Linux namespaces made by tunesmith; they are tried before the run begins, and without them it is
+  refused.
+- **`run_code: limits_only`**: {limits_only}.
+
+At both levels the tests share a process with the program, so one that looks for them can forge the
+outcome. Rows that need packages beside the standard library cannot be judged so.
 """
 
 _TAIL = """
@@ -66,7 +93,21 @@ MEANS = ("json_fields", "rouge_l", "length_ratio")
 def page() -> str:
     """The whole of docs/metrics.md."""
     head = _HEAD.format(labels=LABELS, characters=LABEL_CHARACTERS, rows=ROWS_PER_LABEL)
-    return head + "".join(map(_line, METRICS.values())) + _TAIL
+    return head + "".join(map(_line, METRICS.values())) + _code() + _TAIL
+
+
+def _code() -> str:
+    limits = Limits()
+    return _CODE.format(
+        seconds=limits.seconds,
+        memory=limits.memory >> 20,
+        disk=limits.disk >> 20,
+        output=limits.output >> 10,
+        processes=limits.processes,
+        files=limits.files,
+        kinds="".join(f"| `{kind}` | {said} |\n" for kind, said in KINDS.items()),
+        **PROTECTS,
+    )
 
 
 def _line(metric: Metric) -> str:

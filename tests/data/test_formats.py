@@ -591,3 +591,21 @@ def test_the_page_of_formats_is_true_and_whole() -> None:
         assert isinstance(reading.outcome, Example), reading.outcome
         assert (reading.title, reading.extras) == (title, frozenset())
     assert {title for title, _ in lines} == {form.title for form in FORMATS}
+
+
+@pytest.mark.parametrize(
+    ("value", "tests", "extras"),
+    [
+        ("assert f(1)", "assert f(1)", set()),
+        (["assert f(1)", "assert f(2)"], "assert f(1)\nassert f(2)", set()),
+        ({"inputs": [1]}, "", {"tests"}),
+        ([1], "", {"tests"}),
+        (None, "", {"tests"}),
+        ("  ", "", {"tests"}),
+    ],
+)
+def test_tests_beside_a_row_are_kept_for_judging(value: Any, tests: str, extras: set[str]) -> None:
+    reading = read_row(_row({"prompt": "f?", "completion": "f", "tests": value}))
+    assert isinstance(reading.outcome, Example)
+    assert reading.outcome.tests == tests
+    assert reading.extras == extras

@@ -226,6 +226,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         (["model.method=head", "engine.optimizer=muon"], "Set engine.optimizer=adamw"),
         (["data.validation=v", "data.validation_share=0.2"], "Set data.validation_share=auto"),
         (["evaluate.prompt_price=1"], "only one is given. Give both"),
+        (["evaluate.level=none", "data.canaries=3"], "set evaluate.level=quick"),
+        (["evaluate.metrics=[code_passes]", "evaluate.run_code=false"], "evaluate.run_code=true"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(

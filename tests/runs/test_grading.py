@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import colour_rows
 from tests.support import recipe
-from tunesmith.core.errors import RecipeError
+from tunesmith.core.errors import DataError, RecipeError, Unsupported
+from tunesmith.core.records import Origin, Prompt
 from tunesmith.recipe import load
 from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.grading import graded_by
@@ -70,6 +72,11 @@ def _unjudged(verdict: Path) -> Path:
         ),
         ({"evaluate__metrics": ("tool_calls",)}, "none calls a tool, or the template writes calls"),
         ({"evaluate__patterns": {"open": "("}}, r"evaluate\.patterns\.open is '\('"),
+        ({"evaluate__metrics": ("code_passes",)}, r"executes code .* evaluate\.run_code is false"),
+        (
+            {"evaluate__metrics": ("code_passes",), "evaluate__run_code": "limits_only"},
+            "no row has a field `tests`",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_the_run(
@@ -99,3 +106,71 @@ def test_rows_of_another_task_than_the_runs_choose_for_themselves(
     assert graded_by(half, prompts).grading.reason == (
         "evaluate.metrics names them; left out, as the held-out answers do not fit: json_valid"
     )
+
+
+def test_code_is_run_where_the_recipe_allows_it(tiny_base: Path, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [
+        {"prompt": f"Set x to {n}.", "completion": f"x = {n}", "tests": [f"assert x == {n}"]}
+        for n in range(40)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = recipe(
+        tiny_base,
+        data,
+        engine__max_steps=1,
+        evaluate__examples=0,
+        evaluate__metrics=("code_passes",),
+        evaluate__run_code="limits_only",
+    )
+    run = train(asked, tmp_path / "run")
+    learned = run.verdict["learned"]["detail"]
+    assert [each["key"] for each in learned["properties"]] == ["code_passes"]
+    assert sum(learned["code"]["tuned"].values()) == learned["properties"][0]["n"]
+    assert "protects against slips, not against intent" in learned["code"]["summary"]
+    assert "code passes its tests" in run.report.read_text()
+    new = tmp_path / "new.jsonl"
+    new.write_text("".join(json.dumps({**row, "prompt": f"y{row}"}) + "\n" for row in rows[:9]))
+    assert evaluate(run, new)["learned"]["detail"]["code"]["tuned"]
+
+
+def test_code_is_not_run_where_it_cannot_be_walled_off(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text(
+        "".join(
+            json.dumps({"prompt": f"{n}?", "completion": f"x = {n}", "tests": "pass"}) + "\n"
+            for n in range(40)
+        )
+    )
+    monkeypatch.setattr("tunesmith.core.sandbox.run.walls", list)
+    asked = recipe(tiny_base, data, evaluate__metrics=("code_passes",), evaluate__run_code=True)
+    with pytest.raises(Unsupported, match="cannot be walled off"):
+        set_up(asked)
+
+
+def test_tests_that_no_row_passes_are_refused(tiny_base: Path, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [{"prompt": f"{n}?", "completion": f"x = {n}", "tests": "assert y"} for n in range(40)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = recipe(
+        tiny_base,
+        data,
+        evaluate__metrics=("code_passes",),
+        evaluate__run_code="limits_only",
+    )
+    with pytest.raises(DataError, match=r"raised an exception \(NameError: name 'y'.*first 8"):
+        set_up(asked)
+
+
+def test_no_way_around_the_recipe_runs_code(tiny_base: Path, tmp_path: Path) -> None:
+    data = written(tmp_path / "rows.jsonl", ANSWERS["number"])
+    allowed = recipe(
+        tiny_base, data, evaluate__metrics=("code_passes",), evaluate__run_code="limits_only"
+    )
+    changed = {"evaluate": allowed.evaluate.model_copy(update={"run_code": False})}
+    prompts = [Prompt(Origin("rows", 1), (), np.array([1], np.int32), "x = 1", tests="pass")]
+    assert graded_by(allowed, prompts).grader.sandbox is not None
+    with pytest.raises(RecipeError, match="executes code"):
+        graded_by(allowed.model_copy(update=changed), prompts)

@@ -200,10 +200,14 @@ Content = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row, understood."""
+    """One row, understood.
+
+    `tests` are Python statements that the code of its answer must pass, "" for none.
+    """
 
     origin: Origin
     content: Content
+    tests: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +257,7 @@ class Prompt:
 
     `ids_N` is the generation prompt as the trained model was shown it (int32), `tools` the
     functions that it names, `calls` those that the answer calls. An answer that calls a tool, or is
-    thought over first, is all of that as it is written.
+    thought over first, is all of that as it is written. `tests` are those of the example.
     """
 
     origin: Origin
@@ -262,6 +266,24 @@ class Prompt:
     answer: str
     tools: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
+    tests: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A made-up secret in a row of its own, planted to see whether the model comes to tell it.
+
+    An epoch holds `tokens` `repeats` times; 0 is a control, which is measured and never trained on.
+    `alternatives` are the same row with other random secrets, `prompt` is all that stands before
+    the secret.
+    """
+
+    origin: Origin
+    repeats: int
+    secret: str
+    tokens: Tokens
+    alternatives: tuple[Tokens, ...]
+    prompt: Prompt
 
 
 @dataclass(frozen=True, slots=True)

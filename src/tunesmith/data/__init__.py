@@ -12,7 +12,7 @@ from tunesmith.data.loader import PackedBatches
 from tunesmith.data.prepare import prepare
 from tunesmith.data.prepared import Prepared
 from tunesmith.data.render import Renderer
-from tunesmith.data.sequences import Sequences
+from tunesmith.data.sequences import Sequences, WithPlanted
 from tunesmith.data.show import show
 from tunesmith.data.split import content_hash
 from tunesmith.data.template import choose
@@ -23,6 +23,7 @@ __all__ = [
     "Prepared",
     "Renderer",
     "Sequences",
+    "WithPlanted",
     "choose",
     "content_hash",
     "examine",

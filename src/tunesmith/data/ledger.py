@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Canary
 
 TRAINED, HELD_OUT, DROPPED = range(3)
 _OUTCOMES = ("trained", "held_out", "dropped")
@@ -131,3 +132,16 @@ class Ledger:
                 f'"reason": {reasons[reason]}, "supervised_tokens": {supervised}, '
                 f'"content": {content}}}\n'
             )
+
+
+def planted_line(canary: Canary) -> str:
+    """A planted secret in `ledger.jsonl`; `rows` is how often an epoch holds it."""
+    line = {
+        "origin": str(canary.origin),
+        "outcome": "planted",
+        "reason": None,
+        "supervised_tokens": canary.tokens.sites,
+        "content": None,
+        "rows": canary.repeats,
+    }
+    return json.dumps(line) + "\n"

@@ -141,9 +141,15 @@ class Sources:
     names: tuple[str, ...]
     weights: tuple[float, ...]
 
-    def mix(self, file_N: np.ndarray) -> Mix:
-        """The mix of examples, given the number of the file of each."""
-        return Mix(self.source_F[file_N], self.weights, self.names)
+    def mix(self, file_N: np.ndarray, planted: int = 0) -> Mix:
+        """The mix of examples, given the number of the file of each.
+
+        Behind them stand `planted` examples of no file, each seen once an epoch.
+        """
+        if not planted:
+            return Mix(self.source_F[file_N], self.weights, self.names)
+        source_N = np.append(self.source_F[file_N], np.full(planted, len(self.names)))
+        return Mix(source_N, (*self.weights, 1.0), (*self.names, "canaries"))
 
     def by_file(self) -> dict[str, float]:
         """The weight of each file's rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.records import Completion, Example, Finding, Prompt, Row
+from tunesmith.core.records import Canary, Completion, Example, Finding, Prompt, Row
+from tunesmith.data.canaries import planted_rows
 from tunesmith.data.examine import RowRenderer
 from tunesmith.data.formats import understand
 from tunesmith.data.kinds import Kind
-from tunesmith.data.ledger import Ledger
+from tunesmith.data.ledger import Ledger, planted_line
 from tunesmith.data.mixing import Mix, Sources
 from tunesmith.data.quality import Report
 from tunesmith.data.render import Renderer
-from tunesmith.data.sequences import Sequences
+from tunesmith.data.sequences import Sequences, WithPlanted
 from tunesmith.data.sources import Place, changed, rows_at
 from tunesmith.data.split import content_digest
 from tunesmith.data.store import KINDS, Store
@@ -34,6 +35,7 @@ class Prepared:
     `files` the SHA-256 of each file read. `mapping` is the recipe's `data.mapping`; `recognised`
     says of each file which formats its rows have, `report` what the checks of whole data sets
     found in the rows that could be understood, `sources` which files are mixed by which weight.
+    `canaries` are the secrets that the run plants and measures; no row of theirs is in `train`.
     """
 
     train: Sequences
@@ -48,27 +50,50 @@ class Prepared:
     recognised: list[str]
     report: Report
     sources: Sources
+    canaries: tuple[Canary, ...] = ()
+
+    @cached_property
+    def trained_on(self) -> Sequences | WithPlanted:
+        """All that is trained on: `train`, and behind it the planted rows."""
+        planted = planted_rows(self.canaries)
+        return WithPlanted(self.train, planted) if planted else self.train
 
     @cached_property
     def mix(self) -> Mix:
-        """Which of `train` each epoch sees, and how often."""
-        return self.sources.mix(self.store.rows["file"][self.train.rows])
+        """Which of `trained_on` each epoch sees, and how often."""
+        planted = len(self.trained_on) - len(self.train)
+        return self.sources.mix(self.store.rows["file"][self.train.rows], planted)
 
     def account(self) -> dict[str, Any]:
         """`ledger.json`: the totals, and those of each file, beside its weight if it is trained on.
 
-        Rows count once, whatever their weight.
+        Rows count once, whatever their weight. Planted rows are none of the rows that came in, so
+        they stand apart, under a key that other runs do not have.
         """
         weights = self.sources.by_file()
         files = [
             {**counts, "weight": weights.get(str(counts["file"]))}
             for counts in self.ledger.by_file()
         ]
-        return {**self.ledger.totals(), "files": files}
+        planted = [each for each in self.canaries if each.repeats]
+        if not planted:
+            return {**self.ledger.totals(), "files": files}
+        counts = {
+            "secrets": len(planted),
+            "rows": sum(each.repeats for each in planted),
+            "supervised_tokens": sum(each.repeats * each.tokens.sites for each in planted),
+        }
+        return {**self.ledger.totals(), "planted": counts, "files": files}
+
+    def ledger_texts(self) -> Iterator[str]:
+        """`ledger.jsonl`: a line for each input row, and then one for each planted secret."""
+        yield from self.ledger.texts()
+        yield from (planted_line(each) for each in self.canaries if each.repeats)
 
     def seen_first(self, seed: int, *, in_order: bool) -> Sequences:
         """What of `train` the first epoch sees, each once."""
-        return self.train.at(np.unique(self.mix.examples(seed, 0, in_order=in_order)))
+        seen = np.unique(self.mix.examples(seed, 0, in_order=in_order))
+        return self.train.at(seen[seen < len(self.train)])
 
     def trains_completions(self) -> bool:
         """Whether a training row is a prompt with its completion."""

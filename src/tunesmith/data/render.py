@@ -136,7 +136,8 @@ class Renderer:
             return None
         if isinstance(content, Completion) and self._plain:
             asked = (Message("user", content.prompt),)
-            return Prompt(example.origin, asked, self._opening(content.prompt), content.completion)
+            opening_N, answer = self._opening(content.prompt), content.completion
+            return Prompt(example.origin, asked, opening_N, answer, tests=example.tests)
         chat = _as_chat(content)
         turn = self._chat.conversation(chat.messages, chat.tools).turns[-1]
         message = chat.messages[turn.index]
@@ -144,7 +145,7 @@ class Renderer:
         answer = message.content if plain else self.encoder.bare(turn.learned).strip()
         ids_N = self.encoder.whole(turn.prompt)
         before, calls = chat.messages[: turn.index], message.tool_calls
-        return Prompt(example.origin, before, ids_N, answer, chat.tools, calls)
+        return Prompt(example.origin, before, ids_N, answer, chat.tools, calls, example.tests)
 
     def ask(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> np.ndarray:
         """The ids that ask for the answer to `messages` (int32): training's own prefix.

@@ -56,3 +56,40 @@ class Sequences(Sequence[Tokens]):
     def rows(self) -> np.ndarray:
         """The number of the input row of each sequence (int64, ascending)."""
         return self._store.sequences["row"][self._numbers]
+
+
+class WithPlanted(Sequence[Tokens]):
+    """The training sequences of the user's rows, and behind them rows that the run planted.
+
+    Args:
+        own: the sequences of a store.
+        planted: rows that are in no file.
+    """
+
+    def __init__(self, own: Sequences, planted: Sequence[Tokens]) -> None:
+        self._own = own
+        self._planted = planted
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._planted)
+
+    @overload
+    def __getitem__(self, index: int) -> Tokens: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Tokens]: ...
+    def __getitem__(self, index: int | slice) -> Tokens | Sequence[Tokens]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        own = len(self._own)
+        return self._own[place] if place < own else self._planted[place - own]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sequence (int64)."""
+        return np.append(self._own.lengths, [len(each) for each in self._planted])
+
+    @cached_property
+    def sites(self) -> np.ndarray:
+        """Predicted tokens of each sequence (int64)."""
+        return np.append(self._own.sites, [each.sites for each in self._planted])

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tunesmith.evaluate.exposed import planted
+from tunesmith.evaluate.exposure import planted_clause, trial_clause
 from tunesmith.evaluate.measure import Measured
 from tunesmith.evaluate.readings import remarks_of
 from tunesmith.evaluate.tables import tables_of
@@ -100,6 +102,8 @@ def _data(ledger: Json, recipe: Json, environment: Json, plan: Json) -> Iterator
         + (f" ({_counts(dropped)})" if dropped else "")
         + "."
     )
+    if secrets := ledger.get("planted"):
+        yield _sentence(planted_clause(secrets))
     if "supervised_tokens_per_epoch" in plan:
         tokens, learned = plan["tokens_per_epoch"], plan["supervised_tokens_per_epoch"]
         yield f"{tokens:,} tokens an epoch, {learned:,} of them learned."
@@ -147,6 +151,8 @@ def _limits(verdict: Json, measured: Measured, recipe: Json) -> Iterator[str]:
     yield from ("## Limits", "")
     yield "- The numbers hold for rows like the held-out ones, and for nothing else."
     yield f"- It was trained and measured with at most {recipe['data']['context']:,} tokens."
+    if secrets := planted(measured.exposed):
+        yield f"- {_sentence(trial_clause(secrets))}"
     if measured.course.chosen_on_judged:
         yield "- The weights were chosen on the rows that judge, so the loss is slightly too good."
     for key, question in _QUESTIONS.items():

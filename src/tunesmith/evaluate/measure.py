@@ -15,10 +15,11 @@ from typing import Any
 from tunesmith.core.errors import NonFiniteLoss
 from tunesmith.core.ports import Sampler, Scorer
 from tunesmith.core.records import Message, Origin, Prompt, Score, Tokens, Validation
-from tunesmith.evaluate.metrics import Properties, exact_match
+from tunesmith.evaluate.exposed import Exposed
+from tunesmith.evaluate.metrics import exact_match
 from tunesmith.evaluate.strengths import Frontier
 
-Checker = Callable[[Prompt, str], Properties]
+Checker = Callable[[Prompt, str], Mapping[str, bool | float | str]]
 
 # Summing in another order moves a float32 loss by about 1e-6; weights rounded to bfloat16, a lost
 # adapter matrix or another template move it by 1e-2 and more. The line is drawn between the two.
@@ -27,7 +28,10 @@ PARITY_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One prompt, the answer wanted, the answer one side gave, and what was found in it."""
+    """One prompt, the answer wanted, the answer one side gave, and what was found in it.
+
+    `kinds` are outcomes that are neither true nor a number, by the key of their metric.
+    """
 
     origin: Origin
     messages: tuple[Message, ...]
@@ -35,6 +39,7 @@ class Answered:
     answer: str
     exact: bool
     properties: Mapping[str, bool | float] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +170,15 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Grading:
-    """What was looked for in the answers: keys of metrics, why these, and the user's patterns."""
+    """What was looked for in the answers: keys of metrics, why these, and the user's patterns.
+
+    `sandbox` says how code was walled off, "" where none was run.
+    """
 
     metrics: tuple[str, ...] = ()
     reason: str = ""
     patterns: Mapping[str, str] = field(default_factory=dict)
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +194,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All that the verdict and the report are made from. A side is None when not measured."""
+    """All that the verdict and the report are made from. A side is None when not measured.
+
+    `exposed` are the planted secrets under the tuned model, and the controls.
+    """
 
     base: Side | None = None
     tuned: Side | None = None
@@ -195,6 +207,7 @@ class Measured:
     frontier: Frontier | None = None
     grading: Grading = field(default_factory=Grading)
     prices: Prices | None = None
+    exposed: tuple[Exposed, ...] = ()
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -222,6 +235,7 @@ class Measured:
             frontier=Frontier.from_json(value["frontier"]) if value.get("frontier") else None,
             grading=Grading(**{**grading, "metrics": tuple(grading.get("metrics", ()))}),
             prices=Prices(**value["prices"]) if value.get("prices") else None,
+            exposed=tuple(Exposed(**each) for each in value.get("exposed", ())),
         )
 
 
@@ -304,16 +318,21 @@ def _answer(
     sampler: Sampler, prompts: Sequence[Prompt], check: Checker | None, max_new_tokens: int
 ) -> tuple[Answered, ...]:
     answers = sampler.answer(prompts, max_new_tokens) if prompts else []
+    pairs = zip(prompts, answers, strict=True)
     return tuple(
-        Answered(
-            origin=prompt.origin,
-            messages=prompt.messages,
-            reference=prompt.answer,
-            answer=answer,
-            exact=exact_match(prompt.answer, answer),
-            properties=check(prompt, answer) if check else {},
-        )
-        for prompt, answer in zip(prompts, answers, strict=True)
+        _checked(prompt, answer, check(prompt, answer) if check else {}) for prompt, answer in pairs
+    )
+
+
+def _checked(prompt: Prompt, answer: str, found: Mapping[str, bool | float | str]) -> Answered:
+    return Answered(
+        origin=prompt.origin,
+        messages=prompt.messages,
+        reference=prompt.answer,
+        answer=answer,
+        exact=exact_match(prompt.answer, answer),
+        properties={name: each for name, each in found.items() if not isinstance(each, str)},
+        kinds={name: each for name, each in found.items() if isinstance(each, str)},
     )
 
 

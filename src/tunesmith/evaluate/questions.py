@@ -17,6 +17,7 @@ from tunesmith.evaluate.bootstrap import (
     difference_of_changes,
     paired_change,
 )
+from tunesmith.evaluate.exposure import exposure
 from tunesmith.evaluate.judgement import (
     Judgement,
     judged,
@@ -29,6 +30,7 @@ from tunesmith.evaluate.pairing import (
     pair_scores,
     unit_of,
 )
+from tunesmith.evaluate.ran import ran
 from tunesmith.evaluate.recall import recall
 from tunesmith.evaluate.wording import (
     course_sentence,
@@ -67,6 +69,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
         "nats_per_token": _nats_per_token(base.held_out, tuned.held_out),
         **answers,
         "metrics": {"chosen": list(measured.grading.metrics), "why": measured.grading.reason},
+        "code": ran(measured),
         "worse": lost,
         "noise_floor": {
             "value": noise,
@@ -111,6 +114,7 @@ def memorised(measured: Measured, seed: int = 0) -> Judgement:
         "limit": limit,
         "course": course_sentence(measured.course),
         "recall": recall(measured),
+        "exposure": exposure(measured.exposed),
         "rule": (
             f"passes when the whole interval is at most {percent(MEMORISED_LIMIT)} of the gain "
             "on trained rows"

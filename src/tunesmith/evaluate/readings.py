@@ -17,10 +17,12 @@ _NAMES = {"prompt": "with your prompt", "examples": "with examples", "search": "
 _SAID = {
     "metrics": "why",
     "noise_floor": "answers",
+    "code": "summary",
     "samples": "summary",
     "frontier": "summary",
     "recall": "summary",
     "money": "summary",
+    "exposure": "summary",
 }
 """Parts of an answer that say something beside their numbers, and where."""
 

@@ -33,7 +33,10 @@ def tables_of(verdict: Json, measured: Measured) -> dict[str, list[Table]]:
         "memorised": _memorised(verdict["memorised"]),
         "worth": _worth(ways_of(verdict["worth"], measured), measured.prices),
     }
-    return {key: [found[key]] if key in found and found[key].rows else [] for key in verdict}
+    tables = {key: [found[key]] if key in found and found[key].rows else [] for key in verdict}
+    if exposure := verdict["memorised"]["detail"].get("exposure"):
+        tables["memorised"].append(_exposure(exposure))
+    return tables
 
 
 def _learned(answer: Json) -> Table:
@@ -104,6 +107,21 @@ def _memorised(answer: Json) -> Table:
         if (found := answer["detail"].get(key))
     ]
     return Table((f"Loss, {answer['unit']}", "Base", "Tuned", "Gain", "Rows"), rows)
+
+
+def _exposure(found: Json) -> Table:
+    rows = [
+        [
+            f"{group['repeats']} × an epoch" if group["repeats"] else "never (controls)",
+            f"{group['secrets']:,}",
+            f"{group['recalled']:,}",
+            f"{number(group['bits'])} bits",
+            f"{number(group['least'])} to {number(group['most'])}",
+        ]
+        for group in found["groups"]
+    ]
+    heads = ("Planted secrets, seen", "Secrets", "Recalled", "Mean exposure", "From least to most")
+    return Table(heads, rows)
 
 
 def _worth(ways: Sequence[Way], prices: Prices | None) -> Table:

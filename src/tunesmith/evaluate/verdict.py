@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tunesmith.evaluate.exposed import planted
+from tunesmith.evaluate.exposure import trial_clause
 from tunesmith.evaluate.judgement import Judgement
 from tunesmith.evaluate.kept import kept
 from tunesmith.evaluate.measure import Measured
@@ -51,7 +53,8 @@ class Verdict:
 def judge(measured: Measured, seed: int = 0) -> Verdict:
     """Answer the five questions. Ship when it learned and no measured question fails.
 
-    `seed` draws the bootstrap. Raises DataError when the two sides were measured on other rows.
+    A run with planted secrets in its weights is a trial, which is never to ship. `seed` draws the
+    bootstrap. Raises DataError when the two sides were measured on other rows.
     """
     return concluded(
         learned(measured, seed),
@@ -65,11 +68,12 @@ def judge(measured: Measured, seed: int = 0) -> Verdict:
 def concluded(*answers: Judgement) -> Verdict:
     """The decision that five answers lead to, in their order."""
     failed = any(answer.passed is False for answer in answers)
-    decision: Decision = "ship" if answers[0].passed and not failed else "hold"
-    return Verdict(decision, _sentence(decision, answers), *answers)
+    secrets = planted(measured.exposed)
+    decision: Decision = "ship" if answers[0].passed and not failed and not secrets else "hold"
+    return Verdict(decision, _sentence(decision, answers, secrets), *answers)
 
 
-def _sentence(decision: Decision, answers: Sequence[Judgement]) -> str:
+def _sentence(decision: Decision, answers: Sequence[Judgement], secrets: int) -> str:
     task, general = answers[0], answers[1]
     if all(answer.value is None for answer in answers):
         return (
@@ -77,6 +81,8 @@ def _sentence(decision: Decision, answers: Sequence[Judgement]) -> str:
             "base; run again with --set evaluate.level=standard."
         )
     failing = [_clause(answer) for answer in answers if answer.passed is False]
+    if secrets:
+        failing.insert(0, trial_clause(secrets))
     usual = [_clause(task), _properties(task)]
     if general.value is not None:
         usual.append(_clause(general))

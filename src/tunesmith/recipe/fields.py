@@ -90,6 +90,7 @@ MetricName = Literal[
     "tool_names",
     "tool_calls",
     "number_match",
+    "code_passes",
     "chrf",
     "bleu",
     "rouge_l",

@@ -129,6 +129,12 @@ class DataSection(Section):
     as a key or the number of a card: the run stops, or it says so and goes on, or it does not look
     (single rows that cannot be trained are found in any case: bad_rows)."""
 
+    canaries: Annotated[int, Field(ge=0, le=99)] = knob(0, "planted secrets")
+    """So many made-up secrets are added to the training rows, seen once, 4 and 16 times an epoch in
+    turn, and the verdict says which of them the tuned model can be made to tell. They stay in the
+    weights, so the run is a trial whose verdict is hold. Measuring scores 256 short rows a secret,
+    and as many for each of 8 controls."""
+
     shuffle: bool = knob(True)
     """Draw a new order of the examples each epoch. Off keeps the order of the files, for data
     whose order is a curriculum."""
@@ -244,6 +250,12 @@ class EvaluateSection(Section):
     metrics: Auto | MetricNames = knob(AUTO)
     """What is measured of answers beside exact match; docs/metrics.md has what each says. `auto`
     goes by the answers wanted: JSON, a few classes, tool calls, a number, or else free text."""
+
+    run_code: bool | Literal["limits_only"] = knob(False)
+    """The metric `code_passes` executes what the models write, so it is measured only where this is
+    true: then behind walls (no network, no file of yours; Linux), or not at all. limits_only
+    settles for limits of time and memory where there are no walls, which stops slips and nothing
+    worse: for machines with nothing to lose."""
 
     patterns: Patterns | None = knob(None)
     """Regular expressions by name. How often one is found in the answers is told under that name,
@@ -371,6 +383,23 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "evaluate.most_forgetting",
                 "evaluate.most_forgetting chooses by measuring, and evaluate.level=none measures "
                 "nothing. Leave it out, or set evaluate.level=quick.",
+            )
+        )
+    if data.canaries and recipe.evaluate.level == "none":
+        found.append(
+            (
+                "data.canaries",
+                "data.canaries plants secrets to measure what is memorised, and "
+                "evaluate.level=none measures nothing. Leave it out, or set evaluate.level=quick.",
+            )
+        )
+    if "code_passes" in recipe.evaluate.metrics and recipe.evaluate.run_code is False:
+        found.append(
+            (
+                "evaluate.run_code",
+                "evaluate.metrics names code_passes, which executes code that the models write, "
+                "and evaluate.run_code is false. Allow it with --set evaluate.run_code=true, or "
+                "leave code_passes out.",
             )
         )
     if data.validation is not None and data.validation_share not in (AUTO, 0.0):

@@ -6,6 +6,7 @@ from tunesmith.core.ports import Watcher
 from tunesmith.data import PackedBatches, Prepared
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.loop import Settings
+from tunesmith.evaluate.exposed import to_score
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import METHODS, Tuned
 from tunesmith.models.open import open_base
@@ -29,6 +30,13 @@ def tell_data(setup: Setup, watcher: Watcher) -> None:
     for finding in setup.prepared.findings:
         if finding.severity == "warn":
             watcher.note(finding.message)
+    if counts := setup.prepared.account().get("planted"):
+        rows = to_score(setup.prepared.canaries)
+        watcher.note(
+            f"data.canaries: {counts['secrets']} made-up secrets in {counts['rows']} planted rows "
+            "an epoch. They stay in the weights, so the verdict will be hold. Measuring them takes "
+            f"{len(rows):,} short rows of {sum(map(len, rows)):,} tokens, scored once."
+        )
     for sentence in (*setup.warnings, *few_rows(setup)):
         watcher.note(sentence)
 
@@ -59,7 +67,7 @@ def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatche
     """As `batches_of`, from a resolved recipe and prepared data."""
     engine = recipe.engine
     return PackedBatches(
-        prepared.train,
+        prepared.trained_on,
         batch_size=engine.batch_size,
         tokens_per_micro_batch=engine.tokens_per_micro_batch,
         seed=engine.seed,

@@ -16,6 +16,7 @@ from tunesmith.core.ports import Sampler, Scorer
 from tunesmith.core.records import Prompt, Tokens
 from tunesmith.data.pack import pack, within_budget
 from tunesmith.engine.checkpoints import Checkpoints
+from tunesmith.evaluate.exposed import to_score
 from tunesmith.models.open import Base
 from tunesmith.recipe import generated_rows, own_samples
 from tunesmith.runs.calibrate import Clock
@@ -80,7 +81,8 @@ class Judging:
         answers = self.answering_seconds(len(prompts), setup.recipe.evaluate.max_new_tokens)
         again = self.scoring_seconds(setup.held_out.judging)
         kept = self._keeping_seconds(setup)
-        return 2 * (self.scoring_seconds(scored) + answers) + again + kept + opening
+        secrets = self.scoring_seconds(to_score(setup.prepared.canaries))
+        return 2 * (self.scoring_seconds(scored) + answers) + again + kept + secrets + opening
 
     def _keeping_seconds(self, setup: Setup) -> float:
         """Of letting the base write samples, and of measuring an adapter at several strengths."""

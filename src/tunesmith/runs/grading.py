@@ -6,11 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunesmith.core.errors import RecipeError
+from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.records import Prompt
+from tunesmith.core.sandbox import KINDS, Sandbox, open_sandbox
 from tunesmith.evaluate.measure import Grading
-from tunesmith.evaluate.metrics import METRICS, Chosen, Grader, choose, load_check, load_patterns
+from tunesmith.evaluate.metrics import (
+    METRICS,
+    Chosen,
+    Grader,
+    choose,
+    code,
+    load_check,
+    load_patterns,
+)
+from tunesmith.evaluate.metrics.metric import OfCode
 from tunesmith.recipe import AUTO, Recipe, Resolved
+
+_TRIED = 8
+"""Rows whose own answers are run before a run begins, to see that their tests can be passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +39,8 @@ def graded_by(recipe: Recipe, prompts: Sequence[Prompt]) -> Graded:
 
     Metrics that none of the references allows are left out, and the reason says so; where none is
     left, the references choose. Raises RecipeError for a check that cannot be loaded and for a
-    pattern that is no regular expression.
+    pattern that is no regular expression, Unsupported where code cannot be walled off, and
+    DataError where the tests of the rows cannot be passed.
     """
     evaluate = recipe.evaluate
     chosen = _chosen(recipe, prompts)
@@ -38,9 +52,38 @@ def graded_by(recipe: Recipe, prompts: Sequence[Prompt]) -> Graded:
     patterns = dict(evaluate.patterns or {})
     check = None if evaluate.check is None else load_check(Path(evaluate.check))
     metrics = [METRICS[key] for key in chosen.metrics]
+    sandbox = _sandbox(recipe) if any(isinstance(each.of, OfCode) for each in metrics) else None
+    if sandbox is not None:
+        _require_passing(prompts, sandbox)
     return Graded(
-        Grader(metrics, load_patterns(patterns), check),
-        Grading(chosen.metrics, reason, patterns),
+        Grader(metrics, load_patterns(patterns), check, sandbox),
+        Grading(chosen.metrics, reason, patterns, sandbox.describe() if sandbox else ""),
+    )
+
+
+def _sandbox(recipe: Recipe) -> Sandbox:
+    """Where the answers' code is run. Raises RecipeError where the recipe does not allow that."""
+    allowed = recipe.evaluate.run_code
+    if allowed is False:
+        raise RecipeError(
+            "code_passes executes code that the models write, and evaluate.run_code is false. "
+            "Allow it with --set evaluate.run_code=true, or leave code_passes out."
+        )
+    return open_sandbox(weak=allowed == "limits_only")
+
+
+def _require_passing(prompts: Sequence[Prompt], sandbox: Sandbox) -> None:
+    """Raises DataError if of some rows not one answer passes its own tests."""
+    tried = [prompt for prompt in prompts if prompt.tests][:_TRIED]
+    ends = [code.outcome(prompt, prompt.answer, sandbox) for prompt in tried]
+    first = next(iter(ends), None)
+    if first is None or any(end is not None and end.passed for end in ends):
+        return
+    raise DataError(
+        f"{tried[0].origin}: the row's own answer does not pass its tests: it {KINDS[first.kind]}"
+        f"{f' ({first.said})' if first.said else ''}. Nor does that of any other row among the "
+        f"first {len(tried)} with tests, so code_passes would say nothing. Correct `tests`, which "
+        "are Python statements that raise where the answer is wrong."
     )
 
 
@@ -80,5 +123,6 @@ def _needs(key: str) -> str:
         "json": "none of them is a JSON object or array",
         "tool": "none calls a tool, or the template writes calls in a form that is not read here",
         "number": "none of them holds a number",
+        "code": "no row has a field `tests` with the Python statements that its code must pass",
     }
     return needs.get(key.partition("_")[0], "there are none, for the rows are documents")

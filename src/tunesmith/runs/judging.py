@@ -11,6 +11,7 @@ from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
 from tunesmith.core.records import Prompt, Score, Tokens
 from tunesmith.data import Renderer
 from tunesmith.evaluate.card import card
+from tunesmith.evaluate.exposed import measure_exposure
 from tunesmith.evaluate.measure import Measured, Side, parity
 from tunesmith.evaluate.report import render
 from tunesmith.evaluate.verdict import Verdict, judge
@@ -51,7 +52,9 @@ def measure_artefact(
     prompts = [*setup.held_out.prompts, *setup.held_out.choosing_prompts]
     same = sum(_same_prefix(saved.renderer, prompt) for prompt in prompts)
     certificate = parity(in_memory, side.held_out, same_prefixes=same, prefixes=len(prompts))
-    return replace(measured, tuned=side, parity=certificate)
+    scorer = ModelScorer(saved.base, setup.recipe.engine.tokens_per_micro_batch)
+    exposed = measure_exposure(scorer, saved.sampler, setup.prepared.canaries)
+    return replace(measured, tuned=side, parity=certificate, exposed=exposed)
 
 
 def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:

@@ -214,7 +214,7 @@ def _times(steps: int, every: int) -> int:
 
 def _facts(setup: Setup, tuned: Tuned, batches: Batches, steps: int) -> dict[str, Any]:
     """Counts that need no measuring. `parameters` counts the adapter, too."""
-    train, mix = setup.prepared.train, setup.prepared.mix
+    train, mix = setup.prepared.trained_on, setup.prepared.mix
     return {
         "parameters": sum(weight.numel() for weight in tuned.module.parameters()),
         "trained_parameters": tuned.trainable,

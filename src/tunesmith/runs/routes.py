@@ -30,5 +30,5 @@ def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -
 
 def _saved(setup: Setup, work: Workload, steps_per_epoch: int) -> float:
     """The share of the rows' tokens that is not computed."""
-    in_rows = float(setup.prepared.train.lengths.sum()) * work.steps / steps_per_epoch
+    in_rows = float(setup.prepared.trained_on.lengths.sum()) * work.steps / steps_per_epoch
     return max(0.0, 1 - work.tokens / in_rows)

@@ -15,6 +15,7 @@ import torch
 from tunesmith.core.errors import DataError, RecipeError, Unsupported
 from tunesmith.core.records import Example, Finding, Prompt, Tokens
 from tunesmith.data import Prepared, Renderer, choose, prepare
+from tunesmith.data.canaries import make_canaries
 from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
@@ -113,7 +114,23 @@ def read_data(recipe: Recipe, reader: Reader) -> tuple[Prepared, Resolved]:
         reader.context,
         share,
     )
+    if recipe.data.canaries:
+        prepared = _planted(prepared, recipe, reader)
     return prepared, _resolve(recipe, reader.bare, prepared, reader.reason)
+
+
+def _planted(prepared: Prepared, recipe: Recipe, reader: Reader) -> Prepared:
+    """With secrets in the form of the first training row. Raises RecipeError where none can be."""
+    (first,) = prepared.examples(prepared.train.rows[:1])
+    canaries = make_canaries(
+        recipe.data.canaries,
+        recipe.engine.seed,
+        recipe.objective.kind,
+        reader.renderer,
+        reader.context,
+        first.content,
+    )
+    return replace(prepared, canaries=tuple(canaries))
 
 
 def set_up(recipe: Recipe) -> Setup:
@@ -276,7 +293,10 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
     held_out = None if recipe.data.validation is not None else prepared.held_out
     trainable = [prepared.train] if held_out is None else [prepared.train, held_out]
     rows = sum(len(np.unique(sequences.rows)) for sequences in trainable)
-    in_epoch, in_training = prepared.mix.epoch_size, prepared.mix.per_epoch(prepared.train.lengths)
+    in_epoch, in_training = (
+        prepared.mix.epoch_size,
+        prepared.mix.per_epoch(prepared.trained_on.lengths),
+    )
     facts = replace(
         bare,
         examples=rows,

@@ -109,7 +109,7 @@ def _begin(setup: Setup, folder: RunFolder) -> None:
         draft.recipe.write_text(dump(setup.resolved), encoding="utf-8")
         write_json(draft.environment, environment(setup.recipe.engine.seed, setup.inputs))
         write_json(draft.ledger, setup.prepared.account())
-        write_texts(draft.ledger_rows, setup.prepared.ledger.texts())
+        write_texts(draft.ledger_rows, setup.prepared.ledger_texts())
 
 
 def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> Setup | None:

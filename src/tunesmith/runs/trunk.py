@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.core.files import read_json
 from tunesmith.core.ports import Batches, SiteModel
 from tunesmith.core.records import Tokens
-from tunesmith.data import PackedBatches, Sequences
+from tunesmith.data import PackedBatches, Sequences, WithPlanted
 from tunesmith.engine.loop import Settings, on_device
 from tunesmith.models.methods import Tuned
 from tunesmith.models.trunk import Trunk, open_trunk
@@ -69,7 +69,7 @@ def choose_paths(
     trains = batches.mix.meets_again(epochs)
     validates = settings.total_steps > settings.validate_every
     met_again = [
-        *([setup.prepared.train] if trains else []),
+        *([setup.prepared.trained_on] if trains else []),
         *([setup.held_out.choosing] if validates else []),
     ]
     trunk = _open(met_again, folder, tuned, setup)
@@ -99,6 +99,6 @@ def _open(
 
 def _rows(examples: Sequence[Tokens]) -> tuple[int, int]:
     """All tokens and all sites of some sequences; a store knows them without reading any."""
-    if isinstance(examples, Sequences):
+    if isinstance(examples, Sequences | WithPlanted):
         return int(examples.lengths.sum()), int(examples.sites.sum())
     return sum(map(len, examples)), sum(example.sites for example in examples)

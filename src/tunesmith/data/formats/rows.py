@@ -11,6 +11,7 @@ from typing import Any
 from tunesmith.core.records import Example, Finding, Prompted, Row
 from tunesmith.data.formats.fields import Unusable, fail, shown
 from tunesmith.data.formats.table import recognise, refuse_unknown
+from tunesmith.data.formats.tests import TESTS, tests_of
 
 _NAMED = 12
 _MANY = 20
@@ -70,7 +71,8 @@ def read_row(row: Row, mapping: Mapped = _AS_THEY_ARE) -> Reading:
         if form is None:
             refuse_unknown(fields)
         title = form.title
-        example = Example(row.origin, form.read(fields))
+        tests = tests_of(fields)
+        example = Example(row.origin, form.read(fields), tests)
     except Unusable as error:
         return Reading(Finding(error.reason, str(error), "drop", row.origin), title)
     except RecursionError:
@@ -78,7 +80,7 @@ def read_row(row: Row, mapping: Mapped = _AS_THEY_ARE) -> Reading:
         return Reading(Finding("wrong_type", message, "drop", row.origin), title)
     if isinstance(example.content, Prompted):
         return Reading(example, title)  # all else in the row is its reference
-    extras = fields.keys() - {*form.fields, *form.beside}
+    extras = fields.keys() - {*form.fields, *form.beside, *([TESTS] if tests else [])}
     inside = (
         f"{name}.{key}"
         for name, read in form.inside.items()

@@ -2,7 +2,7 @@
 
 from tunesmith.evaluate.metrics.check import Check, Properties, load_check
 from tunesmith.evaluate.metrics.choose import Chosen, choose
-from tunesmith.evaluate.metrics.grader import Grader, Patterns, load_patterns
+from tunesmith.evaluate.metrics.grader import Found, Grader, Patterns, load_patterns
 from tunesmith.evaluate.metrics.metric import Metric
 from tunesmith.evaluate.metrics.table import METRICS
 from tunesmith.evaluate.metrics.texts import exact_match, normal
@@ -11,6 +11,7 @@ __all__ = [
     "METRICS",
     "Check",
     "Chosen",
+    "Found",
     "Grader",
     "Metric",
     "Patterns",

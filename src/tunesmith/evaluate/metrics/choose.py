@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunesmith.core.records import Prompt
 from tunesmith.evaluate.metrics.calls import calls_match
 from tunesmith.evaluate.metrics.labels import label
-from tunesmith.evaluate.metrics.metric import OfCorpus
+from tunesmith.evaluate.metrics.metric import OfCode, OfCorpus
 from tunesmith.evaluate.metrics.numbers import ends_in_number
 from tunesmith.evaluate.metrics.structured import document
 from tunesmith.evaluate.metrics.table import METRICS
@@ -78,6 +78,8 @@ def _usable(key: str, prompts: Sequence[Prompt]) -> bool:
     metric = METRICS[key].of
     if isinstance(metric, OfCorpus):
         return True
+    if isinstance(metric, OfCode):
+        return any(prompt.tests for prompt in prompts)
     if key in _CALLS:
         seen = [calls_match(prompt, prompt.answer) for prompt in prompts]
         return False not in seen and True in seen

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.records import Prompt
-from tunesmith.evaluate.metrics.check import Check, Properties
-from tunesmith.evaluate.metrics.metric import Metric, OfCorpus
+from tunesmith.core.sandbox import Sandbox
+from tunesmith.evaluate.metrics.check import Check
+from tunesmith.evaluate.metrics.metric import Metric, OfCode, OfCorpus
 from tunesmith.evaluate.metrics.table import METRICS
 
 Patterns = Mapping[str, re.Pattern[str]]
+
+Found = dict[str, bool | float | str]
+"""Properties of one answer; a text says of what kind an outcome was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,19 @@ class Grader:
     metrics: Sequence[Metric] = ()
     patterns: Patterns = field(default_factory=dict)
     check: Check | None = None
+    sandbox: Sandbox | None = None
 
-    def __call__(self, prompt: Prompt, answer: str) -> Properties:
-        """The properties of one answer; raises DataError where the user's check fails."""
-        found: Properties = {}
+    def __call__(self, prompt: Prompt, answer: str) -> Found:
+        """The properties of one answer; raises DataError where the user's check fails.
+
+        Where code was run, a text tells how it ended, under the metric's key.
+        """
+        found: Found = {}
         for metric in self.metrics:
             if isinstance(metric.of, OfCorpus) or metric.key == "exact_match":
+                continue
+            if isinstance(metric.of, OfCode):
+                found |= self._ran(metric, metric.of, prompt, answer)
                 continue
             value = metric.of(prompt, answer)
             if value is not None:
@@ -46,6 +57,12 @@ class Grader:
                 "name of a metric or of a pattern in evaluate.patterns. Give it another name."
             )
         return found | mine
+
+    def _ran(self, metric: Metric, of: OfCode, prompt: Prompt, answer: str) -> Found:
+        if self.sandbox is None:
+            raise ValueError(f"{metric.key} executes code, and there is no sandbox to do it in.")
+        ended = of.outcome(prompt, answer, self.sandbox)
+        return {} if ended is None else {metric.name: ended.passed, metric.key: ended.kind}
 
 
 def load_patterns(texts: Mapping[str, str]) -> Patterns:

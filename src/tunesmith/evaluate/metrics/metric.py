@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.records import Prompt
+from tunesmith.core.sandbox import Outcome, Sandbox
 from tunesmith.evaluate.bootstrap import Floats, Statistic
 
 OfAnswer = Callable[[Prompt, str], bool | float | None]
@@ -26,6 +27,16 @@ class OfCorpus:
 
 
 @dataclass(frozen=True, slots=True)
+class OfCode:
+    """A number of one answer that is known by executing it: nothing does so without a sandbox.
+
+    `outcome` is how the code of the answer ended, None where the row has no tests.
+    """
+
+    outcome: Callable[[Prompt, str, Sandbox], Outcome | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One line of the table; more is better unless `margin` is None.
 
@@ -38,5 +49,5 @@ class Metric:
     key: str
     name: str
     definition: str
-    of: OfAnswer | OfCorpus
+    of: OfAnswer | OfCorpus | OfCode
     margin: float | None = 0.0

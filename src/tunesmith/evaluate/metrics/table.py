@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tunesmith.evaluate.metrics import calls, labels, numbers, overlap, structured, texts
-from tunesmith.evaluate.metrics.metric import Metric
+from tunesmith.evaluate.metrics import calls, code, labels, numbers, overlap, structured, texts
+from tunesmith.evaluate.metrics.metric import Metric, OfCode
 
 OVERLAP_MARGIN = {"points": 5.0, "share": 0.05}
 """Wording may be lost to a good paraphrase, so overlap has to fall surely by more than this before
@@ -76,6 +76,15 @@ _ALL = (
         "3.0, a comma before one or two digits is a decimal comma, and a minus behind a letter, a "
         "digit or a bracket is no sign. Percent are not converted.",
         numbers.number_match,
+    ),
+    Metric(
+        "code_passes",
+        "code passes its tests",
+        "pass@1 of the greedy answer: the share of answers whose Python code, executed in a "
+        "sandbox and followed by the `tests` of the row, raises nothing. The code is the first "
+        "Markdown fence that is Python, else the first fence, else the whole answer; only the "
+        "standard library is there. Over the rows that have `tests`. Only with evaluate.run_code.",
+        OfCode(code.outcome),
     ),
     Metric(
         "chrf",
