@@ -15,6 +15,7 @@ from typing import Any
 from tunesmith.core.errors import NonFiniteLoss
 from tunesmith.core.ports import Sampler, Scorer
 from tunesmith.core.records import Message, Origin, Prompt, Score, Tokens, Validation
+from tunesmith.evaluate.judge_records import Judged
 from tunesmith.evaluate.metrics import Properties, exact_match
 from tunesmith.evaluate.strengths import Frontier
 
@@ -183,6 +184,7 @@ class Measured:
     baselines: tuple[Baseline, ...] = ()
     frontier: Frontier | None = None
     grading: Grading = field(default_factory=Grading)
+    judged: Judged | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -209,6 +211,7 @@ class Measured:
             baselines=tuple(map(Baseline.from_json, value.get("baselines", ()))),
             frontier=Frontier.from_json(value["frontier"]) if value.get("frontier") else None,
             grading=Grading(**{**grading, "metrics": tuple(grading.get("metrics", ()))}),
+            judged=Judged.from_json(value["judged"]) if value.get("judged") else None,
         )
 
 

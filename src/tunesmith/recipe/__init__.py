@@ -17,6 +17,7 @@ from tunesmith.recipe.defaults import (
     recalled_rows,
 )
 from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.judge import JudgeSection
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
 from tunesmith.recipe.schema import Knob, describe, json_schema
@@ -37,6 +38,7 @@ __all__ = [
     "EngineSection",
     "EvaluateSection",
     "Facts",
+    "JudgeSection",
     "Knob",
     "ModelSection",
     "ObjectiveSection",

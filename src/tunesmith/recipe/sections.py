@@ -33,6 +33,7 @@ from tunesmith.recipe.fields import (
     Share,
     knob,
 )
+from tunesmith.recipe.judge import JudgeSection, contradictions
 from tunesmith.recipe.sources import Sources, path_of
 
 
@@ -265,6 +266,7 @@ class Recipe(Section):
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
     engine: EngineSection = Field(default_factory=EngineSection)
     evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
+    judge: JudgeSection = Field(default_factory=JudgeSection)
 
     @model_validator(mode="after")
     def _without_contradiction(self) -> Recipe:
@@ -354,4 +356,4 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "Set data.validation_share=auto, or leave data.validation out.",
             )
         )
-    return found
+    return found + contradictions(recipe.judge, recipe.evaluate.level, recipe.objective.kind)
