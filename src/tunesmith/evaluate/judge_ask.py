@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -62,9 +63,10 @@ def requests_of(pairs: Sequence[Pair], rubric: str) -> list[Request]:
 
 
 def tokens_of(requests: Sequence[Request]) -> int:
-    """About how many tokens they are; the judge's own tokenizer is not known here."""
+    """About how many tokens they are, to two digits; the judge's tokenizer is not known here."""
     characters = sum(len(message.content) for request in requests for message in request)
-    return round(characters / CHARACTERS_PER_TOKEN)
+    tokens = math.ceil(characters / CHARACTERS_PER_TOKEN)
+    return round(tokens, 2 - len(str(tokens)))
 
 
 def duels_of(respondent: Respondent, pairs: Sequence[Pair], rubric: str) -> tuple[Duel, ...]:

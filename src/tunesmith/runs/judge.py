@@ -12,8 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import EndpointError, InputError, RecipeError, RunFolderError
+from tunesmith.core.errors import (
+    EndpointError,
+    InputError,
+    Interrupted,
+    RecipeError,
+    RunFolderError,
+)
 from tunesmith.core.ports import Silent, Watcher
+from tunesmith.engine.stopping import stop_on_signals
 from tunesmith.evaluate.judge_ask import (
     Pair,
     Request,
@@ -50,6 +57,7 @@ def judge(
     Raises:
         InputError: the run is not finished, names no judge, or what is named cannot be used.
         EndpointError: the judge did not answer; what it did say is kept, and the verdict as it was.
+        Interrupted: after Ctrl-C or SIGTERM, likewise.
     """
     folder = run_folder(path)
     verdict_of(folder)
@@ -61,7 +69,14 @@ def judge(
             "http://localhost:8000/v1 --model NAME."
         )
     measured = Measured.from_json(content_of(folder.measured))
-    found = ask(recipe, folder, measured, watcher or Silent())
+    with stop_on_signals():
+        try:
+            found = ask(recipe, folder, measured, watcher or Silent())
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "Stopped. What the judge has replied is kept, and the same command goes on from "
+                "there; the verdict is as it was."
+            ) from None
     return write_judgement(folder, replace(measured, judged=found), recipe.engine.seed)
 
 
@@ -213,7 +228,10 @@ def _announced(requests: Sequence[Request], respondent: Remembered, endpoint: En
     unknown = respondent.unknown(requests)
     if not unknown:
         return f"all replies of {endpoint.model} are there already, nothing is sent"
-    about = f"about {tokens_of([tuple(each) for each in unknown]):,} tokens"
-    said = f"{plural(len(unknown), 'request')} of {about} go to {endpoint.model} at {endpoint.host}"
-    known = len(requests) - len(unknown)
+    tokens = f"about {tokens_of([tuple(each) for each in unknown]):,} tokens in all"
+    asked = f"{plural(len(unknown), 'request')}, {tokens}"
+    said = (
+        f"{asked}, {'goes' if len(unknown) == 1 else 'go'} to {endpoint.model} at {endpoint.host}"
+    )
+    known = respondent.known(requests)
     return f"{said}; {known:,} are answered already" if known else said

@@ -35,6 +35,10 @@ class Remembered:
             }.values()
         )
 
+    def known(self, conversations: Sequence[Conversation]) -> int:
+        """How many different ones have a reply."""
+        return len({*map(self._key, conversations)} & self._known.keys())
+
     def replies(
         self, conversations: Sequence[Conversation]
     ) -> Generator[tuple[int, Reply], None, None]:
