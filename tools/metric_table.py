@@ -9,9 +9,12 @@ import argparse
 from pathlib import Path
 
 from tunesmith.core.sandbox import KINDS, PROTECTS, Limits
+from tunesmith.evaluate.judge_ask import MOST_UNREAD
+from tunesmith.evaluate.judge_opinion import DEFINITION, NAME
 from tunesmith.evaluate.metrics import METRICS, Metric
 from tunesmith.evaluate.metrics.choose import LABEL_CHARACTERS, LABELS, ROWS_PER_LABEL
 from tunesmith.evaluate.metrics.metric import OfCorpus
+from tunesmith.evaluate.wording import percent
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -73,13 +76,47 @@ outcome. Rows that need packages beside the standard library cannot be judged so
 """
 
 _TAIL = """
+## A judge model
+
+`judge.url` and `judge.model` name a model behind an OpenAI-compatible endpoint (`pip install
+'tunesmith[judge]'`). Nothing is sent without them, and before the first request a run says how many
+there are, about how many tokens, and which host they go to. `tunesmith judge RUN` asks it about a
+finished run. Replies are kept in `judge.jsonl`, so nothing is asked twice; a judge that fails makes
+the verdict say "not judged" and costs nothing else.
+
+**{judge_name}**: {judge_definition} The tuned model is held against the best of the baselines of
+*Was it worth it?*, too. Only a JSON object `{{"better": "A"}}` (or `"B"`, `"tie"`) or the bare word
+is read; from more than {unread} of other replies on, nothing is judged.
+
+Told beside it, because judges have known faults (Zheng et al. 2023, Dubois et al. 2024):
+
+- **verdict changed with the places**, and **answer read first preferred**: from half of the pairs
+  on, the judge is position-biased.
+- **longer answer won**, and the win rate **at equal length**, from a logistic regression on the
+  difference of the lengths. A longer answer may also be the better one; the numbers only describe.
+- **agrees with people**: with `judge.labels`, a file of pairs that people have compared:
+
+  ```json
+  {{"prompt": "How do I return it?", "a": "Use the form.", "b": "No idea.", "preferred": "a"}}
+  ```
+
+  `preferred` is `a`, `b` or `tie`; `reference`, the answer wanted, may be added. The share is over
+  the pairs of which people preferred one, the judge's ties half, so that chance is 50 %; Cohen's
+  kappa is over all pairs and three verdicts.
+
+What it may do: a judge never passes a run, and never fails one by itself. Its opinion stands in the
+verdict's sentence if its agreement with people is surely better than chance (the whole interval
+above 50 %, on 8 pairs or more) and it is not position-biased. With `judge.decides` it then fails
+*Did it learn?* where the whole interval of its preference is for the base.
+
 ## Intervals
 
 Rows are resampled, not tokens, and base and tuned together. How often each interval covers a known
 truth is measured by `python -m benchmarks.coverage`, see
 [benchmarks/COVERAGE.md](../benchmarks/COVERAGE.md).
 
-- **rate**: Bonett & Price 2012, adjusted Wald interval of a difference of paired proportions.
+- **rate**: Bonett & Price 2012, adjusted Wald interval of a difference of paired proportions. The
+  shares of a judge have it, too, as the difference of won and lost.
 - **mean**: studentised bootstrap with the jackknife's standard error, whose tails are never nearer
   than Student's t. Held-out loss has the same.
 - **corpus**: the number is computed again from the sums of each of 2,000 resamples; expanded
@@ -93,7 +130,8 @@ MEANS = ("json_fields", "rouge_l", "length_ratio")
 def page() -> str:
     """The whole of docs/metrics.md."""
     head = _HEAD.format(labels=LABELS, characters=LABEL_CHARACTERS, rows=ROWS_PER_LABEL)
-    return head + "".join(map(_line, METRICS.values())) + _code() + _TAIL
+    tail = _TAIL.format(judge_name=NAME, judge_definition=DEFINITION, unread=percent(MOST_UNREAD))
+    return head + "".join(map(_line, METRICS.values())) + _code() + tail
 
 
 def _code() -> str:

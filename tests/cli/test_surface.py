@@ -68,6 +68,17 @@ SURFACE = {
         "--validation",
         "--weight",
     ],
+    "tunesmith judge": [
+        "RUN",
+        "--help",
+        "--json",
+        "--key-variable",
+        "--labels",
+        "--model",
+        "--rubric",
+        "--set",
+        "--url",
+    ],
     "tunesmith search": [
         "RECIPE",
         "--base",

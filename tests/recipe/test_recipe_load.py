@@ -140,7 +140,9 @@ def test_a_wrong_setting_is_refused_too(tmp_path: Path) -> None:
 
 def test_a_key_like_no_other_lists_what_there_is() -> None:
     assert refusal(None, "objective.xyz=1").endswith("The section objective has kind.")
-    assert "has the sections model, data, objective, engine, evaluate." in refusal(None, "xyz=1")
+    assert "has the sections model, data, objective, engine, evaluate, judge." in refusal(
+        None, "xyz=1"
+    )
 
 
 @pytest.mark.parametrize(

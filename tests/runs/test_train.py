@@ -32,6 +32,7 @@ FILES = {
     "measured.json",
     "artefact.json",
     "MODEL_CARD.md",
+    "shown.json",
     "verdict.json",
     "report.html",
 }

@@ -3,6 +3,7 @@
     TunesmithError              exit 1   our failure, or the machine's
     ├── NonFiniteLoss           1        a loss became NaN or infinite; names rows or step
     ├── StorageError            1        the disk refused: full, read-only, gone
+    ├── EndpointError           1        a model behind an endpoint does not answer, or nonsense
     ├── OutOfMemory             1        one example alone does not fit; names it, and what would
     ├── Interrupted             130      Ctrl-C or SIGTERM, after a clean save
     ├── GateHeld                3        the verdict says hold where a gate was asked for
@@ -33,6 +34,10 @@ class NonFiniteLoss(TunesmithError):
 
 class StorageError(TunesmithError):
     """The disk refused a write; everything written before is whole."""
+
+
+class EndpointError(TunesmithError):
+    """A model behind an endpoint cannot be reached, refuses, or says what cannot be read."""
 
 
 class OutOfMemory(TunesmithError):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Protocol
 
 from tunesmith.core.batch import Array, Batch, LossSum
-from tunesmith.core.records import Prompt, Score, StepReport, Tokens, Validation
+from tunesmith.core.records import (
+    Message,
+    Prompt,
+    Reply,
+    Score,
+    StepReport,
+    Tokens,
+    Validation,
+)
 
 
 class SiteModel(Protocol):
@@ -90,6 +98,20 @@ class Sampler(Protocol):
         seed: int = 0,
     ) -> list[str]:
         """One answer a prompt, in order, without the end token. Temperature 0 is greedy."""
+        ...
+
+
+class Respondent(Protocol):
+    """A model somewhere else, which is asked with messages and seen only by its replies."""
+
+    def replies(
+        self, conversations: Sequence[Sequence[Message]]
+    ) -> Generator[tuple[int, Reply], None, None]:
+        """The place of each conversation and the reply to it, in the order in which they come.
+
+        Once the generator is closed nothing further is sent. Raises EndpointError when the model
+        cannot be reached or refuses to be asked at all.
+        """
         ...
 
 

@@ -287,6 +287,15 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model somewhere else said; `refused` says why it took this one request not (the text
+    is then empty), None where it did."""
+
+    text: str
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """Negative log likelihood of one example's learned tokens under a model.
 

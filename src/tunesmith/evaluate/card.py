@@ -129,9 +129,11 @@ def _evidence(verdict: Json, measured: Measured) -> Iterator[str]:
     ]
     yield from _table(("Question", "Answer", "Value", "95 % interval", "Rows"), rows)
     for key, tables in tables_of(verdict, measured).items():
-        for table in tables:
+        if tables:
             yield from ("", f"### {_QUESTIONS[key]}", "")
-            yield from (_sentence(verdict[key]["detail"]["summary"]), "")
+            yield _sentence(verdict[key]["detail"]["summary"])
+        for table in tables:
+            yield ""
             yield from _table(table.heads, table.rows)
             if table.words:
                 yield ""

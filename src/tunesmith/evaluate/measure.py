@@ -16,6 +16,7 @@ from tunesmith.core.errors import NonFiniteLoss
 from tunesmith.core.ports import Sampler, Scorer
 from tunesmith.core.records import Message, Origin, Prompt, Score, Tokens, Validation
 from tunesmith.evaluate.exposed import Exposed
+from tunesmith.evaluate.judge_records import Judged
 from tunesmith.evaluate.metrics import exact_match
 from tunesmith.evaluate.strengths import Frontier
 
@@ -208,6 +209,7 @@ class Measured:
     grading: Grading = field(default_factory=Grading)
     prices: Prices | None = None
     exposed: tuple[Exposed, ...] = ()
+    judged: Judged | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -236,6 +238,7 @@ class Measured:
             grading=Grading(**{**grading, "metrics": tuple(grading.get("metrics", ()))}),
             prices=Prices(**value["prices"]) if value.get("prices") else None,
             exposed=tuple(Exposed(**each) for each in value.get("exposed", ())),
+            judged=Judged.from_json(value["judged"]) if value.get("judged") else None,
         )
 
 

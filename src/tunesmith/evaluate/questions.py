@@ -18,6 +18,7 @@ from tunesmith.evaluate.bootstrap import (
     paired_change,
 )
 from tunesmith.evaluate.exposure import exposure
+from tunesmith.evaluate.judge_opinion import opinion, preference
 from tunesmith.evaluate.judgement import (
     Judgement,
     judged,
@@ -50,7 +51,8 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
 
     Passes when the whole interval is above the noise of measuring twice, and nothing looked for in
     the answers fell with its whole interval below its margin, which is zero for what is true or
-    false of an answer (see `metrics.table`).
+    false of an answer (see `metrics.table`). What a judge model prefers is one of these only where
+    it may fail a run (see `judge_opinion`).
     """
     base, tuned = measured.sides
     if not base.held_out:
@@ -60,6 +62,8 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
     change = paired_change(rows, derive(seed, "bootstrap", "learned"))
     gain = Interval(-change.value, -change.high, -change.low, change.n)
     answers = answer_changes(base.answers, tuned.answers, measured.grading, seed)
+    said = opinion(measured.judged)
+    answers["properties"] += preference(said)
     lost = worse(answers)
     noise = noise_floor(base, tuned, unit)
     detail = {
@@ -70,6 +74,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
         **answers,
         "metrics": {"chosen": list(measured.grading.metrics), "why": measured.grading.reason},
         "code": ran(measured),
+        "judge": said,
         "worse": lost,
         "noise_floor": {
             "value": noise,

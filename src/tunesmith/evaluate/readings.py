@@ -16,6 +16,7 @@ _METRIC = {"name", "kind", "base", "tuned", "change", "low", "high", "n"}
 _NAMES = {"prompt": "with your prompt", "examples": "with examples", "search": "with search"}
 _SAID = {
     "metrics": "why",
+    "judge": "summary",
     "noise_floor": "answers",
     "code": "summary",
     "samples": "summary",

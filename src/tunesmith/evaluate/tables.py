@@ -6,6 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.evaluate.judge_tables import (
+    CONTEST_HEADS,
+    TRUST_HEADS,
+    contest_rows,
+    trust_rows,
+    trust_words,
+)
 from tunesmith.evaluate.measure import Cost, Measured, Prices
 from tunesmith.evaluate.money import request_price
 from tunesmith.evaluate.readings import Way, changes_of, definitions_of, metrics_of, ways_of
@@ -28,15 +35,24 @@ class Table:
 def tables_of(verdict: Json, measured: Measured) -> dict[str, list[Table]]:
     """The tables of each question; none where nothing was measured."""
     found = {
-        "learned": _learned(verdict["learned"]),
-        "kept": _kept(verdict["kept"]),
-        "memorised": _memorised(verdict["memorised"]),
-        "worth": _worth(ways_of(verdict["worth"], measured), measured.prices),
+        "learned": [_learned(verdict["learned"]), *_judge(verdict["learned"])],
+        "kept": [_kept(verdict["kept"])],
+        "memorised": [_memorised(verdict["memorised"])],
+        "worth": [_worth(ways_of(verdict["worth"], measured), measured.prices)],
     }
-    tables = {key: [found[key]] if key in found and found[key].rows else [] for key in verdict}
     if exposure := verdict["memorised"]["detail"].get("exposure"):
-        tables["memorised"].append(_exposure(exposure))
-    return tables
+        found["memorised"].append(_exposure(exposure))
+    return {key: [table for table in found.get(key, ()) if table.rows] for key in verdict}
+
+
+def _judge(answer: Json) -> list[Table]:
+    """What a judge model prefers, and how far it can be trusted."""
+    found = answer["detail"].get("judge")
+    trust = trust_rows(found)
+    return [
+        Table(CONTEST_HEADS, contest_rows(found)),
+        Table(TRUST_HEADS, trust, trust_words(trust)),
+    ]
 
 
 def _learned(answer: Json) -> Table:

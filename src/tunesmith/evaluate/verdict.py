@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tunesmith.evaluate.exposed import planted
 from tunesmith.evaluate.exposure import trial_clause
+from tunesmith.evaluate.judge_opinion import NAME as JUDGE
 from tunesmith.evaluate.judgement import Judgement
 from tunesmith.evaluate.kept import kept
 from tunesmith.evaluate.measure import Measured
@@ -86,6 +87,7 @@ def _sentence(decision: Decision, answers: Sequence[Judgement], secrets: int) ->
     usual = [_clause(task), _properties(task)]
     if general.value is not None:
         usual.append(_clause(general))
+    usual.append((task.detail.get("judge") or {}).get("clause") or "")
     clauses = [*failing, *(clause for clause in usual if clause and clause not in failing)]
     return f"{decision.capitalize()}: {'; '.join(clauses)}."
 
@@ -98,11 +100,12 @@ def _clause(answer: Judgement) -> str:
 
 def _properties(task: Judgement) -> str:
     """The properties by name, or their average when there are many."""
-    rates = [found for found in task.detail.get("properties", []) if found["kind"] == "rate"]
+    found = [each for each in task.detail.get("properties", []) if each["name"] != JUDGE]
+    rates = [each for each in found if each["kind"] == "rate"]
     if len(rates) <= _NAMED_PROPERTIES:
-        return ", ".join(found["summary"] for found in rates)
-    base = sum(found["base"] for found in rates) / len(rates)
-    tuned = sum(found["tuned"] for found in rates) / len(rates)
+        return ", ".join(each["summary"] for each in rates)
+    base = sum(each["base"] for each in rates) / len(rates)
+    tuned = sum(each["tuned"] for each in rates) / len(rates)
     return (
         f"the {len(rates)} checked properties went from {percent(base)} to {percent(tuned)} "
         "on average"

@@ -19,6 +19,7 @@ from tunesmith.recipe.defaults import (
     recalled_rows,
 )
 from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.judge import JudgeSection
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
 from tunesmith.recipe.schema import Knob, describe, json_schema
@@ -39,6 +40,7 @@ __all__ = [
     "EngineSection",
     "EvaluateSection",
     "Facts",
+    "JudgeSection",
     "Knob",
     "ModelSection",
     "ObjectiveSection",

@@ -34,6 +34,7 @@ from tunesmith.recipe.fields import (
     Text,
     knob,
 )
+from tunesmith.recipe.judge import JudgeSection, contradictions
 from tunesmith.recipe.optimizers import RULES, OptimizerName
 from tunesmith.recipe.sources import Sources, path_of
 
@@ -312,6 +313,7 @@ class Recipe(Section):
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
     engine: EngineSection = Field(default_factory=EngineSection)
     evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
+    judge: JudgeSection = Field(default_factory=JudgeSection)
 
     @model_validator(mode="after")
     def _without_contradiction(self) -> Recipe:
@@ -411,7 +413,7 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "Set data.validation_share=auto, or leave data.validation out.",
             )
         )
-    return found
+    return found + contradictions(recipe.judge, recipe.evaluate.level, recipe.objective.kind)
 
 
 def _optimizer_contradictions(method: str, engine: EngineSection) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from tunesmith.evaluate.advice import BASE, PROBE, Evidence, deciding
 from tunesmith.evaluate.advice_words import advice_of
 from tunesmith.evaluate.measure import Baseline, Course, Measured
 from tunesmith.models.open import Base
-from tunesmith.recipe import AUTO, Recipe
+from tunesmith.recipe import AUTO, JudgeSection, Recipe
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import Asking, Help, asking_rows, helps
 from tunesmith.runs.heldout import row_numbers, spread
@@ -94,7 +94,9 @@ def _asked(recipe: Recipe) -> Recipe:
     """The recipe with an evaluation that measures the helps."""
     evaluate = recipe.evaluate
     update = {"level": "standard" if evaluate.level in ("none", "quick") else evaluate.level}
-    return recipe.model_copy(update={"evaluate": evaluate.model_copy(update=update)})
+    return recipe.model_copy(
+        update={"evaluate": evaluate.model_copy(update=update), "judge": JudgeSection()}
+    )
 
 
 def _evidence(recipe: Recipe, half: float, watcher: Watcher) -> Evidence:

@@ -25,7 +25,7 @@ from tunesmith.evaluate.bootstrap import Interval
 from tunesmith.evaluate.learning_chart import learning_chart
 from tunesmith.evaluate.learning_curve import FEWEST_POINTS, Curve, Losses, fit_curve
 from tunesmith.evaluate.learning_words import TIMES, cautions, outlook, sentence
-from tunesmith.recipe import AUTO, Recipe, Source
+from tunesmith.recipe import AUTO, JudgeSection, Recipe, Source
 from tunesmith.runs.assembly import batches_of, settings_of, tell_data
 from tunesmith.runs.curve_folder import CurveFolder
 from tunesmith.runs.folder import RunFolder
@@ -92,7 +92,7 @@ def _scored(recipe: Recipe) -> Recipe:
     """The recipe without the evaluation of each run, and with as many judging rows as there are."""
     rows = JUDGING_ROWS if recipe.evaluate.rows == AUTO else recipe.evaluate.rows
     evaluate = recipe.evaluate.model_copy(update={"level": "none", "rows": rows})
-    return recipe.model_copy(update={"evaluate": evaluate})
+    return recipe.model_copy(update={"evaluate": evaluate, "judge": JudgeSection()})
 
 
 def _measured(

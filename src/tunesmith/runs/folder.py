@@ -72,6 +72,16 @@ class RunFolder:
         return self.path / "measured_baselines.json"
 
     @property
+    def judge_replies(self) -> Path:
+        """What a judge model replied: one line a request, by the hash of what was asked."""
+        return self.path / "judge.jsonl"
+
+    @property
+    def shown(self) -> Path:
+        """What the report shows of the training data: figures and the first rows."""
+        return self.path / "shown.json"
+
+    @property
     def measured(self) -> Path:
         """All that was measured: what the verdict is made from."""
         return self.path / "measured.json"

@@ -1,22 +1,18 @@
-"""Measuring a model before and after, and what is written of it: measured, verdict, report."""
+"""Measuring a model before and after, and the judgement that ends a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
+from tunesmith.core.files import write_json
 from tunesmith.core.records import Prompt, Score, Tokens
 from tunesmith.data import Renderer
-from tunesmith.evaluate.card import card
 from tunesmith.evaluate.exposed import measure_exposure
 from tunesmith.evaluate.measure import Measured, Side, parity
-from tunesmith.evaluate.report import render
-from tunesmith.evaluate.verdict import Verdict, judge
+from tunesmith.evaluate.verdict import Verdict
 from tunesmith.models.open import Base
-from tunesmith.recipe import load
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
@@ -26,6 +22,7 @@ from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.show import shown_of_training
 from tunesmith.runs.verdict_cost import note_verdict
+from tunesmith.runs.written import write_judgement
 
 
 def measure_side(base: Base, setup: Setup, samples: Sequence[Tokens]) -> Side:
@@ -58,40 +55,11 @@ def measure_artefact(
 
 
 def judge_run(setup: Setup, folder: RunFolder, measured: Measured) -> Verdict:
-    """Write all that says what was made and how good it is; verdict.json last: it ends the run."""
-    verdict = judge(measured, setup.recipe.engine.seed)
-    write_json(folder.measured, measured.to_json())
+    """Write what was trained and what of it was saved, and judge it, which ends the run."""
+    write_json(folder.shown, shown_of_training(setup.prepared, setup.recipe))
     write_json(folder.hashes, hashes(artefact_of(folder)))
-    plan = note_verdict(folder, setup, measured)
-    page = render(
-        verdict.to_json(),
-        measured,
-        read_jsonl(folder.metrics) if folder.metrics.exists() else [],
-        read_json(folder.ledger),
-        folder.recipe.read_text(encoding="utf-8"),
-        read_json(folder.environment),
-        plan,
-        shown_of_training(setup.prepared, setup.recipe),
-    )
-    write_text(folder.report, page)
-    write_text(folder.card, card_of(folder, measured, verdict.to_json()))
-    write_json(folder.verdict, verdict.to_json())
-    return verdict
-
-
-def card_of(folder: RunFolder, measured: Measured, verdict: Mapping[str, Any]) -> str:
-    """The model card of a run whose other files are written."""
-    return card(
-        name=folder.path.absolute().name,
-        artefact=artefact_of(folder).name,
-        verdict=verdict,
-        measured=measured,
-        recipe=load(folder.recipe).model_dump(mode="json"),
-        ledger=read_json(folder.ledger),
-        environment=read_json(folder.environment),
-        plan=read_json(folder.plan),
-        hashes=read_json(folder.hashes),
-    )
+    note_verdict(folder, setup, measured)
+    return write_judgement(folder, measured, setup.recipe.engine.seed)
 
 
 def _same_prefix(renderer: Renderer, prompt: Prompt) -> bool:

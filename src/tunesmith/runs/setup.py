@@ -29,6 +29,7 @@ from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.grading import graded_by, require_metrics, with_metrics
 from tunesmith.runs.heldout import HeldOut, divide, spread
+from tunesmith.runs.judge import require_judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ def set_up(recipe: Recipe) -> Setup:
     most = resolved.recipe.evaluate.rows
     held_out = divide(prepared.held_out, prepared.prompts, most)
     require_metrics(recipe, held_out.prompts)
+    require_judge(recipe.judge)
     graded = graded_by(recipe, held_out.prompts)
     templated = reader.bare.has_chat_template
     probe_files = expand(recipe.evaluate.probes or ())
@@ -202,8 +204,9 @@ def pinned(recipe: Recipe) -> Recipe:
 def _hashes(recipe: Recipe, described: Described, probe_files: Sequence[str]) -> dict[str, str]:
     """SHA-256 of the files beside the data that decide what a run becomes."""
     evaluate = recipe.evaluate
-    named = (recipe.data.template, evaluate.check, evaluate.prompt, *probe_files)
-    paths = [Path(path) for path in named if path not in (None, AUTO)]
+    judge = recipe.judge
+    named = (recipe.data.template, evaluate.check, evaluate.prompt, judge.rubric, judge.labels)
+    paths = [Path(path) for path in (*named, *probe_files) if path not in (None, AUTO)]
     folder = Path(described.location)
     for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
         paths += sorted(folder.glob(pattern))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tunesmith.runs.baselines import measure_baselines
 from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
+from tunesmith.runs.judge import judged
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
 from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.memory import Meter
@@ -187,6 +189,7 @@ def _go(
             in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
             del base, tuned, paths  # their memory is wanted for the model opened from disk
             measured = measure_artefact(setup, artefact, in_memory, measured, samples)
+        measured = replace(measured, judged=judged(recipe, folder, measured, watcher))
     judge_run(setup, folder, measured)
 
 

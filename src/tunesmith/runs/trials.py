@@ -19,7 +19,7 @@ from tunesmith.core.files import read_json, write_json
 from tunesmith.core.ports import Watcher
 from tunesmith.evaluate.measure import Side
 from tunesmith.models.open import Base
-from tunesmith.recipe import AUTO, Recipe
+from tunesmith.recipe import AUTO, JudgeSection, Recipe
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.halving import Candidate
 from tunesmith.runs.open import open_artefact, open_run
@@ -156,5 +156,6 @@ def _unjudged(recipe: Recipe) -> Recipe:
         update={
             "data": recipe.data.model_copy(update={"checks": "off"}),
             "evaluate": recipe.evaluate.model_copy(update={"level": "none"}),
+            "judge": JudgeSection(),
         }
     )

@@ -1,0 +1,202 @@
+"""A model behind an OpenAI-compatible endpoint. The one place that knows the package `openai`.
+
+Only what is asked is sent, and only to the address that was named: redirects are not followed, and
+the client's headers about this machine are left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tunesmith.core.errors import EndpointError, Unsupported
+from tunesmith.core.records import Message, Reply
+
+if TYPE_CHECKING:
+    import openai
+
+RETRIES = 5
+"""Of a request that met a full, slow or failing endpoint: with the client's waits of half a second,
+doubled each time, or what the endpoint asks for, a quarter of a minute."""
+
+_REFUSED = (400, 413, 422)
+"""What an endpoint says to one request that it cannot take, such as one longer than its context."""
+
+_ABOUT_US = (
+    *("X-Stainless-Lang", "X-Stainless-Package-Version", "X-Stainless-OS", "X-Stainless-Arch"),
+    *("X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Stainless-Async"),
+    *("OpenAI-Organization", "OpenAI-Project"),
+)
+"""Headers by which the client would tell of this machine and of the environment's own account."""
+
+_QUOTED = 200
+
+Conversation = Sequence[Message]
+_Heard = tuple[int, "Reply | EndpointError"]
+
+
+def require_client() -> None:
+    """Raises Unsupported if the package that talks to endpoints is not installed."""
+    if importlib.util.find_spec("openai") is None:
+        raise Unsupported(
+            "A model behind an endpoint is asked with the package openai, which is not installed. "
+            "Install it with: pip install 'tunesmith[judge]'."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is and how it is asked; a `Respondent`.
+
+    `key` None sends no key; `temperature` and `max_tokens` None are not sent. `timeout` is that of
+    one try in seconds, `parallel` how many requests are under way at once.
+    """
+
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    temperature: float | None = 0.0
+    max_tokens: int | None = None
+    timeout: float = 60.0
+    parallel: int = 4
+    retries: int = RETRIES
+
+    @property
+    def host(self) -> str:
+        """Whom the requests go to, as a user knows it: host and port."""
+        return urlsplit(self.url).netloc
+
+    def replies(
+        self, conversations: Sequence[Conversation]
+    ) -> Generator[tuple[int, Reply], None, None]:
+        """See `Respondent.replies`. Raises EndpointError, Unsupported without the package."""
+        require_client()
+        waiting: SimpleQueue[tuple[int, Conversation]] = SimpleQueue()
+        heard: SimpleQueue[_Heard] = SimpleQueue()
+        for item in enumerate(conversations):
+            waiting.put(item)
+        stop, client = threading.Event(), self._client()
+        try:
+            for _ in range(min(self.parallel, len(conversations))):
+                # Daemons: an interrupted run does not wait for an endpoint that hangs.
+                threading.Thread(
+                    target=self._work, args=(client, waiting, heard, stop), daemon=True
+                ).start()
+            for _ in conversations:
+                place, reply = heard.get()
+                if isinstance(reply, EndpointError):
+                    raise reply
+                yield place, reply
+        finally:
+            stop.set()
+            client.close()
+
+    def _client(self) -> openai.OpenAI:
+        import openai
+
+        return openai.OpenAI(
+            base_url=self.url,
+            api_key=self.key or "none",  # else one is taken from the environment
+            timeout=self.timeout,
+            max_retries=self.retries,
+            http_client=openai.DefaultHttpxClient(follow_redirects=False),
+        )
+
+    def _work(
+        self,
+        client: openai.OpenAI,
+        waiting: SimpleQueue[tuple[int, Conversation]],
+        heard: SimpleQueue[_Heard],
+        stop: threading.Event,
+    ) -> None:
+        while not stop.is_set():
+            try:
+                place, conversation = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                heard.put((place, self._reply(client, conversation)))
+            except EndpointError as error:
+                heard.put((place, error))
+                return
+            except Exception as error:  # a listener must hear of whatever a reply made it raise
+                heard.put((place, self._error(f"could not be read ({type(error).__name__})")))
+                return
+
+    def _reply(self, client: openai.OpenAI, conversation: Conversation) -> Reply:
+        import openai
+
+        messages: Any = [{"role": each.role, "content": each.content} for each in conversation]
+        try:
+            completion = client.chat.completions.create(
+                model=self.model,
+                messages=messages,
+                temperature=openai.omit if self.temperature is None else self.temperature,
+                max_tokens=openai.omit if self.max_tokens is None else self.max_tokens,
+                extra_headers=dict.fromkeys(self._unsent, openai.omit),
+            )
+            return Reply(completion.choices[0].message.content or "")
+        except openai.APITimeoutError:
+            raise self._error(
+                f"did not answer within {self.timeout:g} s, asked {self.retries + 1} times. Allow "
+                "more time for a request, or have fewer under way at once"
+            ) from None
+        except openai.APIConnectionError as error:
+            raise self._error(
+                f"cannot be reached ({self._plain(str(error.__cause__ or error))}). See that it is "
+                "running, and that the address is right"
+            ) from None
+        except openai.APIStatusError as error:
+            if error.status_code in _REFUSED:
+                return Reply("", refused=f"{error.status_code}, {self._said(error)}")
+            raise self._status_error(error) from None
+        except (AttributeError, IndexError, TypeError, ValueError, openai.APIError):
+            raise self._error(
+                "answered with something that is no chat completion. See that the address is that "
+                "of an OpenAI-compatible endpoint; it usually ends in /v1"
+            ) from None
+
+    @property
+    def _unsent(self) -> tuple[str, ...]:
+        return _ABOUT_US if self.key else (*_ABOUT_US, "Authorization")
+
+    def _status_error(self, error: openai.APIStatusError) -> EndpointError:
+        status, said = error.status_code, f"{error.status_code}, {self._said(error)}"
+        if status in (401, 403):
+            held = "the key" if self.key else "a request without a key"
+            return self._error(f"refused {held} ({said}). Give it a key that it takes")
+        if status == 404:
+            return self._error(
+                f"knows no model {self.model} at this address ({said}). See to the model's name, "
+                "and to the address, which usually ends in /v1"
+            )
+        if status == 429:
+            return self._error(
+                f"has no room ({said}). Wait, have fewer requests under way at once, or look at "
+                "what your account allows"
+            )
+        if status < 400:
+            return self._error(
+                f"redirects to another address ({status}), which is not followed. Name that "
+                "address itself"
+            )
+        return self._error(f"failed ({said}). Look at its own log, or try again later")
+
+    def _error(self, what: str) -> EndpointError:
+        return EndpointError(f"The endpoint {self.url} {what}.")
+
+    def _said(self, error: openai.APIStatusError) -> str:
+        body = error.body
+        said = body.get("message") if isinstance(body, dict) else None
+        return self._plain(str(said or error.response.text or "without a reason"))
+
+    def _plain(self, text: str) -> str:
+        """One line that is not too long, and never the key, which some endpoints repeat."""
+        text = text.replace(self.key, "…") if self.key else text
+        line = " ".join(text.split()).rstrip(".")
+        return f"{line[:_QUOTED]}…" if len(line) > _QUOTED else line
