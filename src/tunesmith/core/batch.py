@@ -18,11 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tunesmith.core.records import Origin
 
 Array = Any
+Pooling = Literal["last", "cls", "mean", "words"]
+"""Where a labelled sequence is read: its last token, its first, all of them, or its words."""
+
 ROOT = -1
 
 

@@ -27,8 +27,9 @@ from tunesmith.core.records import (
     Tokens,
 )
 from tunesmith.core.seeds import derive
+from tunesmith.data.kinds import Kind
 from tunesmith.data.pack import common_prefix
-from tunesmith.data.render import Kind, Renderer
+from tunesmith.data.render import Renderer
 
 REPEATS = (1, 4, 16)
 """How often an epoch sees a secret, in turn: once, as a row that is alone of its kind, and as often

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
-from tunesmith.core.batch import Batch, Segment
+from tunesmith.core.batch import Batch, Pooling, Segment
 from tunesmith.core.records import Tokens
 from tunesmith.data.classes import Targets
-
-Pooling = Literal["last", "cls", "mean", "words"]
 
 
 class Layer:

@@ -63,13 +63,13 @@ def judge(measured: Measured, seed: int = 0) -> Verdict:
         memorised(measured, seed),
         worth(measured, seed),
         served(measured),
+        secrets=planted(measured.exposed),
     )
 
 
-def concluded(*answers: Judgement) -> Verdict:
-    """The decision that five answers lead to, in their order."""
+def concluded(*answers: Judgement, secrets: int = 0) -> Verdict:
+    """The decision that five answers lead to, in their order, with so many planted secrets."""
     failed = any(answer.passed is False for answer in answers)
-    secrets = planted(measured.exposed)
     decision: Decision = "ship" if answers[0].passed and not failed and not secrets else "hold"
     return Verdict(decision, _sentence(decision, answers, secrets), *answers)
 

@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from tunesmith.core.batch import Pooling
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.core.files import read_json, write_json
 from tunesmith.models.fused import fuse_lora
@@ -54,7 +55,7 @@ class Naming:
 
     problem: str
     names: tuple[str, ...]
-    pooling: str
+    pooling: Pooling
     mean: float = 0.0
     scale: float = 1.0
     temperature: float = 1.0
@@ -182,7 +183,7 @@ def reopen_adapter(body: PreTrainedModel, folder: Path) -> None:
     if isinstance(config, LoraConfig):
         fuse_lora(config, body)  # what is served computes as what was trained, to the last bit
     wrapped = get_peft_model(body, config, autocast_adapter_dtype=False)
-    found = set_peft_model_state_dict(wrapped, weights)
+    found: Any = set_peft_model_state_dict(wrapped, weights)
     if found.unexpected_keys:
         raise ModelError(f"The adapter in {folder} is of another base. Name its base again.")
     wrapped.eval()

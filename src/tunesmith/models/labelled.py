@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
-from tunesmith.core.batch import Batch
+from tunesmith.core.batch import Batch, Pooling
 from tunesmith.core.errors import ModelError
 from tunesmith.core.seeds import derive
 from tunesmith.models.body import Body, choose_body
@@ -34,11 +34,11 @@ class LabelModel(nn.Module):
     """
 
     def __init__(
-        self, body: PreTrainedModel, path: Body, *, outputs: int, pooling: str, seed: int
+        self, body: PreTrainedModel, path: Body, *, outputs: int, pooling: Pooling, seed: int
     ) -> None:
         super().__init__()
         self.body = body
-        self.pooling = pooling
+        self.pooling: Pooling = pooling
         self._path = path
         config = body.config.get_text_config()
         self._dropout = nn.Dropout(_dropout_of(config))
@@ -129,7 +129,7 @@ def open_body(described: Described, dtype: str, device: str) -> tuple[PreTrained
     return model, choose_body(model)
 
 
-def pooling_of(path: Body) -> str:
+def pooling_of(path: Body) -> Pooling:
     """Where a body that is run so is read by default: see the head of this file."""
     return "last" if path.shares else "mean"
 

@@ -39,7 +39,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
     _resolve_engine(choices, facts, recipe)
     level = recipe.evaluate.level
     choices.pick("evaluate.metrics", (AUTO, "chosen by the held-out answers"))
-    choices.pick("evaluate.rows", defaults.evaluated_rows(level))
+    choices.pick("evaluate.rows", defaults.evaluated_rows(level, facts.objective == "classify"))
     choices.pick("evaluate.examples", defaults.examples_shown(level))
     choices.pick("evaluate.max_new_tokens", defaults.max_new_tokens(facts, level, context))
     return choices.resolved()

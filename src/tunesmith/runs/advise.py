@@ -30,6 +30,7 @@ from tunesmith.recipe import AUTO, JudgeSection, Recipe
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import Asking, Help, asking_rows, helps
 from tunesmith.runs.heldout import row_numbers, spread
+from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import open_artefact
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import Predicted
@@ -102,6 +103,7 @@ def _asked(recipe: Recipe) -> Recipe:
 def _evidence(recipe: Recipe, half: float, watcher: Watcher) -> Evidence:
     """All measurements; `half` is the time in seconds for the helps, and for the probe."""
     watcher.stage("data", "read, check, split")
+    require_writing(recipe, "advise")
     setup = set_up(recipe)
     tell_data(setup, watcher)
     numbers = np.unique(row_numbers(setup.prepared.held_out)).tolist()

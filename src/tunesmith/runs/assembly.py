@@ -11,17 +11,18 @@ from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import METHODS, Tuned
 from tunesmith.models.open import open_base
 from tunesmith.recipe import Recipe
+from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.small_data import few_rows
 
 
-def tell_data(setup: Setup, watcher: Watcher) -> None:
+def tell_data(setup: Setup | LabelSetup, watcher: Watcher) -> None:
     """What became of the rows, and what there is to say about them."""
     totals = setup.prepared.ledger.totals()
     dropped = sum(totals["dropped"].values())
     watcher.note(
         f"{totals['rows_in']} rows in: {totals['trained']} to train on, {totals['held_out']} held "
-        f"out, {dropped} dropped; {totals['supervised_tokens']} supervised tokens."
+        f"out, {dropped} dropped; {totals['supervised_tokens']} {_learned(setup)}."
     )
     for sentence in setup.prepared.recognised:
         watcher.note(sentence)
@@ -37,8 +38,13 @@ def tell_data(setup: Setup, watcher: Watcher) -> None:
             "an epoch. They stay in the weights, so the verdict will be hold. Measuring them takes "
             f"{len(rows):,} short rows of {sum(map(len, rows)):,} tokens, scored once."
         )
-    for sentence in (*setup.warnings, *few_rows(setup)):
+    few = few_rows(setup) if isinstance(setup, Setup) else ()
+    for sentence in (*setup.warnings, *few):
         watcher.note(sentence)
+
+
+def _learned(setup: Setup | LabelSetup) -> str:
+    return "labels" if isinstance(setup, LabelSetup) else "supervised tokens"
 
 
 def opened(setup: Setup, watcher: Watcher) -> Tuned:

@@ -29,6 +29,7 @@ from tunesmith.recipe import AUTO, JudgeSection, Recipe, Source
 from tunesmith.runs.assembly import batches_of, settings_of, tell_data
 from tunesmith.runs.curve_folder import CurveFolder
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import open_artefact, open_run
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
@@ -103,6 +104,7 @@ def _measured(
     watcher: Watcher,
 ) -> dict[str, Any]:
     watcher.stage("data", "read, check, split")
+    require_writing(recipe, "curve")
     setup = set_up(recipe)
     tell_data(setup, watcher)
     if not setup.held_out.judging:

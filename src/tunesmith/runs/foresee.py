@@ -9,9 +9,11 @@ from pathlib import Path
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.recipe import Recipe
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
+from tunesmith.runs.kinds import set_up_any
+from tunesmith.runs.labels.plan import foresee_labels
+from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import Plan
-from tunesmith.runs.setup import set_up
 
 
 def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
@@ -22,8 +24,10 @@ def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
     """
     watcher = watcher or Silent()
     watcher.stage("data", "read, check, split")
-    setup = set_up(recipe)
+    setup = set_up_any(recipe)
     tell_data(setup, watcher)
+    if isinstance(setup, LabelSetup):
+        return foresee_labels(setup, watcher)
     began = time.perf_counter()
     tuned = opened(setup, watcher)
     settings = settings_of(setup.recipe, batches_of(setup, share=tuned.base.forward.shares))

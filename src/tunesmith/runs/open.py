@@ -20,6 +20,7 @@ from tunesmith.models.sampling import ModelSampler
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.finished import artefact_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.kinds import require_writing
 
 MAX_NEW_TOKENS = 256
 
@@ -105,7 +106,8 @@ class Run:
 
     @cached_property
     def model(self) -> Opened:
-        """The tuned model, opened from disk."""
+        """The tuned model, opened from disk. Raises Unsupported for one that labels."""
+        require_writing(self.recipe, "chat")
         return open_artefact(self.artefact, self.recipe)
 
     def chat(

@@ -19,6 +19,7 @@ from tunesmith.core.ports import Batches, Objective
 from tunesmith.engine.loop import Settings
 from tunesmith.models.forward import PackedForward
 from tunesmith.models.methods import MODEL, Tuned
+from tunesmith.objectives import OBJECTIVES
 from tunesmith.runs.calibrate import Calibration, Clock, Passes, Update
 from tunesmith.runs.estimate import Judging, saving_seconds, try_judging
 from tunesmith.runs.fitting import fit_into
@@ -86,7 +87,7 @@ def make_plan(
     *,
     opening: float,
     folder: Path,
-    objective: Objective,
+    objective: Objective | None = None,
     judged: TryJudging = try_judging,
     limit: Limit | None = None,
     clock: Clock = time.perf_counter,
@@ -101,7 +102,7 @@ def make_plan(
         batches_of: the training batches of a setup; the flag is whether prefixes are shared.
         opening: seconds that opening the model took.
         folder: a folder on the disk that checkpoints will go to.
-        objective: the loss.
+        objective: the loss; by default the one that the recipe names.
         judged: measures what judging costs.
         limit: how much memory there is on a device; by default what the system says.
         clock: seconds, for measuring.
@@ -112,6 +113,7 @@ def make_plan(
     began, share = clock(), tuned.base.forward.shares
     available = (limit or room)(tuned.base.model.device)
     batches = batches_of(setup, share)
+    objective = objective or OBJECTIVES[setup.recipe.objective.kind]()
     padded = tuned.base.forward.name != PackedForward.name
     work = lay_out(batches, settings.total_steps, padded)
     costs = _measure(

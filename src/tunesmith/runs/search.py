@@ -25,6 +25,7 @@ from tunesmith.recipe.write import sparse
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.begun import begun
 from tunesmith.runs.halving import Candidate, as_many_as_fit, foretold, rungs_of
+from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import minutes as spelled
 from tunesmith.runs.search_found import found_of
@@ -65,6 +66,7 @@ def search(
 def _searched(recipe: Recipe, minutes: float, out: Path, watcher: Watcher) -> dict[str, Any]:
     began = time.perf_counter()
     watcher.stage("data", "read, check, split")
+    require_writing(recipe, "search")
     setup = set_up(recipe)
     tell_data(setup, watcher)
     if not setup.held_out.choosing:

@@ -16,7 +16,6 @@ from tunesmith.core.files import (
     remove_partial,
     whole_folder,
     write_json,
-    write_texts,
 )
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Tokens
@@ -31,14 +30,16 @@ from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
 from tunesmith.objectives import OBJECTIVES
-from tunesmith.recipe import Recipe, dump, load
+from tunesmith.recipe import Recipe, load
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
-from tunesmith.runs.environment import environment
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
 from tunesmith.runs.judge import judged
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
+from tunesmith.runs.kinds import set_up_any
+from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.train import go_labels
 from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Run, open_run
@@ -46,7 +47,8 @@ from tunesmith.runs.plan import bytes_needed, make_plan
 from tunesmith.runs.planned import afterwards, note_cost
 from tunesmith.runs.samples import own_samples
 from tunesmith.runs.scoring import ModelScorer
-from tunesmith.runs.setup import Setup, set_up
+from tunesmith.runs.setup import Setup
+from tunesmith.runs.starting import begin
 from tunesmith.runs.trunk import Paths, choose_paths
 from tunesmith.runs.verdict_cost import BASE, HELPED, SAMPLES, STRENGTH, TUNED, timed
 from tunesmith.runs.watching import MetricsWriter
@@ -83,7 +85,9 @@ def train(
                 if resume
                 else _check(_named(recipe), folder, watcher)
             )
-            if setup is not None:
+            if isinstance(setup, LabelSetup):
+                go_labels(setup, folder, from_step, watcher, stop)
+            elif setup is not None:
                 _go(setup, folder, from_step, watcher, stop)
         except KeyboardInterrupt:
             raise Interrupted(_left(folder)) from None
@@ -96,25 +100,18 @@ def _named(recipe: Recipe | None) -> Recipe:
     return recipe
 
 
-def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup:
+def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup | LabelSetup:
     """Check a new run as far as that needs no weights."""
     folder.require_new()
     watcher.stage("data", "read, check, split")
-    setup = set_up(recipe)
+    setup = set_up_any(recipe)
     tell_data(setup, watcher)
     return setup
 
 
-def _begin(setup: Setup, folder: RunFolder) -> None:
-    """Make the run folder: the first thing that a run writes."""
-    with folder.begin() as draft:
-        draft.recipe.write_text(dump(setup.resolved), encoding="utf-8")
-        write_json(draft.environment, environment(setup.recipe.engine.seed, setup.inputs))
-        write_json(draft.ledger, setup.prepared.account())
-        write_texts(draft.ledger_rows, setup.prepared.ledger_texts())
-
-
-def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> Setup | None:
+def _take_up(
+    folder: RunFolder, from_step: int | None, watcher: Watcher
+) -> Setup | LabelSetup | None:
     """The setup of a run that was begun, made again; None if the run is finished.
 
     Raises RunFolderError if a file the run is made from is no longer what it was, or if a finished
@@ -131,7 +128,7 @@ def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> Setu
         watcher.note(f"The run in {folder.path} is finished; there is nothing to resume.")
         return None
     watcher.stage("data", "read again for the resumed run")
-    setup = set_up(load(folder.recipe))
+    setup = set_up_any(load(folder.recipe))
     if changed := folder.changed_inputs(setup.inputs):
         raise RunFolderError(
             f"{', '.join(changed)} changed since the run in {folder.path} began, so going on would "
@@ -158,7 +155,7 @@ def _go(
         batches = batches_of(setup, share=base.forward.shares)
     if not folder.recipe.exists():
         folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
-        _begin(setup, folder)
+        begin(setup, folder)
     if not folder.plan.exists():
         write_json(folder.plan, planned)
     # A new adapter adds exactly zero, so this is the base, though all is in place for training.

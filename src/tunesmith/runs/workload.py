@@ -100,14 +100,14 @@ def first_segments(batch: Batch, count: int) -> Batch:
     end = segments[-1].end
     kept = batch.sites_S < end
     fields = ("sites_S", "targets_S", "weights_S", "owner_S")
-    labelled = batch.labels_B is not None  # then a segment is a sequence
+    labels_B = batch.labels_B  # where there are any, a segment is a sequence
     return replace(
         batch,
         tokens_T=batch.tokens_T[:end],
         positions_T=batch.positions_T[:end],
         segments=segments,
-        origins=batch.origins[:count] if labelled else batch.origins,
-        labels_B=batch.labels_B[:count] if labelled else None,
+        origins=batch.origins if labels_B is None else batch.origins[:count],
+        labels_B=None if labels_B is None else labels_B[:count],
         **{name: getattr(batch, name)[kept] for name in fields},
     )
 

@@ -28,14 +28,14 @@ LEAST_ROWS = 20
 """Fewer rows than this fit no temperature: one wrong row among them would decide it."""
 
 
-def probabilities(logits_RC: Floats, problem: str, temperature: float = 1.0) -> Floats:
+def probabilities(logits_RC: NDArray[Any], problem: str, temperature: float = 1.0) -> Floats:
     """(R, C): of one class among all, or of each class by itself for `multi_label`."""
     scaled_RC = np.asarray(logits_RC, dtype=np.float64) / temperature
     found: Floats = expit(scaled_RC) if problem == "multi_label" else softmax(scaled_RC, axis=1)
     return found
 
 
-def fit_temperature(logits_RC: Floats, targets: NDArray[Any], problem: str) -> float:
+def fit_temperature(logits_RC: NDArray[Any], targets: NDArray[Any], problem: str) -> float:
     """T; 1 where there are too few rows. `targets` are classes (R), or 0 and 1 (R, C)."""
     if len(logits_RC) < LEAST_ROWS or problem == "regression":
         return 1.0
@@ -48,7 +48,7 @@ def fit_temperature(logits_RC: Floats, targets: NDArray[Any], problem: str) -> f
 
 
 def negative_log_likelihood(
-    logits_RC: Floats, targets: NDArray[Any], problem: str, temperature: float = 1.0
+    logits_RC: NDArray[Any], targets: NDArray[Any], problem: str, temperature: float = 1.0
 ) -> float:
     """Nats a row (for `multi_label` a row and class)."""
     scaled_RC = np.asarray(logits_RC, dtype=np.float64) / temperature

@@ -48,11 +48,9 @@ def figures(rows: Sequence[Said], problem: str, names: Sequence[str]) -> dict[st
     """The figures of the table above."""
     scores = row_scores(rows, problem)
     if problem == "regression":
-        wanted, said = (
-            [_number(getattr(row, side)) for row in rows] for side in ("wanted", "said")
-        )
-        found = {"mean absolute error": float(mean_absolute_error(wanted, said))}
-        return found | ({"R²": float(r2_score(wanted, said))} if len(rows) > 1 else {})
+        true, told = ([_number(getattr(row, side)) for row in rows] for side in ("wanted", "said"))
+        found = {"mean absolute error": float(mean_absolute_error(true, told))}
+        return found | ({"R²": float(r2_score(true, told))} if len(rows) > 1 else {})
     if problem == "single_label":
         wanted, said = _sides(rows)
         macro = f1_score(wanted, said, average="macro", zero_division=0)

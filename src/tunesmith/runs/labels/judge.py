@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.batch import Pooling
 from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
-from tunesmith.core.records import Example, Tokens
+from tunesmith.core.records import Example, Origin, Tokens
 from tunesmith.data.classes import Targets
 from tunesmith.data.labelled import LabelRenderer, texts_of
 from tunesmith.evaluate.labels.calibration import (
@@ -43,6 +44,7 @@ def said_of(
     rows: Sequence[Tokens], outputs_RC: Floats, naming: Naming, texts: Sequence[str] = ()
 ) -> tuple[Said, ...]:
     """What each row is labelled as, given the head's outputs."""
+    labels: list[tuple[str, ...]]
     if naming.problem == "regression":
         numbers = outputs_RC[:, 0].astype(np.float64) * naming.scale + naming.mean
         labels = [(repr(round(float(number), 6)),) for number in numbers]
@@ -87,7 +89,7 @@ def wanted_of(rows: Sequence[Tokens], targets: Targets) -> NDArray[np.float64]:
     return np.stack([targets.of(row.labels) for row in rows])
 
 
-def naming_of(setup: LabelSetup, predictor: Predictor, pooling: str) -> Naming:
+def naming_of(setup: LabelSetup, predictor: Predictor, pooling: Pooling) -> Naming:
     """What the outputs mean, with the temperature and the threshold that the choosing rows give."""
     targets, rows = setup.targets, setup.held_out.choosing
     naming = Naming(targets.problem, targets.names, pooling, targets.mean, targets.scale)
@@ -194,7 +196,9 @@ def _difference(before_RC: Floats, after_RC: Floats, naming: Naming) -> float:
     return float(np.abs(before - after).max())
 
 
-def _same_ids(renderer: LabelRenderer, rows: Sequence[Tokens], examples: dict) -> int:  # type: ignore[type-arg]
+def _same_ids(
+    renderer: LabelRenderer, rows: Sequence[Tokens], examples: Mapping[Origin, Example]
+) -> int:
     """How many rows a server that opens the artefact would ask with the ids of training."""
     return sum(
         renderer.ids(_text(examples[row.origin])).tolist() == row.ids_N.tolist() for row in rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,16 @@ from tunesmith.core.records import Score, Tokens
 from tunesmith.engine.loop import Settings
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.objectives.labels import Labels
+from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.calibrate import Clock
 from tunesmith.runs.estimate import Answering, Judging, try_scoring
-from tunesmith.runs.labels.batches import label_batches
+from tunesmith.runs.labels.batches import label_batches, objective_of
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
-from tunesmith.runs.labels.tuned import LabelBase, LabelTuned
+from tunesmith.runs.labels.tuned import LabelBase, LabelTuned, opened_labels
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.plan import make_plan
+from tunesmith.runs.planned import Plan
 from tunesmith.runs.workload import Shape
 
 
@@ -62,6 +66,17 @@ def try_labelling(
     return LabelJudging(shape, budget, scoring, Answering())
 
 
+def foresee_labels(setup: LabelSetup, watcher: Watcher) -> Plan:
+    """The plan alone, of a run that is not begun."""
+    began = time.perf_counter()
+    watcher.stage("base", f"open {setup.recipe.model.base} and give it a head")
+    tuned = opened_labels(setup)
+    settings = settings_of(setup.recipe, label_batches(setup, tuned))
+    watcher.stage("plan", "compute a few micro-batches")
+    disk, opening = Path(tempfile.gettempdir()), time.perf_counter() - began
+    return _planned(setup, tuned, objective_of(setup), settings, disk, opening)[1]
+
+
 def plan_labels(
     setup: LabelSetup,
     tuned: LabelTuned,
@@ -73,7 +88,23 @@ def plan_labels(
 ) -> tuple[LabelSetup, dict[str, Any]]:
     """Foresee the run, make it fit, and tell the user."""
     watcher.stage("plan", "compute a few micro-batches")
-    setup, planned = make_plan(
+    setup, planned = _planned(setup, tuned, objective, settings, disk, opening)
+    for sentence in planned.sentences():
+        watcher.note(sentence)
+    if setup.recipe.engine.activation_checkpointing:
+        checkpoint_activations(tuned.model.body)
+    return setup, planned.to_json()
+
+
+def _planned(
+    setup: LabelSetup,
+    tuned: LabelTuned,
+    objective: Labels,
+    settings: Settings,
+    disk: Path,
+    opening: float,
+) -> tuple[LabelSetup, Plan]:
+    return make_plan(
         setup,  # type: ignore[arg-type]  # the plan reads what both kinds of run have
         tuned,  # type: ignore[arg-type]
         settings,
@@ -83,8 +114,3 @@ def plan_labels(
         objective=objective,
         judged=try_labelling,
     )
-    for sentence in planned.sentences():
-        watcher.note(sentence)
-    if setup.recipe.engine.activation_checkpointing:
-        checkpoint_activations(tuned.model.body)
-    return setup, planned.to_json()

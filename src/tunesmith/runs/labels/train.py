@@ -16,7 +16,6 @@ from tunesmith.evaluate.measure import Course
 from tunesmith.objectives.labels import Labels
 from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.begun import begin
 from tunesmith.runs.labels.batches import label_batches, objective_of
 from tunesmith.runs.labels.judge import (
     criterion,
@@ -29,9 +28,10 @@ from tunesmith.runs.labels.plan import plan_labels
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.labels.tuned import LabelTuned, opened_labels
+from tunesmith.runs.memory import Meter
 from tunesmith.runs.plan import bytes_needed
 from tunesmith.runs.planned import afterwards, note_cost
-from tunesmith.runs.memory import Meter
+from tunesmith.runs.starting import begin
 from tunesmith.runs.watching import MetricsWriter
 
 

@@ -79,7 +79,7 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
     if recipe.model.method == "head":
         body.requires_grad_(False)
     else:
-        base = Base(setup.described, body, path)
+        base = Base(setup.described, body, path)  # type: ignore[arg-type]  # methods run nothing
         module = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed).module
         adapter = module if isinstance(module, PeftModel) else None
     model.classifier.requires_grad_(True)

@@ -1,0 +1,27 @@
+"""Which runs write and which label: the same acts, from another setup."""
+
+from __future__ import annotations
+
+from tunesmith.core.errors import Unsupported
+from tunesmith.recipe import Recipe
+from tunesmith.runs.labels.setup import LabelSetup, set_up_labels
+from tunesmith.runs.setup import Setup, set_up
+
+LABELS = ("classify",)
+"""The objectives of models that label."""
+
+
+def set_up_any(recipe: Recipe) -> Setup | LabelSetup:
+    """The setup that the recipe's objective asks for; see `set_up` and `set_up_labels`."""
+    return set_up_labels(recipe) if recipe.objective.kind in LABELS else set_up(recipe)
+
+
+def require_writing(recipe: Recipe, act: str) -> None:
+    """Raises Unsupported where an act is for models that write, and the recipe's labels."""
+    kind = recipe.objective.kind
+    if kind in LABELS:
+        raise Unsupported(
+            f"`tunesmith {act}` is for models that write, and objective.kind is {kind}. Train it "
+            "with `tunesmith train`, whose report holds it against simpler ways, and ask it with "
+            "`tunesmith label`."
+        )
