@@ -17,10 +17,11 @@ from tunesmith.core.records import Origin, StepReport, Tokens
 from tunesmith.data.loader import PackedBatches
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
-from tunesmith.models.methods import METHODS, Tuned
+from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import Base, describe, open_base
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.recipe import ModelSection, Recipe, load
+from tunesmith.recipe.methods import METHODS
 from tunesmith.runs import plan as planning
 from tunesmith.runs.calibrate import Passes, Rates, Sample, Update
 from tunesmith.runs.estimate import Answering, Judging, Scoring
@@ -62,7 +63,8 @@ def recipe(base: Path, data: Path, **fields: Any) -> Recipe:
 
 def model_section(**fields: Any) -> ModelSection:
     """A resolved model section."""
-    layers = 3 if fields.get("method") == "lora" else 1  # LoRA: all of the tiny base
+    adapts = "rank" in METHODS[fields.get("method", "lora")].keys
+    layers = 3 if adapts else 1  # LoRA: all of the tiny base
     values = {"rank": 4, "alpha": 8, "layers": layers, "dtype": "float32", "device": "cpu"}
     return ModelSection(**(values | fields))
 
@@ -70,7 +72,7 @@ def model_section(**fields: Any) -> ModelSection:
 def opened(folder: Path, method: str = "full", dtype: str = "float32", **fields: Any) -> Tuned:
     """A base on the CPU, prepared for `method`."""
     base: Base = open_base(describe(str(folder)), dtype, "cpu")
-    return METHODS[method](base, model_section(method=method, **fields), 0)
+    return attach(base, model_section(method=method, **fields), 0)
 
 
 def examples(count: int, vocabulary: int = 300, seed: int = 0) -> list[Tokens]:
@@ -98,7 +100,11 @@ def loop_over(
 ) -> Loop:
     """A loop over packed examples; `ports` replaces validate, watcher, objective or take_up."""
     batches = PackedBatches(
-        rows, batch_size=batch_size, tokens_per_micro_batch=budget, seed=settings.seed
+        rows,
+        batch_size=batch_size,
+        tokens_per_micro_batch=budget,
+        seed=settings.seed,
+        share=tuned.base.forward.shares,
     )
     folder.mkdir(parents=True, exist_ok=True)
     return Loop(

@@ -16,6 +16,7 @@ from tunesmith.engine.optimizers import (
     embedding_names,
     load_state,
     set_rate,
+    split_rates,
     state_tensors,
 )
 
@@ -86,3 +87,20 @@ def test_state_comes_back_bitwise(
         _step(optimizers, weights, 3)
     for name, weight in module.named_parameters():
         assert torch.equal(weight, other.get_parameter(name)), name
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_named_weights_learn_at_a_multiple_of_the_rate(rule: str, module: nn.Module) -> None:
+    optimizers, weights = _made(rule, module), dict(module.named_parameters())
+    before = {
+        id(w): g["weight_decay"] for o in optimizers for g in o.param_groups for w in g["params"]
+    }
+    faster = {name: 16.0 for name in weights if "q_proj" in name or "norm" in name}
+    split_rates(optimizers, weights, faster | {"of no weight": 2.0})
+    set_rate(optimizers, 1e-3)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    found = {id(weight): group for group in groups for weight in group["params"]}
+    assert len(found) == len(weights) == sum(len(group["params"]) for group in groups)
+    for name, weight in weights.items():
+        assert found[id(weight)]["lr"] == (16e-3 if name in faster else 1e-3)
+        assert found[id(weight)]["weight_decay"] == before[id(weight)]

@@ -16,7 +16,7 @@ from transformers import AutoConfig, Gemma3Config, PreTrainedConfig
 from tests.support import model_section, opened
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.models.fused import fused_parts
-from tunesmith.models.methods import METHODS, reopen
+from tunesmith.models.methods import attach, reopen
 from tunesmith.models.open import decoder_layers, describe, open_base
 from tunesmith.models.trunk import open_trunk
 from tunesmith.models.trunk_store import Budget
@@ -81,7 +81,7 @@ def test_an_adapter_of_a_hub_base_names_it_and_is_saved_without_asking_for_it(
 
     monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", ask)
     base = open_base(describe(HUB_NAME), "float32", "cpu")
-    METHODS["lora"](base, model_section(method="lora"), 0).save(tmp_path / "adapter")
+    attach(base, model_section(method="lora"), 0).save(tmp_path / "adapter")
     stored = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert stored["base_model_name_or_path"] == HUB_NAME
 
@@ -120,7 +120,7 @@ def test_a_reopened_adapter_computes_as_the_trained_one_did(
     tuned.save(tmp_path / "adapter")
     base = open_base(describe(str(tiny_base)), "bfloat16", "cpu")
     reopened = reopen(base, tmp_path / "adapter")
-    assert "adapters" in fused_parts(reopened)
+    assert "adapters" in fused_parts(reopened.model)
     with torch.no_grad():
         assert torch.equal(base.model(IDS).logits, wanted)
 
@@ -168,7 +168,7 @@ def test_a_base_that_also_sees_is_trained_on_text(seeing: Path) -> None:
     base = open_base(describe(str(seeing)), "float32", "cpu", from_scratch_seed=1)
     assert base.forward.name == "packed"
     assert decoder_layers(base.model) is base.model.model.language_model.layers
-    tuned = METHODS["last_layers"](base, model_section(method="last_layers"), 0)
+    tuned = attach(base, model_section(method="last_layers"), 0)
     trained = {name for name, weight in tuned.module.named_parameters() if weight.requires_grad}
     assert {name.split("language_model.")[1].split(".")[0] for name in trained} == {
         "layers",
@@ -185,7 +185,7 @@ def test_a_configuration_without_sizes_is_a_sentence(tiny_base: Path) -> None:
 def test_late_adapters_leave_the_part_that_sees_alone(seeing: Path) -> None:
     """Its layers have the same names and numbers as those of the language model."""
     base = open_base(describe(str(seeing)), "float32", "cpu", from_scratch_seed=1)
-    tuned = METHODS["lora"](base, model_section(method="lora", layers=1), 0)
+    tuned = attach(base, model_section(method="lora", layers=1), 0)
     trained = [name for name, weight in tuned.module.named_parameters() if weight.requires_grad]
     assert len(trained) == 2 * 7
     assert all("language_model.layers.2." in name for name in trained)

@@ -13,8 +13,8 @@ from tunesmith.models.forward import (
     FullLogitsForward,
     PackedForward,
     PaddedForward,
-    _close,
     choose_forward,
+    close,
     evened,
     probe,
 )
@@ -95,5 +95,5 @@ def test_batches_come_in_few_sizes_and_nothing_else_changes() -> None:
 def test_rounding_of_large_bfloat16_logits_is_no_other_path() -> None:
     """A tuned model's logits are large; half a logit of 40 is two steps of bfloat16."""
     wanted = torch.linspace(-40, 40, 64, dtype=torch.bfloat16)
-    assert _close(wanted + 0.5, wanted)
-    assert not _close(wanted + 1.0, wanted)
+    assert close(wanted + 0.5, wanted)
+    assert not close(wanted + 1.0, wanted)

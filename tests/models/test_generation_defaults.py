@@ -13,7 +13,7 @@ import torch
 from tests.support import model_section
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Origin, Prompt
-from tunesmith.models.methods import METHODS
+from tunesmith.models.methods import attach
 from tunesmith.models.open import describe, open_base
 from tunesmith.models.sampling import ModelSampler
 
@@ -79,7 +79,7 @@ def test_a_saved_model_keeps_the_generation_settings_of_its_base(
     opinionated: Path, tmp_path: Path
 ) -> None:
     base = open_base(describe(str(opinionated)), "float32", "cpu")
-    tuned = METHODS["full"](base, model_section(method="full"), 0)
+    tuned = attach(base, model_section(method="full"), 0)
     ModelSampler(base.model, base.described.tokenizer, (2,), CONTEXT).answer([_prompt(9)], 4)
     tuned.save(tmp_path / "out")
     saved = json.loads((tmp_path / "out" / "generation_config.json").read_text())
@@ -107,7 +107,7 @@ def test_the_callers_generator_is_left_alone(tiny_base: Path) -> None:
     described = describe(str(tiny_base))
     base = open_base(described, "float32", "cpu", from_scratch_seed=3)
     assert torch.initial_seed() == seed
-    METHODS["lora"](base, model_section(method="lora"), 0)
+    attach(base, model_section(method="lora"), 0)
     assert torch.initial_seed() == seed
     ModelSampler(base.model, described.tokenizer, (2,), CONTEXT).answer([_prompt(9)], 4, 1.0)
     assert torch.initial_seed() == seed

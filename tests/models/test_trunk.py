@@ -21,7 +21,7 @@ from tunesmith.core.records import Origin, Tokens
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
 from tunesmith.models.forward import FullLogitsForward, PaddedForward, choose_forward, evened
-from tunesmith.models.methods import METHODS
+from tunesmith.models.methods import attach
 from tunesmith.models.open import Base, decoder_layers
 from tunesmith.models.trunk import Trunk, open_trunk
 from tunesmith.models.trunk_store import Budget
@@ -38,7 +38,7 @@ def _base(model: PreTrainedModel, method: str, **fields: Any) -> Base:
         name="tiny", reference="tiny", layers=model.config.num_hidden_layers, tokenizer=None
     )
     base = Base(described, model, choose_forward(model))  # type: ignore[arg-type]
-    METHODS[method](base, model_section(method=method, **fields), 0)
+    attach(base, model_section(method=method, **fields), 0)
     _wake(model)
     return base
 

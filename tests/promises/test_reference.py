@@ -22,7 +22,7 @@ from tunesmith.data import PackedBatches, Renderer
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, on_device
 from tunesmith.engine.stopping import StopRequest
-from tunesmith.models.methods import METHODS, Tuned
+from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import describe, open_base
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.runs.setup import read_examples, render_all
@@ -60,7 +60,7 @@ def _ours(base: Path, rows: list[dict[str, Any]], method: str, folder: Path) -> 
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     opened = open_base(describe(str(base)), "float32", "cpu")
-    tuned = METHODS[method](opened, model_section(method=method), 0)
+    tuned = attach(opened, model_section(method=method), 0)
     renderer = Renderer(opened.described.tokenizer, WITHOUT_TAIL)
     tokens = render_all(renderer, read_examples([str(file)]), "sft", 128)
     batches = PackedBatches(

@@ -148,9 +148,12 @@ def test_context_and_micro_batch_follow_the_machine(
 
 
 def test_the_remaining_rules_keep_their_promises(facts: Make) -> None:
-    assert defaults.rank(facts(examples=199))[0] == 8
-    assert defaults.rank(facts(examples=200))[0] == 16
-    assert defaults.alpha()[0] == 32
+    assert defaults.rank(facts(examples=199), "lora")[0] == 8
+    assert defaults.rank(facts(examples=200), "lora")[0] == 16
+    assert [defaults.rank(facts(), method)[0] for method in ("vera", "oft")] == [256, 32]
+    assert defaults.alpha("lora")[0] == 32
+    # At the usual rank both scale what they add alike.
+    assert defaults.alpha("rslora")[0] / 16**0.5 == 32 / 16
     assert defaults.layers(facts(layers=30), "last_layers")[0] == 7
     assert defaults.layers(facts(layers=2), "last_layers")[0] == 1
     assert defaults.layers(facts(layers=30), "lora")[0] == 30

@@ -158,7 +158,7 @@ def test_a_key_like_no_other_lists_what_there_is() -> None:
         ("engine.keep_best=yes", "must be true or false; received 'yes' (text)"),
         ("engine.seed=-1", "a whole number of at least 0"),
         ("model.dropout=1", "of at least 0 and below 1"),
-        ("model.method=qlora", "must be full, last_layers, head or lora; received"),
+        ("model.method=lorra", "must be full, last_layers, head, bias, norm, lora, "),
         ("model.base=7", "must be the name or the folder of a model; received 7"),
         ("model.base=", "received nothing (null)"),
         ("data.train=[]", "a list of these or null; received [] (a list)"),

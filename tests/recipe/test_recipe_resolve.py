@@ -83,7 +83,7 @@ def test_a_dump_explains_each_auto_at_its_line(facts: Make) -> None:
     explained = [line for line in lines if "  # auto: " in line]
     assert len(explained) == len(AUTO_KEYS)
     (rate,) = [line for line in lines if line.startswith("  learning_rate:")]
-    assert re.fullmatch(r"  learning_rate: 0\.00249  # auto: LoRA: ten times .*Regret", rate)
+    assert re.fullmatch(r"  learning_rate: 0\.00249  # auto: lora: 10 times .*Regret", rate)
 
 
 def test_a_dump_loads_back_from_another_folder(

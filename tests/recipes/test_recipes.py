@@ -19,9 +19,18 @@ def test_it_loads_and_names_its_data(path: Path) -> None:
     assert recipe != Recipe()
 
 
-def test_there_is_one_for_each_method_and_objective() -> None:
+def test_there_is_one_for_each_usual_method_and_objective() -> None:
     recipes = [load(path) for path in SHIPPED]
-    assert {recipe.model.method for recipe in recipes} == {"full", "last_layers", "head", "lora"}
+    assert {recipe.model.method for recipe in recipes} == {
+        "full",
+        "last_layers",
+        "head",
+        "lora",
+        "dora",
+        "lora_plus",
+        "prompt_tuning",
+    }
+    assert {recipe.model.init for recipe in recipes} == {"default", "pissa"}
     assert {recipe.objective.kind for recipe in recipes} == {"sft", "text"}
 
 

@@ -74,6 +74,17 @@ def test_where_that_is_not_enough_layers_are_computed_again(full: Setup, tiny_ba
     assert AGAIN in fitted.setup.resolved.reasons
 
 
+def test_layers_are_not_computed_again_without_the_prefix_they_had(
+    tiny_base: Path, colours: Path
+) -> None:
+    asked = recipe(tiny_base, colours, model__method="prefix_tuning", engine__batch_size=16)
+    setup, tuned = set_up(asked), opened(tiny_base, "prefix_tuning")
+    longest = max(end - start for start, end, _ in _work(setup).largest.segments)
+    with pytest.raises(Unsupported) as caught:
+        _fit(setup, tuned, FOOT.peak(longest, several=True) / 0.9 - 1e6)
+    assert AGAIN not in str(caught.value)
+
+
 def test_what_the_user_set_is_not_changed_but_advised(tiny_base: Path, colours: Path) -> None:
     fields = {"engine__tokens_per_micro_batch": 8192, "engine__activation_checkpointing": False}
     asked = recipe(tiny_base, colours, model__method="full", engine__batch_size=16, **fields)

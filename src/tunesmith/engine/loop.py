@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -44,7 +44,10 @@ from tunesmith.engine.updates import UPDATES, Updates
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the loop needs to know; every value is concrete."""
+    """What the loop needs to know; every value is concrete.
+
+    `rate_factors`: the weights, by name, whose learning rate is so many times the run's.
+    """
 
     total_steps: int
     optimizer: str
@@ -59,6 +62,7 @@ class Settings:
     patience: int
     keep_best: bool
     memory: str = "normal"
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 class Loop:
@@ -253,7 +257,7 @@ class Loop:
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch with torch tensors on `device`."""
-    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    values = {each.name: getattr(batch, each.name) for each in fields(batch)}
     tensors = {
         name: torch.from_numpy(value).to(device)
         for name, value in values.items()

@@ -22,6 +22,9 @@ from tunesmith.recipe.optimizers import GALORE_GAP, RULES, galore_rank
 
 Weights = Mapping[str, nn.Parameter]
 
+FACTOR = "rate_factor"
+"""The key of a parameter group that learns at another rate than the run's: how many times."""
+
 
 def adamw(weights: Weights, embeddings: set[str], weight_decay: float) -> list[Optimizer]:
     """AdamW (Loshchilov and Hutter 2019). Matrices decay; biases and norm weights do not."""
@@ -166,11 +169,26 @@ def embedding_names(module: nn.Module) -> set[str]:
     return {name for name, weight in module.named_parameters() if weight.shape in shapes}
 
 
+def split_rates(
+    optimizers: Iterable[Optimizer], weights: Weights, factors: Mapping[str, float]
+) -> None:
+    """Let the named weights learn at so many times the rate: each group becomes one a factor."""
+    factor_of = {id(weights[name]): factor for name, factor in factors.items() if name in weights}
+    for optimizer in optimizers:
+        groups: list[dict[str, Any]] = []
+        for group in optimizer.param_groups:
+            by_factor: dict[float, list[nn.Parameter]] = {}
+            for weight in group["params"]:
+                by_factor.setdefault(factor_of.get(id(weight), 1.0), []).append(weight)
+            groups += [group | {"params": own, FACTOR: f} for f, own in by_factor.items()]
+        optimizer.param_groups[:] = groups
+
+
 def set_rate(optimizers: Iterable[Optimizer], rate: float) -> None:
-    """Give every parameter group this learning rate."""
+    """Give every parameter group this learning rate, or its multiple of it."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(FACTOR, 1.0)
 
 
 def state_tensors(optimizers: Iterable[Optimizer]) -> dict[str, torch.Tensor]:

@@ -32,6 +32,7 @@ from tunesmith.engine.optimizers import (
     embedding_names,
     load_state,
     set_rate,
+    split_rates,
     state_tensors,
 )
 
@@ -47,6 +48,8 @@ class Asked(Protocol):
     def weight_decay(self) -> float: ...
     @property
     def clip(self) -> float: ...
+    @property
+    def rate_factors(self) -> Mapping[str, float]: ...
 
 
 class Updates(Protocol):
@@ -112,6 +115,7 @@ class AfterBackward:
         self._optimizers = OPTIMIZERS[asked.optimizer](
             self._masters.weights, embedding_names(module), asked.weight_decay
         )
+        split_rates(self._optimizers, self._masters.weights, asked.rate_factors)
         self._averaging = [each for each in self._optimizers if isinstance(each, ScheduleFree)]
         self._clip = asked.clip
         self._count = 0.0

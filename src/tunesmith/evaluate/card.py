@@ -15,6 +15,7 @@ from tunesmith.evaluate.measure import Measured
 from tunesmith.evaluate.readings import remarks_of
 from tunesmith.evaluate.tables import tables_of
 from tunesmith.evaluate.wording import course_sentence, number, plural
+from tunesmith.recipe.methods import METHODS
 
 Json = Mapping[str, Any]
 
@@ -30,7 +31,6 @@ _OPENED = {
     "adapter": "peft.AutoPeftModelForCausalLM",
     "model": "transformers.AutoModelForCausalLM",
 }
-_METHOD = ("rank", "alpha", "dropout")
 _ENGINE = ("learning_rate", "batch_size", "optimizer", "schedule", "seed")
 
 
@@ -72,9 +72,10 @@ def _head(name: str, artefact: str, verdict: Json, recipe: Json) -> Iterator[str
 
 def _made(recipe: Json, measured: Measured, plan: Json) -> Iterator[str]:
     model, engine, course = recipe["model"], recipe["engine"], measured.course
+    keys = [key for key in METHODS[model["method"]].keys if key in model]
     yield from ("## How it was made", "")
     yield f"- objective `{recipe['objective']['kind']}`, method `{model['method']}`" + (
-        f" ({_settings(model, _METHOD)})" if model["method"] == "lora" else ""
+        f" ({_settings(model, keys)})" if keys else ""
     )
     if "trained_parameters" in plan:
         whole, trained = plan["parameters"], plan["trained_parameters"]

@@ -11,12 +11,13 @@ class Grid:
     """A batch as rows padded on the right, one for each path from a root to a leaf.
 
     The tokens of a segment with several paths below it stand in several rows, and their hidden
-    states are the same in each: a site is read from the first.
+    states are the same in each: a site is read from the first. `paths` are the places of each row's
+    tokens in T.
     """
 
     def __init__(self, batch: Batch) -> None:
         device = batch.tokens_T.device
-        indices = [
+        self.paths = indices = [
             torch.cat([torch.arange(s.start, s.end) for s in path(batch.segments, leaf)])
             for leaf in _leaves(batch.segments)
         ]

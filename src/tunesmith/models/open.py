@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -31,6 +32,7 @@ from tunesmith.core.seeds import derive
 from tunesmith.models.forward import Forward, choose_forward
 from tunesmith.models.fused import fuse
 from tunesmith.models.hub import fetch, reason
+from tunesmith.models.prompted import PromptedForward
 from tunesmith.models.seeding import seeded
 
 ANVIL = "anvil"
@@ -92,11 +94,21 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An open base. `model` is on its device, in evaluation mode."""
+    """An open base. `model` is on its device, in evaluation mode.
+
+    `prompted` is the model behind virtual tokens, where a method puts them before each sequence.
+    """
 
     described: Described
     model: PreTrainedModel
-    forward: Forward
+    forward: Forward | PromptedForward
+    prompted: PeftModel | None = None
+
+    @property
+    def context(self) -> int:
+        """The longest sequence in tokens: virtual ones before it take room, too."""
+        taken = self.forward.virtual_tokens if isinstance(self.forward, PromptedForward) else 0
+        return self.described.context - taken
 
 
 def locate(name: str) -> str:

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from tunesmith.core.errors import DataError
@@ -20,12 +21,14 @@ class ModelSampler:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | PeftModel,
         tokenizer: PreTrainedTokenizerFast,
         stop_ids: Sequence[int],
         context: int,
         batch_size: int = 16,
     ) -> None:
+        """`model` may be a transformers model, or PEFT's around one with virtual tokens before each
+        sequence: its prompts are then never padded, for the padding would stand between the two."""
         self._model = model
         self._tokenizer = tokenizer
         self._stop_ids = list(stop_ids)
@@ -70,8 +73,11 @@ class ModelSampler:
         self, prompts: Sequence[Prompt], rooms: Sequence[int]
     ) -> Iterator[tuple[int, list[int]]]:
         """Indices of prompts of like length whose answers may be equally long, and how long."""
+        pads = not isinstance(self._model, PeftModel)
         order = sorted(range(len(prompts)), key=lambda i: (rooms[i], len(prompts[i].ids_N)))
-        for room, group in groupby(order, key=rooms.__getitem__):
+        for (room, _), group in groupby(
+            order, key=lambda i: (rooms[i], 0 if pads else len(prompts[i].ids_N))
+        ):
             alike = list(group)
             for start in range(0, len(alike), self._batch_size):
                 yield room, alike[start : start + self._batch_size]
@@ -114,16 +120,18 @@ def _choice(temperature: float) -> dict[str, Any]:
 
 
 @contextmanager
-def plain_decoding(model: PreTrainedModel) -> Iterator[None]:
+def plain_decoding(model: PreTrainedModel | PeftModel) -> Iterator[None]:
     """Takes the base's generation settings away for a while.
 
     transformers fills in from them whatever a call leaves open: penalties for repetition,
     suppressed tokens, cuts of the distribution. Answers are to show what the weights say. The
     settings come back, so that a saved model still has them.
     """
-    settings = model.generation_config
-    model.generation_config = GenerationConfig()
+    # PEFT's own way asks the model inside it.
+    inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    settings = inner.generation_config
+    inner.generation_config = GenerationConfig()
     try:
         yield
     finally:
-        model.generation_config = settings
+        inner.generation_config = settings

@@ -29,6 +29,7 @@ from tunesmith.models.forward import (
     probe,
 )
 from tunesmith.models.open import Base, decoder_layers, text_body
+from tunesmith.models.prompted import PromptedForward
 from tunesmith.models.trunk_cuts import Cut, LayerCut, SiteCut
 from tunesmith.models.trunk_store import Budget, NoTrunk, TrunkStore, make_store
 
@@ -93,6 +94,8 @@ def open_trunk(base: Base, *, tokens: int, sites: int, budget: Budget) -> Trunk:
 
     `base` is as its method left it: what requires a gradient is trained.
     """
+    if isinstance(base.forward, PromptedForward):
+        return Trunk(None, "")  # what is learned stands below all that is frozen
     try:
         cut = _cut(base.model, base.forward)
         if cut is None:

@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from tunesmith.recipe.methods import METHODS, MethodName
 from tunesmith.recipe.optimizers import Rule
 
 Value = TypeVar("Value")
 Choice = tuple[Value, str]
 Device = Literal["cpu", "cuda"]
-Method = Literal["full", "last_layers", "head", "lora"]
 Level = Literal["none", "quick", "standard", "full"]
 
 LEARNING_RATES = (1e-6, 5e-3)
@@ -56,48 +56,62 @@ class Facts:
         return self.examples * self.mean_tokens
 
 
-def learning_rate(facts: Facts, method: Method) -> Choice[float]:
-    """5e-5 (2000/hidden)^0.781 for full tuning, ten times that for LoRA at any rank.
+def learning_rate(facts: Facts, method: MethodName) -> Choice[float]:
+    """5e-5 (2000/hidden)^0.781 for full tuning, and a multiple of it, or a rate of its own, for
+    each other method: see `methods`.
 
     Source: LoRA Without Regret, its fit over Llama-shaped models. From random weights: 3e-3 at a
     hidden size of 256, falling in proportion to the width, as muP finds for Adam (Yang et al. 2022,
     Tensor Programs V). The last layers alone bear twice full tuning's rate, and the head alone
     LoRA's: at it the embedded base learned far more in 200 steps than at a third of it (ours).
     """
-    hidden = facts.hidden_size
+    hidden, asked = facts.hidden_size, METHODS[method]
     full = 5e-5 * (2000 / hidden) ** 0.781
     fit = f"5e-5 * (2000/{hidden})^0.781, {_REGRET}"
     if facts.from_scratch:
         rate, reason = 3e-3 * 256 / hidden, f"3e-3 * 256/{hidden}: from scratch, falls with width"
-    elif method == "lora":
-        rate, reason = 10 * full, f"LoRA: ten times full tuning's {fit}"
-    elif method == "head":
-        rate, reason = 10 * full, f"the head alone: ten times full tuning's {fit}"
-    elif method == "last_layers":
-        rate, reason = 2 * full, f"twice full tuning's {fit}"
-    else:
+    elif asked.own_rate:
+        return asked.rate, f"{method}: {asked.rate:g} at any width ({asked.rate_source})"
+    elif asked.rate == 1:
         rate, reason = full, f"full tuning: {fit}"
+    else:
+        rate, reason = asked.rate * full, f"{method}: {asked.rate:g} times full tuning's {fit}"
+        if asked.rate_source != _REGRET:
+            reason += f" ({asked.rate_source})"
     low, high = LEARNING_RATES
     if not low <= rate <= high:
         reason += f"; kept within {low:g} to {high:g}"
     return _digits(min(max(rate, low), high), 3), reason
 
 
-def rank(facts: Facts) -> Choice[int]:
-    """16, or 8 under 200 rows. Source: ours; small data hardly needs rank."""
+def rank(facts: Facts, method: MethodName) -> Choice[int]:
+    """16, or 8 under 200 rows. Source: ours; small data hardly needs rank.
+
+    VeRA 256, whose rank costs next to nothing (Kopiczko et al. 2024); OFT blocks of 32
+    (PEFT).
+    """
+    if method == "vera":
+        return 256, "a rank of VeRA adds one weight a layer (Kopiczko et al. 2024)"
+    if method == "oft":
+        return 32, "blocks of 32 (PEFT)"
     if facts.examples < 200:
         return 8, f"{facts.examples} rows hold too little to fill more, and could be memorised"
     return 16, f"holds far more than {facts.examples} rows teach at small cost"
 
 
-def alpha() -> Choice[int]:
-    """32. Source: LoRA Without Regret, with adapters scaled by alpha / rank."""
+def alpha(method: MethodName) -> Choice[int]:
+    """32. Source: LoRA Without Regret, with adapters scaled by alpha / rank.
+
+    8 for rsLoRA, which scales by alpha / √rank: at a rank of 16 that is the same.
+    """
+    if method == "rslora":
+        return 8, f"adapters are scaled by 8 / √rank, at rank 16 as by LoRA's 32 / rank ({_REGRET})"
     return 32, f"adapters are scaled by 32 / rank ({_REGRET})"
 
 
-def layers(facts: Facts, method: Method) -> Choice[int]:
+def layers(facts: Facts, method: MethodName) -> Choice[int]:
     """All for LoRA, else a quarter. Source: Lee, Tang and Lin 2019, What Would Elsa Do?"""
-    if method == "lora":
+    if "rank" in METHODS[method].keys:
         return facts.layers, f"adapters in all {facts.layers} layers learn the most ({_REGRET})"
     count = max(1, facts.layers // 4)
     return count, f"a quarter of {facts.layers} reaches most of full tuning (Lee et al. 2019)"
@@ -253,12 +267,15 @@ def warmup(facts: Facts, steps: int) -> Choice[float]:
     return min(0.5, math.ceil(3000 / steps) / 1000), f"three of {steps} steps, at most half"
 
 
-def weight_decay(facts: Facts, method: Method) -> Choice[float]:
-    """0.1 from scratch (as GPT-3, Brown et al. 2020), 0 for LoRA, else 0.01 (AdamW's usual)."""
+def weight_decay(facts: Facts, method: MethodName) -> Choice[float]:
+    """0.1 from scratch (as GPT-3, Brown et al. 2020), 0 for adapters, else 0.01 (AdamW's usual)."""
     if facts.from_scratch:
         return 0.1, "usual for pre-training (Brown et al. 2020)"
-    if method == "lora":
-        return 0.0, "the rank already limits adapters"
+    if not METHODS[method].decays:
+        limit = (
+            "the rank already limits adapters" if METHODS[method].matrices else "few are trained"
+        )
+        return 0.0, limit
     return 0.01, "usual for AdamW"
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from tunesmith.recipe import defaults
 from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.methods import METHODS
 from tunesmith.recipe.optimizers import RULES
 from tunesmith.recipe.sections import Recipe
 
@@ -47,13 +48,14 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
 
 def _resolve_model(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     method = recipe.model.method
-    for key, owners, choice in (
-        ("model.rank", ("lora",), defaults.rank(facts)),
-        ("model.alpha", ("lora",), defaults.alpha()),
-        ("model.layers", ("last_layers", "lora"), defaults.layers(facts, method)),
+    for key, choice in (
+        ("rank", defaults.rank(facts, method)),
+        ("alpha", defaults.alpha(method)),
+        ("layers", defaults.layers(facts, method)),
     ):
         value, reason = choice
-        choices.pick(key, (value, reason if method in owners else f"not used by method {method}"))
+        used = key in METHODS[method].keys
+        choices.pick(f"model.{key}", (value, reason if used else f"not used by method {method}"))
     choices.pick("model.dtype", defaults.dtype(facts))
 
 

@@ -35,6 +35,8 @@ from tunesmith.recipe.fields import (
     knob,
 )
 from tunesmith.recipe.judge import JudgeSection, contradictions
+from tunesmith.recipe.methods import KnownInit, KnownMethod
+from tunesmith.recipe.misfits import misfits
 from tunesmith.recipe.optimizers import RULES, OptimizerName
 from tunesmith.recipe.sources import Sources, path_of
 
@@ -46,25 +48,37 @@ class ModelSection(Section):
     """The model to start from: a model folder, a hub name (owner/name, which is fetched), or
     `anvil`, the small one inside the package."""
 
-    method: Literal["full", "last_layers", "head", "lora"] = knob("lora")
+    method: KnownMethod = knob("lora")
     """What is trained: every weight, the last `layers` layers, the head that turns the last hidden
-    state into a vocabulary (its output embedding), or LoRA adapters beside frozen weights, which
-    cost the least memory and change the base the least."""
+    state into a vocabulary (its output embedding), the biases, or an adapter beside frozen weights.
+    LoRA adapters learn the most for their memory; docs/adapters.md compares all."""
+
+    init: KnownInit = knob("default")
+    """lora, rslora and lora_plus: how the adapters begin. pissa and olora begin with the main parts
+    of the weights, which learns faster; what is saved is an ordinary LoRA of twice the rank."""
 
     rank: Auto | Count = knob(AUTO, "dimensions")
-    """LoRA only: the rank of each adapter. More holds more, and memorises more of small data."""
+    """The LoRA family: the rank of each adapter. More holds more, and memorises more of small data.
+    vera: that of the shared matrices. oft: the side of a block that is rotated."""
 
     alpha: Auto | Count = knob(AUTO, "scale numerator")
-    """LoRA only: adapters are scaled by alpha / rank, so that the best learning rate hardly
-    depends on the rank."""
+    """The LoRA family: adapters are scaled by alpha / rank, so that the best learning rate hardly
+    depends on the rank; with rslora by alpha / √rank."""
 
     dropout: Share = knob(0.0, "share of adapter inputs")
-    """LoRA only: the share of adapter inputs zeroed while training. Early stopping usually guards
-    better against memorising, so it is off."""
+    """The LoRA family and vera: the share of adapter inputs zeroed while training. Early stopping
+    usually guards better against memorising, so it is off."""
+
+    rate_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = knob(16.0, "times")
+    """lora_plus only: how many times the learning rate of A that of B is (Hayou et al. 2024)."""
+
+    virtual_tokens: Count = knob(20, "tokens")
+    """prompt_tuning and prefix_tuning: how many tokens are learned before each sequence. They take
+    as much room in the context."""
 
     layers: Auto | Count = knob(AUTO, "layers")
-    """last_layers and LoRA: how many layers, counted from the top, are trained or adapted. What
-    lies below them is computed once and reused by every later pass over the data."""
+    """last_layers and the LoRA family: how many layers, counted from the top, are trained or
+    adapted. What lies below them is computed once and reused by every later pass over the data."""
 
     pooling: Literal["auto", "last", "cls", "mean"] = knob("auto")
     """classify only: which state stands for a text: that of its last token (`auto` for a decoder,
@@ -267,9 +281,9 @@ class EvaluateSection(Section):
     by itself, and the worst decides."""
 
     most_forgetting: NotNegative | None = knob(None, "share of the base's loss")
-    """LoRA only: save the adapter at the strength that gains most of those under which general
-    text (and each file of `probes`) surely costs at most this share more than it cost the base:
-    0.05 allows 5 %. Without it the adapter is saved as it was trained."""
+    """lora, rslora and lora_plus: save the adapter at the strength that gains most of those under
+    which general text (and each file of `probes`) surely costs at most this share more than it cost
+    the base: 0.05 allows 5 %. Without it the adapter is saved as it was trained."""
 
     abstain: Share = knob(0.0, "share of rows")
     """classify only: how many rows like the held-out ones may be left to a person, those of which
@@ -327,21 +341,13 @@ class Recipe(Section):
 def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
     """Values that are each allowed and cannot hold together, as (key, finished sentence)."""
     model, data = recipe.model, recipe.data
-    found = []
+    found = list(misfits(recipe))
     if model.from_scratch and model.method != "full":
         found.append(
             (
                 "model.from_scratch",
                 f"model.from_scratch trains every weight, and model.method is {model.method}. "
                 "Set model.method=full, or leave model.from_scratch out.",
-            )
-        )
-    if model.dropout > 0 and model.method != "lora":
-        found.append(
-            (
-                "model.dropout",
-                f"model.dropout={model.dropout} acts on LoRA adapters, and model.method is "
-                f"{model.method}. Set model.dropout=0, or model.method=lora.",
             )
         )
     if data.together is True and not data.shuffle:
@@ -353,15 +359,6 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
             )
         )
     found += _optimizer_contradictions(model.method, recipe.engine)
-    if recipe.engine.memory == "low" and model.method == "lora":
-        found.append(
-            (
-                "engine.memory",
-                "engine.memory=low saves the gradients and moments of the model's own weights, and "
-                "model.method=lora trains none of them. Set engine.memory=normal, or "
-                "model.method=full; engine.activation_checkpointing=true saves memory with LoRA.",
-            )
-        )
     given = (recipe.evaluate.prompt_price, recipe.evaluate.answer_price)
     if given.count(None) == 1:
         found.append(
@@ -369,14 +366,6 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "evaluate.answer_price" if given[0] is None else "evaluate.prompt_price",
                 "evaluate.prompt_price and evaluate.answer_price are the two halves of what a "
                 "request costs, and only one is given. Give both; 0 is a price, too.",
-            )
-        )
-    if recipe.evaluate.most_forgetting is not None and model.method != "lora":
-        found.append(
-            (
-                "evaluate.most_forgetting",
-                "evaluate.most_forgetting chooses the strength of a LoRA adapter, and model.method "
-                f"is {model.method}. Leave it out, or set model.method=lora.",
             )
         )
     if recipe.evaluate.most_forgetting is not None and recipe.evaluate.level == "none":

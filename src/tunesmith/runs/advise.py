@@ -117,19 +117,19 @@ def _evidence(recipe: Recipe, half: float, watcher: Watcher) -> Evidence:
         )
     began = time.perf_counter()
     tuned = opened(setup, watcher)
-    base = tuned.base
-    steps = settings_of(setup.recipe, batches_of(setup, share=base.forward.shares))
+    steps = settings_of(setup.recipe, batches_of(setup, share=tuned.base.forward.shares))
     watcher.stage("plan", "compute a few micro-batches")
     opening = time.perf_counter() - began
     disk = Path(tempfile.gettempdir())
     setup, planned = make_plan(setup, tuned, steps, batches_of, opening=opening, folder=disk)
     given = [Help(BASE, "the base as it is asked"), *helps(setup)]
     watcher.stage("measure", "the base as it is asked, and with each help")
-    rows = _within(base, setup, rows, given, half)
     count = _probe_steps(planned.predicted, steps.total_steps, half)
-    sample = _seen(setup, count, len(rows))
-    options = [Asking(base, setup, rows, ANSWERS).measured(each) for each in given]
-    options[0] = _with_trained(options[0], base, setup, sample)
+    with tuned.without() as base:
+        rows = _within(base, setup, rows, given, half)
+        sample = _seen(setup, count, len(rows))
+        options = [Asking(base, setup, rows, ANSWERS).measured(each) for each in given]
+        options[0] = _with_trained(options[0], base, setup, sample)
     del base, tuned  # their memory is wanted for the probe
     probe, course = _probed(recipe, setup, rows, sample, count, watcher)
     return Evidence(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tunesmith.core.ports import Watcher
 from tunesmith.data import PackedBatches, Prepared
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.loop import Settings
 from tunesmith.evaluate.exposed import to_score
 from tunesmith.models.checkpointing import checkpoint_activations
-from tunesmith.models.methods import METHODS, Tuned
+from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
 from tunesmith.recipe import Recipe
 from tunesmith.runs.labels.setup import LabelSetup
@@ -58,7 +60,7 @@ def opened(setup: Setup, watcher: Watcher) -> Tuned:
         recipe.model.device,
         from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
     )
-    tuned = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed)
+    tuned = attach(base, recipe.model, recipe.engine.seed)
     if recipe.engine.activation_checkpointing:
         checkpoint_activations(base.model)
     return tuned
@@ -84,8 +86,10 @@ def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatche
     )
 
 
-def settings_of(recipe: Recipe, batches: PackedBatches) -> Settings:
-    """What the loop needs to know of a resolved recipe."""
+def settings_of(
+    recipe: Recipe, batches: PackedBatches, rate_factors: Mapping[str, float] | None = None
+) -> Settings:
+    """What the loop needs to know of a resolved recipe; `rate_factors` are those of a `Tuned`."""
     engine = recipe.engine
     steps = engine.epochs * batches.steps_per_epoch
     return Settings(
@@ -102,4 +106,5 @@ def settings_of(recipe: Recipe, batches: PackedBatches) -> Settings:
         patience=engine.patience,
         keep_best=engine.keep_best,
         memory=engine.memory,
+        rate_factors=rate_factors or {},
     )

@@ -11,6 +11,7 @@ from torch import nn
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.methods import Tuned
 from tunesmith.recipe import Resolved
+from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.footprint import Footprint
 from tunesmith.runs.memory import Room
 from tunesmith.runs.setup import Setup
@@ -75,7 +76,10 @@ def _exact(setup: Setup, tuned: Tuned, memory: Footprint, work: Workload) -> Ite
     """Smaller micro-batches, then activation checkpointing, then both; the result stays."""
     yield from _smaller(setup, memory, work, {})
     model = tuned.base.model
-    if setup.recipe.engine.activation_checkpointing or not model.supports_gradient_checkpointing:
+    recomputes = METHODS[setup.recipe.model.method].recomputes
+    if setup.recipe.engine.activation_checkpointing or not recomputes:
+        return
+    if not model.supports_gradient_checkpointing:
         return
     described = tuned.base.described
     again = memory.with_checkpointing(
@@ -102,7 +106,7 @@ def _smaller(
 def _others(setup: Setup, tuned: Tuned, memory: Footprint, work: Workload) -> Iterator[Option]:
     """What gives another result: engine.memory=low, and LoRA for full tuning."""
     recipe = setup.recipe
-    if recipe.model.method == "lora":
+    if METHODS[recipe.model.method].saves == "adapter":
         return
     if recipe.engine.memory == "normal":
         # Weights keep 2 bytes beside them, the optimiser remembers 2 a weight: see engine/updates.

@@ -13,6 +13,7 @@ from tunesmith.evaluate.strengths import AtStrength, Frontier
 from tunesmith.models.methods import Tuned
 from tunesmith.models.strength import Strength
 from tunesmith.recipe import frontier_rows
+from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.heldout import whole_rows
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
@@ -37,7 +38,7 @@ def compared_on(setup: Setup) -> Compared | None:
     evaluate = setup.recipe.evaluate
     asked = evaluate.most_forgetting is not None
     rows = frontier_rows(evaluate.level, asked)
-    if not rows or setup.recipe.model.method != "lora" or not setup.probes:
+    if not rows or not METHODS[setup.recipe.model.method].strength or not setup.probes:
         return None
     return Compared(
         choosing=whole_rows(setup.held_out.choosing, rows),

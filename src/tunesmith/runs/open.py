@@ -35,9 +35,12 @@ class Opened:
     @property
     def sampler(self) -> ModelSampler:
         """The Sampler port over this model."""
-        described = self.base.described
+        base = self.base
         return ModelSampler(
-            self.base.model, described.tokenizer, self.renderer.stop_ids(), described.context
+            base.prompted or base.model,
+            base.described.tokenizer,
+            self.renderer.stop_ids(),
+            base.context,
         )
 
 
@@ -56,7 +59,7 @@ def open_artefact(folder: Path, recipe: Recipe) -> Opened:
         ) from error
     base = open_base(described, recipe.model.dtype, device_here(recipe))
     if adapter:
-        reopen(base, folder)
+        base = reopen(base, folder)
     tokenizer = described.tokenizer
     return Opened(base, Renderer(tokenizer, tokenizer.chat_template, recipe.data.completion_as))
 
@@ -125,11 +128,11 @@ class Run:
         """
         messages = (Message("user", said),) if isinstance(said, str) else tuple(said)
         ids_N = self.model.renderer.ask(messages)
-        described = self.model.base.described
-        if len(ids_N) >= described.context:
+        base = self.model.base
+        if len(ids_N) >= base.context:
             raise DataError(
-                f"The conversation has {len(ids_N)} tokens, and {described.name} reads at most "
-                f"{described.context}: there is no room for an answer. Begin a new one, or shorten "
+                f"The conversation has {len(ids_N)} tokens, and {base.described.name} reads at "
+                f"most {base.context}: there is no room for an answer. Begin a new one, or shorten "
                 "it."
             )
         prompt = Prompt(Origin("chat", 1), messages, ids_N, "")

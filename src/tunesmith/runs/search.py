@@ -21,6 +21,7 @@ from tunesmith.core.files import read_json, write_json, write_text
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.evaluate.measure import Side
 from tunesmith.recipe import Recipe
+from tunesmith.recipe.methods import METHODS
 from tunesmith.recipe.write import sparse
 from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
 from tunesmith.runs.begun import begun
@@ -138,7 +139,8 @@ def _plan(
     first = _first(setup)
     _require_time(budget, time.perf_counter() - began, seconds_of(first, 1.0))
     watcher.stage("measure", "the base on the rows that choose, and on general probes")
-    base = trials.side(tuned.base).to_json()
+    with tuned.without() as plain:
+        base = trials.side(plain).to_json()
     spent = time.perf_counter() - began
     candidates = as_many_as_fit(first, setup.recipe.engine.seed, seconds_of, budget - spent)
     seconds = foretold(candidates, seconds_of)
@@ -170,7 +172,7 @@ def _require_time(budget: float, spent: float, one: float) -> None:
 def _first(setup: Setup) -> Candidate:
     """The values that the recipe itself comes to."""
     model, engine = setup.recipe.model, setup.recipe.engine
-    rank = model.rank if model.method == "lora" else None
+    rank = model.rank if "alpha" in METHODS[model.method].keys else None
     return Candidate(0, engine.learning_rate, rank, engine.epochs)
 
 

@@ -25,6 +25,7 @@ from tunesmith.evaluate.measure import Checker, Grading
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
 from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
+from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.grading import graded_by, require_metrics, with_metrics
@@ -85,17 +86,34 @@ def reader_of(recipe: Recipe) -> Reader:
     """
     described = describe(recipe.model.base)
     template, reason = choose(described.tokenizer, recipe.data.template)
-    bare = facts_of(described)
+    room = _room(recipe, described)
+    bare = replace(facts_of(described), max_context=room)
     check_device(recipe)
     early = early_choices(recipe, bare, 1).recipe.data
     context = int(early.context)
-    if context > described.context:
+    if context > room:
         raise Unsupported(
-            f"data.context is {context} tokens, but {described.name} reads at most "
-            f"{described.context}. Set data.context to that or less."
+            f"data.context is {context} tokens, but {described.name} reads at most {room}"
+            f"{_taken(described.context - room)}. Set data.context to that or less."
         )
     renderer = Renderer(described.tokenizer, template, early.completion_as)
     return Reader(described, renderer, context, bare, template, reason)
+
+
+def _room(recipe: Recipe, described: Described) -> int:
+    """The longest sequence in tokens beside those that the method learns. Raises Unsupported."""
+    model = recipe.model
+    learned = model.virtual_tokens if "virtual_tokens" in METHODS[model.method].keys else 0
+    if learned > described.context // 2:
+        raise Unsupported(
+            f"model.virtual_tokens is {learned}, more than half of the {described.context} tokens "
+            f"that {described.name} reads. Set it to {described.context // 2} or less."
+        )
+    return described.context - learned
+
+
+def _taken(learned: int) -> str:
+    return f" behind {learned} virtual ones" if learned else ""
 
 
 def read_data(recipe: Recipe, reader: Reader) -> tuple[Prepared, Resolved]:

@@ -146,7 +146,7 @@ def _go(
     tuned = opened(setup, watcher)
     base = tuned.base
     batches = batches_of(setup, share=base.forward.shares)
-    settings = settings_of(recipe, batches)
+    settings = settings_of(recipe, batches, tuned.rate_factors)
     if folder.plan.exists():
         planned = read_json(folder.plan)
     else:
@@ -158,11 +158,11 @@ def _go(
         begin(setup, folder)
     if not folder.plan.exists():
         write_json(folder.plan, planned)
-    # A new adapter adds exactly zero, so this is the base, though all is in place for training.
-    with timed(folder, SAMPLES):
-        samples = own_samples(base, setup, folder)
-    base_side = _base_side(base, setup, samples, folder, watcher)
-    baselines = _baselines(base, setup, folder, watcher)
+    with tuned.without() as plain:
+        with timed(folder, SAMPLES):
+            samples = own_samples(plain, setup, folder)
+        base_side = _base_side(plain, setup, samples, folder, watcher)
+        baselines = _baselines(plain, setup, folder, watcher)
     paths = choose_paths(setup, folder, tuned, batches, settings)
     write_json(folder.plan, {**read_json(folder.plan), "trunk": paths.to_json()})
     progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)

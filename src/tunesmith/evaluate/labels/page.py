@@ -70,6 +70,7 @@ def render_labels(
         paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
         labelled=_wrong(measured),
+        spent=None,
         samples=(),
         failures=(),
         shown=None,

@@ -38,5 +38,7 @@ def fused_parts(model: nn.Module) -> str:
     forwards = [vars(module).get("forward") for module in model.modules()]
     makers = [forward.func.__module__ for forward in forwards if forward is not None]
     counts = {kind: makers.count(find.__module__) for kind, find in _KINDS.items()}
-    counts["adapters"] = sum(isinstance(module, FusedLora) for module in model.modules())
+    counts["adapters"] = sum(
+        isinstance(module, FusedLora) and module.is_plain for module in model.modules()
+    )
     return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)

@@ -40,13 +40,17 @@ class FusedLora(Linear):
             return result
         return _lora_linear(x, *parts)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether one adapter is active, and of no variant."""
+        active = self.active_adapters
+        return len(active) == 1 and active[0] in self.lora_A and active[0] not in self.lora_variant
+
     def parts(self, x: torch.Tensor) -> Parts | None:
         """What the function computes with, if PEFT would compute the same with `x`."""
-        if self.merged or self.disable_adapters or len(self.active_adapters) != 1:
+        if self.merged or self.disable_adapters or not self.is_plain:
             return None
         name = self.active_adapters[0]
-        if name not in self.lora_A or name in self.lora_variant:
-            return None
         down: Any = self.lora_A[name]
         up: Any = self.lora_B[name]
         dropout = self.lora_dropout[name]

@@ -13,7 +13,7 @@ from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.label_artefact import Naming, load_head, reopen_adapter, save_labelled
 from tunesmith.models.labelled import LabelModel, open_body, pooling_of
-from tunesmith.models.methods import ADAPTER, METHODS, MODEL
+from tunesmith.models.methods import ADAPTER, MODEL, attach
 from tunesmith.models.open import Base, Described, describe
 from tunesmith.recipe import Recipe
 from tunesmith.runs.labels.setup import LabelSetup
@@ -80,7 +80,7 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
         body.requires_grad_(False)
     else:
         base = Base(setup.described, body, path)  # type: ignore[arg-type]  # methods run nothing
-        module = METHODS[recipe.model.method](base, recipe.model, recipe.engine.seed).module
+        module = attach(base, recipe.model, recipe.engine.seed).module
         adapter = module if isinstance(module, PeftModel) else None
     model.classifier.requires_grad_(True)
     if recipe.engine.activation_checkpointing:

@@ -1,0 +1,80 @@
+"""What is trained of a base: the builders of the methods that `recipe.methods` describes.
+
+A builder takes an opened base, the model section and a seed. `attach` is the door to them: it
+refuses a base that lacks what a method needs, in the sentence that docs/adapters.md is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftConfig, PeftModel
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+from torch import nn
+from transformers import PreTrainedModel
+
+from tunesmith.core.errors import Unsupported
+from tunesmith.models.fused import fuse_lora
+from tunesmith.models.methods import lora, own_weights, prompts, small
+from tunesmith.models.methods.tuned import ADAPTER, MODEL, MethodSettings, Tuned
+from tunesmith.models.open import Base
+from tunesmith.recipe.methods import InitName, MethodName, Need, needs_of, reason_against
+
+__all__ = ["ADAPTER", "METHODS", "MODEL", "MethodSettings", "Tuned", "attach", "lacks", "reopen"]
+
+METHODS: dict[MethodName, Callable[[Base, MethodSettings, int], Tuned]] = {
+    "full": own_weights.full,
+    "last_layers": own_weights.last_layers,
+    "head": own_weights.head,
+    "bias": own_weights.bias,
+    "norm": small.norm,
+    "lora": lora.lora,
+    "rslora": lora.rslora,
+    "dora": lora.dora,
+    "lora_plus": lora.lora_plus,
+    "vera": small.vera,
+    "oft": small.oft,
+    "ia3": small.ia3,
+    "prompt_tuning": prompts.prompt_tuning,
+    "prefix_tuning": prompts.prefix_tuning,
+}
+
+_HAS: dict[Need, Callable[[PreTrainedModel], bool]] = {
+    "head": lambda model: isinstance(model.get_output_embeddings(), nn.Linear),
+    "biases": lambda model: any(own_weights.is_bias(name) for name, _ in model.named_parameters()),
+    "linear_only": lambda model: not lora.turned(model),
+    "ia3_targets": lambda model: (
+        model.config.model_type in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+    ),
+}
+
+
+def lacks(model: PreTrainedModel, method: MethodName, init: InitName = "default") -> Need | None:
+    """The first thing that the method needs and this model has not."""
+    return next((need for need in needs_of(method, init) if not _HAS[need](model)), None)
+
+
+def attach(base: Base, settings: MethodSettings, seed: int) -> Tuned:
+    """Prepare a base for training by the method that the recipe names.
+
+    Raises Unsupported for a base that this method cannot train.
+    """
+    if need := lacks(base.model, settings.method, settings.init):
+        name = f"{base.described.name} ({type(base.model).__name__})"
+        raise Unsupported(reason_against(settings.method, settings.init, need, name))
+    return METHODS[settings.method](base, settings, seed)
+
+
+def reopen(base: Base, folder: Path) -> Base:
+    """Put a saved adapter on a freshly opened base; returns the base that answers with it."""
+    config: Any = PeftConfig.from_pretrained(str(folder))
+    if isinstance(config, LoraConfig):
+        fuse_lora(config, base.model)  # what is served computes as what was trained, bit for bit
+    with small.any_norm():
+        module = PeftModel.from_pretrained(
+            base.model, folder, config=config, autocast_adapter_dtype=False
+        )
+    module.eval()
+    return prompts.with_prompt(base, module) if config.is_prompt_learning else base

@@ -1,0 +1,90 @@
+"""A base prepared for training, and how what was trained is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from tunesmith.models.methods.starts import START, save_difference
+from tunesmith.models.open import Base
+from tunesmith.recipe.methods import InitName, MethodName
+
+ADAPTER, MODEL = "adapter", "model"
+
+
+class MethodSettings(Protocol):
+    """The resolved `model` section of a recipe, as far as it is read here."""
+
+    @property
+    def method(self) -> MethodName: ...
+    @property
+    def init(self) -> InitName: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def alpha(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def rate_ratio(self) -> float: ...
+    @property
+    def virtual_tokens(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A base prepared for training: only what is trained requires a gradient.
+
+    `base` answers with what is trained, `plain` is the base as it was opened. `artefact` is
+    "adapter" (PEFT's format) or "model" (a whole model folder). `rate_factors` names the weights
+    whose learning rate is another, and how many times the run's it is.
+    """
+
+    base: Base
+    module: PreTrainedModel | PeftModel
+    artefact: str
+    plain: Base
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write weights and tokenizer; plain transformers (and PEFT) open the folder."""
+        if not isinstance(self.module, PeftModel):
+            self.module.save_pretrained(str(folder))
+        elif START in self.module.peft_config:
+            save_difference(self.module, folder)
+        else:
+            # Left at "auto", PEFT asks the hub how many tokens the base has. We never add any.
+            self.module.save_pretrained(str(folder), save_embedding_layers=False)
+        self.base.described.tokenizer.save_pretrained(folder)
+
+    @property
+    def trainable(self) -> int:
+        """How many parameters are trained."""
+        return sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+
+    @contextmanager
+    def without(self) -> Iterator[Base]:
+        """The base without its adapter, to the last bit, until the context ends.
+
+        A new adapter adds nothing, or next to nothing; but virtual tokens answer as they began, and
+        a start that moves the weights rounds. A method that trains the base's own weights has
+        nothing to take away: before training, that is the base.
+        """
+        if not isinstance(self.module, PeftModel) or self.plain is not self.base:
+            yield self.plain
+            return
+        trained = [weight for weight in self.module.parameters() if weight.requires_grad]
+        with self.module.disable_adapter():
+            yield self.base
+        # PEFT lets all active adapters be trained again; a start is not.
+        self.module.requires_grad_(False)
+        for weight in trained:
+            weight.requires_grad_(True)

@@ -1,0 +1,95 @@
+"""Keys that do not go with the method asked for, from the lines of `methods`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tunesmith.recipe.methods import METHODS, owners
+from tunesmith.recipe.optimizers import RULES
+
+if TYPE_CHECKING:
+    from tunesmith.recipe.sections import Recipe
+
+_FIXED = ("init", "dropout", "rate_ratio", "virtual_tokens")
+"""The keys with a default of their own; the others are `auto`, which says when they are unused."""
+
+
+def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """(key, finished sentence) for each value that the method has no use for."""
+    yield from _unused(recipe)
+    yield from _kind(recipe)
+    yield from _engine(recipe)
+    model, method = recipe.model, METHODS[recipe.model.method]
+    if model.init == "orthogonal" and isinstance(model.rank, int) and model.rank % 2:
+        yield (
+            "model.rank",
+            f"model.init=orthogonal halves the rank, and model.rank is {model.rank}. Set an even "
+            "model.rank.",
+        )
+    if recipe.evaluate.most_forgetting is not None and not method.strength:
+        yield (
+            "evaluate.most_forgetting",
+            "evaluate.most_forgetting chooses the strength of an adapter, and what "
+            f"model.method={model.method} adds cannot be scaled. Leave it out, or set "
+            "model.method=lora.",
+        )
+
+
+def _unused(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    fields = type(recipe.model).model_fields
+    for key in _FIXED:
+        value, default = getattr(recipe.model, key), fields[key].default
+        if value != default and key not in METHODS[recipe.model.method].keys:
+            yield (
+                f"model.{key}",
+                f"model.{key}={value} is read by {_listed(owners(key))}, and model.method is "
+                f"{recipe.model.method}. Set model.{key}={default}, or another model.method.",
+            )
+
+
+def _kind(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    kind, model = recipe.objective.kind, recipe.model
+    if kind == "classify" and not METHODS[model.method].labels:
+        able = tuple(name for name, each in METHODS.items() if each.labels)
+        yield (
+            "model.method",
+            f"model.method={model.method} is for models that write, and objective.kind={kind} "
+            f"trains one that labels. Set model.method to one of {_listed(able)}.",
+        )
+    elif kind == "classify" and model.init != "default":
+        yield (
+            "model.init",
+            f"model.init={model.init} is for models that write, and objective.kind={kind} trains "
+            "one that labels. Set model.init=default.",
+        )
+
+
+def _engine(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    name, engine = recipe.model.method, recipe.engine
+    method = METHODS[name]
+    rule = RULES.get(engine.optimizer)
+    if rule is not None and rule.rest is not None and rule.suits(name) and not method.matrices:
+        yield (
+            "engine.optimizer",
+            f"engine.optimizer={rule.key} is for hidden matrices, and model.method={name} trains "
+            "none. Set engine.optimizer=adamw, or another model.method.",
+        )
+    if engine.memory == "low" and method.saves == "adapter":
+        yield (
+            "engine.memory",
+            "engine.memory=low saves the gradients and moments of the model's own weights, and "
+            f"model.method={name} trains none of them. Set engine.memory=normal, or "
+            "model.method=full; engine.activation_checkpointing=true saves memory with an adapter.",
+        )
+    if engine.activation_checkpointing is True and not method.recomputes:
+        yield (
+            "engine.activation_checkpointing",
+            "engine.activation_checkpointing=true computes layers again without what stands before "
+            f"the sequence, which is what model.method={name} trains. Set it to false, or set "
+            "model.method=prompt_tuning.",
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

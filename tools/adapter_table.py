@@ -1,0 +1,171 @@
+"""Write docs/adapters.md: what can be trained of a base, from the lines that refusals come from.
+
+Usage: python -m tools.adapter_table [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from tunesmith.models.methods import lacks
+from tunesmith.recipe.methods import INITS, LEFT_OUT, METHODS, NEEDS, Method
+
+PAGE = Path(__file__).parents[1] / "docs" / "adapters.md"
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "gpt2", "gpt_neox", "opt")
+
+_HEAD = """\
+# What is trained: methods and adapters
+
+`model.method` says what of the base is trained. Made by `python -m tools.adapter_table` from
+`recipe/methods.py`, the lines that the recipe's refusals and default learning rates are made from;
+a test keeps this page true. Adapters are PEFT's and open in plain transformers and PEFT.
+
+`tests/models/test_battery.py` runs every method on five families of bases: it trains, its loss
+falls, a resumed run ends in the same bits, what it saved gives the same logits in plain
+transformers and PEFT, and again once merged.
+
+| `model.method` | what is trained | source | saves | keys | learning rate |
+|---|---|---|---|---|---|
+"""
+
+_RATES = """
+The learning rate is the default: a multiple of full tuning's (5e-5 · (2000 / width)^0.781), or a
+rate of its own. "ours" is a rule of thumb of this project.
+
+| `model.method` | merges | rows | strength | layers computed again | labels | base must have |
+|---|---|---|---|---|---|---|
+"""
+
+_NOTES = """
+- **merges**: into the base, which then answers equally.
+- **rows**: laid end to end, with prefixes they share computed once; or padded, each behind its own
+  virtual tokens. Virtual tokens take room in the context: `data.context` is shorter by so many.
+- **strength**: what is added can be scaled, so the gain and the forgetting at several strengths are
+  measured, and `evaluate.most_forgetting` chooses one.
+- **layers computed again**: whether `engine.activation_checkpointing` goes with it.
+- **labels**: whether it also trains a model that labels (`objective.kind: classify`).
+
+## How LoRA begins
+
+`model.init`, for `{owners}`:
+
+| `model.init` | the matrices begin as | source | saved as |
+|---|---|---|---|
+"""
+
+_START = """
+The base's own weights stay as they are in all of them. Where the papers take the start out of the
+frozen weights, here a frozen adapter of the opposite sign takes it off: the same function, with no
+weight rounded anew. What is saved is the difference, an ordinary LoRA of twice the rank.
+
+## Which bases
+
+Read from a model of each architecture (as `transformers` makes it by default), as a run does
+before it begins. A run also proves that virtual tokens give PEFT's logits before it takes them.
+
+"""
+
+_REFUSED = """
+Where it says no, the run is refused with the reason:
+
+"""
+
+_LEFT_OUT = """
+## Left out
+
+"""
+
+
+def page() -> str:
+    """The whole of docs/adapters.md."""
+    owners = ", ".join(name for name, each in METHODS.items() if "init" in each.keys)
+    return "".join(
+        [
+            _HEAD,
+            *(_row(f"`{name}`", *_trained(each)) for name, each in METHODS.items()),
+            _RATES,
+            *(_row(f"`{name}`", *_used(each)) for name, each in METHODS.items()),
+            _NOTES.format(owners=owners),
+            *(
+                _row(f"`{name}`", each.begins, each.source, _saved(each.moves))
+                for name, each in INITS.items()
+            ),
+            _START,
+            *_bases(),
+            _REFUSED,
+            *(f"- no ({place}): the base {NEEDS[need][1]}\n" for place, need in _numbered()),
+            _LEFT_OUT,
+            *(f"- {sentence}\n" for sentence in LEFT_OUT.values()),
+        ]
+    )
+
+
+def _trained(method: Method) -> tuple[str, ...]:
+    rate = f"{method.rate:g}" if method.own_rate else f"{method.rate:g} ×"
+    keys = ", ".join(f"`{key}`" for key in method.keys)
+    return method.trains, method.source, method.saves, keys, f"{rate} ({method.rate_source})"
+
+
+def _used(method: Method) -> tuple[str, ...]:
+    merges = "is the model" if method.saves == "model" else _yes(method.merges)
+    rows = "end to end" if method.packs else "padded"
+    needs = "; ".join(NEEDS[need][0] for need in method.needs)
+    flags = (method.strength, method.recomputes, method.labels)
+    return merges, rows, *map(_yes, flags), needs
+
+
+def _saved(moves: bool) -> str:
+    return "LoRA of twice the rank" if moves else "LoRA"
+
+
+def _bases() -> list[str]:
+    """A row a method and init, a column a family."""
+    numbers = {need: place for place, need in _numbered()}
+    models = {family: _empty(family) for family in FAMILIES}
+    lines = [_row("", *models), _row(*["---"] * (len(models) + 1))]
+    wanted: list[tuple[Any, Any]] = [(method, "default") for method in METHODS]
+    wanted += [("lora", init) for init, each in INITS.items() if each.needs]
+    for method, init in wanted:
+        found = [lacks(model, method, init) for model in models.values()]
+        cells = ["yes" if need is None else f"no ({numbers[need]})" for need in found]
+        named = f"`{method}`" if init == "default" else f"`{method}`, init `{init}`"
+        lines.append(_row(named, *cells))
+    return lines
+
+
+def _numbered() -> list[tuple[int, Any]]:
+    return list(enumerate(NEEDS, start=1))
+
+
+def _empty(family: str) -> PreTrainedModel:
+    """A model of the family without numbers in it."""
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(AutoConfig.for_model(family))
+    return model
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def main() -> None:
+    """Parse the arguments and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--out", type=Path, default=PAGE, help="file to write")
+    args = parser.parse_args()
+    args.out.write_text(page(), encoding="utf-8")
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()
