@@ -36,11 +36,16 @@ def probabilities(logits_RC: NDArray[Any], problem: str, temperature: float = 1.
 
 
 def fit_temperature(logits_RC: NDArray[Any], targets: NDArray[Any], problem: str) -> float:
-    """T; 1 where there are too few rows. `targets` are classes (R), or 0 and 1 (R, C)."""
+    """T; 1 where there are too few rows. `targets` are classes (R), or 0 and 1 (R, C).
+
+    A share of 1 / (R + 2) of each target is taken to be any class: rows that are all right would
+    otherwise make a model surer the colder it is (Platt 1999, §2.2).
+    """
     if len(logits_RC) < LEAST_ROWS or problem == "regression":
         return 1.0
+    doubt = 1 / (len(logits_RC) + 2)
     found = minimize_scalar(
-        lambda log: negative_log_likelihood(logits_RC, targets, problem, float(np.exp(log))),
+        lambda log: negative_log_likelihood(logits_RC, targets, problem, float(np.exp(log)), doubt),
         bounds=(np.log(_COLDEST), np.log(_HOTTEST)),
         method="bounded",
     )
@@ -48,15 +53,22 @@ def fit_temperature(logits_RC: NDArray[Any], targets: NDArray[Any], problem: str
 
 
 def negative_log_likelihood(
-    logits_RC: NDArray[Any], targets: NDArray[Any], problem: str, temperature: float = 1.0
+    logits_RC: NDArray[Any],
+    targets: NDArray[Any],
+    problem: str,
+    temperature: float = 1.0,
+    doubt: float = 0.0,
 ) -> float:
-    """Nats a row (for `multi_label` a row and class)."""
+    """Nats a row (for `multi_label` a row and class); a share `doubt` of a target is any class."""
     scaled_RC = np.asarray(logits_RC, dtype=np.float64) / temperature
     if problem == "multi_label":
+        smooth_RC = (1 - doubt) * targets + doubt / 2
         # log(1 + e^z) − t z, which is −t log s(z) − (1 − t) log s(−z), s the logistic function.
-        return float(np.mean(np.logaddexp(0, scaled_RC) - targets * scaled_RC))
+        return float(np.mean(np.logaddexp(0, scaled_RC) - smooth_RC * scaled_RC))
+    chances_RC = log_softmax(scaled_RC, axis=1)
     rows = np.arange(len(scaled_RC))
-    return float(-log_softmax(scaled_RC, axis=1)[rows, targets.astype(np.int64)].mean())
+    wanted_R = chances_RC[rows, targets.astype(np.int64)]
+    return float(-((1 - doubt) * wanted_R + doubt * chances_RC.mean(1)).mean())
 
 
 def reliability(sure_R: Floats, right_R: NDArray[np.bool_]) -> list[tuple[float, float, int]]:

@@ -75,13 +75,11 @@ def criterion(predictor: Predictor, rows: Sequence[Tokens], targets: Targets) ->
     Calibrate). For numbers it is half the mean squared error, in standard deviations.
     """
     outputs_RC = predictor.outputs(rows)
-    wanted = wanted_of(rows, targets)
-    if targets.problem == "regression":
+    wanted, problem = wanted_of(rows, targets), targets.problem
+    if problem == "regression":
         return float(np.mean((outputs_RC[:, 0] - wanted) ** 2) / 2)
-    temperature = fit_temperature(outputs_RC.astype(np.float64), wanted, targets.problem)
-    return negative_log_likelihood(
-        outputs_RC.astype(np.float64), wanted, targets.problem, temperature
-    )
+    temperature, doubt = fit_temperature(outputs_RC, wanted, problem), 1 / (len(rows) + 2)
+    return negative_log_likelihood(outputs_RC, wanted, problem, temperature, doubt)
 
 
 def wanted_of(rows: Sequence[Tokens], targets: Targets) -> NDArray[np.float64]:
