@@ -11,7 +11,7 @@ from tunesmith.core.files import sha256
 from tunesmith.data.sources import expand
 from tunesmith.recipe import load
 from tunesmith.runs.asked import free_folder, recipe_from
-from tunesmith.runs.setup import _hashes, _pinned, set_up
+from tunesmith.runs.setup import _hashes, pinned, set_up
 
 COMMIT = "0123456789" * 4
 
@@ -30,14 +30,14 @@ def test_data_sets_of_the_hub_are_written_down_with_their_commit(
         ],
         {"evaluate.probes": "hub:ann/probes"},
     )
-    pinned = _pinned(recipe)
+    pinned = pinned(recipe)
     first, second, third = pinned.data.train or ()
     assert (first, second) == (f"hub:ann/one@{COMMIT}#train", "/rows.jsonl")
     assert (third.path, third.weight) == (f"hub:ann/two@{COMMIT}#train", 2)
     assert pinned.data.validation == f"hub:ann/two@{COMMIT}#train"
     assert pinned.evaluate.probes == (f"hub:ann/probes@{COMMIT}#train",)
     plain = load(None, ["data.train=/rows.jsonl"])
-    assert _pinned(plain) == plain
+    assert pinned(plain) == plain
 
 
 def test_a_run_is_set_up_from_that_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
