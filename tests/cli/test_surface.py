@@ -68,6 +68,15 @@ SURFACE = {
         "--validation",
         "--weight",
     ],
+    "tunesmith label": [
+        "RUN",
+        "--data",
+        "--field",
+        "--help",
+        "--home",
+        "--once",
+        "--out",
+    ],
     "tunesmith judge": [
         "RUN",
         "--help",

@@ -30,12 +30,12 @@ def test_data_sets_of_the_hub_are_written_down_with_their_commit(
         ],
         {"evaluate.probes": "hub:ann/probes"},
     )
-    pinned = pinned(recipe)
-    first, second, third = pinned.data.train or ()
+    found = pinned(recipe)
+    first, second, third = found.data.train or ()
     assert (first, second) == (f"hub:ann/one@{COMMIT}#train", "/rows.jsonl")
     assert (third.path, third.weight) == (f"hub:ann/two@{COMMIT}#train", 2)
-    assert pinned.data.validation == f"hub:ann/two@{COMMIT}#train"
-    assert pinned.evaluate.probes == (f"hub:ann/probes@{COMMIT}#train",)
+    assert found.data.validation == f"hub:ann/two@{COMMIT}#train"
+    assert found.evaluate.probes == (f"hub:ann/probes@{COMMIT}#train",)
     plain = load(None, ["data.train=/rows.jsonl"])
     assert pinned(plain) == plain
 

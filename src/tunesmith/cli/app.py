@@ -21,6 +21,7 @@ from tunesmith.cli.doctor import doctor
 from tunesmith.cli.evaluate import evaluate
 from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.judge import judge
+from tunesmith.cli.label import label
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.sample import sample
@@ -37,7 +38,7 @@ class Asked:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-for command in (advise, train, plan, curve, search, chat, evaluate, judge, sample):
+for command in (advise, train, plan, curve, search, chat, label, evaluate, judge, sample):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(compare)

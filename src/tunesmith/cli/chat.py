@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunesmith.cli.options import Home, home_of
+from tunesmith.cli.options import Home, run_named
 from tunesmith.cli.text import tell
 from tunesmith.core.errors import InputError
 from tunesmith.core.records import Message
@@ -47,20 +47,11 @@ def chat(
     options: dict[str, Any] = {"temperature": temperature}
     if max_new_tokens is not None:
         options["max_new_tokens"] = max_new_tokens
-    opened = open_run(_folder(run, home))
+    opened = open_run(run_named(run, home))
     if once is not None:
         typer.echo(opened.chat(once, **options))
         return
     _talk(_Conversation(opened, options))
-
-
-def _folder(run: Path, home: Path | None) -> Path:
-    """The run itself, or that which was promoted under this name."""
-    from tunesmith.runs.promote import promoted_run
-
-    if run.exists():
-        return run
-    return promoted_run(str(run), home_of(home)) or run
 
 
 class _Conversation:

@@ -77,3 +77,10 @@ def mapping_of(mapped: list[str] | None) -> dict[str, str]:
         if not field or not name:
             raise typer.BadParameter(f"{text} is not FIELD=NAME, as in reply=completion.")
     return {field: name for _, field, name in pairs}
+
+
+def run_named(run: Path, home: Path | None) -> Path:
+    """The run folder itself, or that of the model which was promoted under this name."""
+    from tunesmith.runs.promote import promoted_run
+
+    return run if run.exists() else promoted_run(str(run), home_of(home)) or run

@@ -22,6 +22,7 @@ from tunesmith.cli.options import (
 )
 from tunesmith.cli.text import sentence, tell
 from tunesmith.core.errors import GateHeld, InputError
+from tunesmith.recipe import LABELS
 from tunesmith.runs.asked import free_folder, recipe_from
 
 if TYPE_CHECKING:
@@ -124,7 +125,15 @@ def _print(run: Run, as_json: bool) -> None:
         typer.echo()
     typer.echo(f"report    {run.report}")
     typer.echo(f"{run.artefact.name:<8}  {run.artefact}")
-    typer.echo(f"try it    tunesmith chat {shlex.quote(str(run.path))}")
+    typer.echo(f"try it    tunesmith {_asked(run)}")
+
+
+def _asked(run: Run) -> str:
+    """The command that asks the tuned model."""
+    folder = shlex.quote(str(run.path))
+    if run.recipe.objective.kind in LABELS:
+        return f"label {folder} --once TEXT"
+    return f"chat {folder}"
 
 
 def _refuse_with_resume(given: Mapping[str, object]) -> None:

@@ -24,6 +24,7 @@ from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
 from tunesmith.recipe.schema import Knob, describe, json_schema
 from tunesmith.recipe.sections import (
+    LABELS,
     DataSection,
     EngineSection,
     EvaluateSection,
@@ -36,6 +37,7 @@ from tunesmith.recipe.write import dump
 
 __all__ = [
     "AUTO",
+    "LABELS",
     "DataSection",
     "EngineSection",
     "EvaluateSection",

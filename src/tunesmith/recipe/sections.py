@@ -173,6 +173,10 @@ class DataSection(Section):
         return tuple(map(path_of, self.train))
 
 
+LABELS = ("classify",)
+"""The objectives of models that label, where all others write."""
+
+
 class ObjectiveSection(Section):
     """What is learned from an example."""
 

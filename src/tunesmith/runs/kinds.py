@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from tunesmith.core.errors import Unsupported
-from tunesmith.recipe import Recipe
+from tunesmith.recipe import LABELS, Recipe
 from tunesmith.runs.labels.setup import LabelSetup, set_up_labels
 from tunesmith.runs.setup import Setup, set_up
-
-LABELS = ("classify",)
-"""The objectives of models that label."""
 
 
 def set_up_any(recipe: Recipe) -> Setup | LabelSetup:

@@ -1,0 +1,70 @@
+"""`tunesmith label`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunesmith.cli.options import Home, run_named
+from tunesmith.cli.text import tell
+from tunesmith.core.errors import InputError
+from tunesmith.core.records import Origin
+
+if TYPE_CHECKING:
+    from tunesmith.runs.labels.ask import Labeller
+
+
+def label(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, or the name of a promoted model.")
+    ],
+    once: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Label this text, and leave.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Label each row of a data file; JSON lines come out."),
+    ] = None,
+    field: Annotated[
+        str, typer.Option(metavar="NAME", help="The field of the rows that holds the text.")
+    ] = "text",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the lines here, whole or not at all.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Label texts with the tuned model of a run (objective.kind=classify).
+
+    Each answer has its labels, the probability of the likeliest, and whether that is enough not to
+    ask a person (evaluate.abstain).
+    """
+    if (once is None) == (data is None):
+        raise InputError("Give either --once TEXT or --data FILE: what should be labelled?")
+    from tunesmith.runs.labels.ask import Labeller
+    from tunesmith.runs.open import open_run
+
+    labeller = Labeller(open_run(run_named(run, home)))
+    if once is not None:
+        (answer,) = labeller.label([(Origin("--once", 1), once)])
+        typer.echo(json.dumps(answer.to_json(), ensure_ascii=False))
+    elif data is not None:
+        _label_file(labeller, data, field, out)
+
+
+def _label_file(labeller: Labeller, data: Path, field: str, out: Path | None) -> None:
+    from tunesmith.core.files import write_jsonl
+    from tunesmith.runs.labels.ask import label_file
+
+    rows = label_file(labeller, data, field)
+    if out is None:
+        for row in rows:
+            typer.echo(json.dumps(row, ensure_ascii=False))
+        return
+    if out.exists():
+        raise InputError(f"{out} exists already. Name another file with --out, or remove it.")
+    labelled = list(rows)
+    write_jsonl(out, labelled)
+    tell(f"{len(labelled)} rows labelled: {out}")
