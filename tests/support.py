@@ -98,7 +98,7 @@ def loop_over(
     budget: int = 10_000,
     **ports: Any,
 ) -> Loop:
-    """A loop over packed examples; `ports` replaces validate, watcher, objective or take_up."""
+    """A loop over packed examples; `ports` replaces what else a loop takes."""
     batches = PackedBatches(
         rows,
         batch_size=batch_size,
@@ -117,6 +117,7 @@ def loop_over(
         checkpoints=Checkpoints(folder, 2),
         watcher=ports.get("watcher") or Silent(),
         take_up=ports.get("take_up"),
+        start=ports.get("start"),
     )
 
 
@@ -151,12 +152,14 @@ def gradients_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {n: w.grad.clone() for n, w in module.named_parameters() if w.grad is not None}
 
 
-def assert_near(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    """Equal to 1e-5 relative, tensor by tensor, in the Euclidean norm."""
+def assert_near(
+    left: dict[str, torch.Tensor], right: dict[str, torch.Tensor], tolerance: float = 1e-5
+) -> None:
+    """Equal to `tolerance` relative, tensor by tensor, in the Euclidean norm."""
     assert left.keys() == right.keys()
     for name, value in left.items():
         error = (value - right[name]).norm() / right[name].norm().clamp(min=1e-12)
-        assert error < 1e-5, f"{name} differs by {error:.1e}"
+        assert error < tolerance, f"{name} differs by {error:.1e}"
 
 
 def saved_weights(run: Path) -> dict[str, torch.Tensor]:

@@ -46,8 +46,8 @@ _NOTES = """
 - **merges**: into the base, which then answers equally.
 - **rows**: laid end to end, with prefixes they share computed once; or padded, each behind its own
   virtual tokens. Virtual tokens take room in the context: `data.context` is shorter by so many.
-- **strength**: what is added can be scaled, so the gain and the forgetting at several strengths are
-  measured, and `evaluate.most_forgetting` chooses one.
+- **strength**: all between base and tuned can be saved, so gain and forgetting are measured at
+  several strengths, and `evaluate.most_forgetting` chooses one.
 - **layers computed again**: whether `engine.activation_checkpointing` goes with it.
 - **labels**: whether it also trains a model that labels (`objective.kind: classify`).
 

@@ -136,8 +136,8 @@ class _NoMasters(Masters):
         self._arrived = {}
         self.weights = self._working
 
-    def updating(self, scale: float) -> Iterator[None]:
+    def updating(self, scale: float) -> Iterator[list[str]]:
         for gradient in self.gradients().values():
             gradient.mul_(scale)
-        yield
+        yield list(self.weights)
         self.drop_gradients()

@@ -92,7 +92,7 @@ def test_the_verdict_tells_the_frontier_in_plain_words() -> None:
     measured = Measured(side, side, frontier=Frontier(FIVE, 0.05, 0.5))
     found = kept(measured).detail["frontier"]
     assert found["summary"] == (
-        "the adapter at strength 0.50 gains 1.30 bits per byte of the 1.60 of its full strength; "
+        "at strength 0.50 the model gains 1.30 bits per byte of the 1.60 at full strength; "
         "general text costs 4 % more (95 % interval up to 4 %, allowed 5 %)"
     )
     assert len(found["points"]) == 5
@@ -101,5 +101,5 @@ def test_the_verdict_tells_the_frontier_in_plain_words() -> None:
     assert "saved at strength 0 and changes nothing" in nothing
     untouched = frontier_detail(Frontier(FIVE), 0)["summary"]
     assert untouched == (
-        "the adapter at strength 1 gains 1.60 bits per byte; general text costs 30 % more"
+        "at strength 1 the model gains 1.60 bits per byte; general text costs 30 % more"
     )

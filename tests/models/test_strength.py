@@ -1,4 +1,7 @@
-"""The strength of an adapter scales what it adds, and the scaled adapter is plain PEFT."""
+"""The strength of a tuned model: what an adapter adds is scaled, other weights lie between.
+
+What is saved at a strength is plain PEFT, or a plain model.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from tests.support import opened
+from tests.support import opened, weights_of
 from tunesmith.models.methods import Tuned
 from tunesmith.models.strength import Strength
 
@@ -61,6 +64,28 @@ def test_the_saved_adapter_adds_that_share_in_plain_peft(
     torch.testing.assert_close(_logits(reopened), _logits(trained.module))
 
 
-def test_only_an_adapter_has_a_strength(tiny_base: Path) -> None:
-    with pytest.raises(TypeError, match="adapter"):
-        Strength(opened(tiny_base, "full"))
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("remembered", [False, True])
+@pytest.mark.parametrize("method", ["full", "last_layers", "head"])
+def test_of_other_methods_weights_lie_between_the_base_and_the_tuned_ones(
+    tiny_base: Path, tmp_path: Path, method: str, remembered: bool, dtype: str
+) -> None:
+    tuned = opened(tiny_base, method, dtype)
+    tuned = tuned.remembering() if remembered else tuned
+    base = weights_of(tuned.module)
+    with torch.no_grad():
+        for weight in tuned.module.parameters():
+            if weight.requires_grad:
+                weight.mul_(1.1).add_(0.01)
+    trained = weights_of(tuned.module)
+    strength = Strength(tuned)
+    for value, wanted in ((0.0, base), (0.25, None), (1.0, trained), (0.5, None)):
+        strength.set(value)
+        for name, weight in weights_of(tuned.module).items():
+            between = base[name].float() * (1 - value) + trained[name].float() * value
+            assert torch.equal(weight, between.to(weight.dtype) if wanted is None else wanted[name])
+    tuned.save(tmp_path)
+    reopened = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=tuned.base.model.dtype)
+    half = weights_of(tuned.module)
+    saved = dict(reopened.named_parameters(remove_duplicate=False))
+    assert all(torch.equal(saved[name], weight) for name, weight in half.items())

@@ -139,7 +139,8 @@ def test_a_wrong_setting_is_refused_too(tmp_path: Path) -> None:
 
 
 def test_a_key_like_no_other_lists_what_there_is() -> None:
-    assert refusal(None, "objective.xyz=1").endswith("The section objective has kind.")
+    keys = "kind, problem, class_weights, kl_to_base"
+    assert refusal(None, "objective.xyz=1").endswith(f"The section objective has {keys}.")
     assert "has the sections model, data, objective, engine, evaluate, judge." in refusal(
         None, "xyz=1"
     )
@@ -226,6 +227,24 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         (["model.from_scratch=true"], "Set model.method=full"),
         (["model.method=full", "model.dropout=0.1"], "Set model.dropout=0"),
         (["model.method=head", "engine.optimizer=muon"], "Set engine.optimizer=adamw"),
+        (["engine.decay_to_base=1"], "with LoRA engine.weight_decay does it"),
+        (
+            ["model.method=full", "engine.decay_to_base=1", "engine.weight_decay=0.1"],
+            "Leave one of them out",
+        ),
+        (
+            ["model.method=full", "model.from_scratch=true", "objective.kl_to_base=1"],
+            "Leave objective.kl_to_base out",
+        ),
+        (
+            ["model.method=prompt_tuning", "objective.kl_to_base=1"],
+            "tokens stand before each sequence that the base never had",
+        ),
+        (
+            ["model.method=full", "engine.decay_to_base=1", "engine.optimizer=schedule_free"],
+            "leave engine.decay_to_base out",
+        ),
+        (["objective.kind=classify", "objective.kl_to_base=1"], "Leave objective.kl_to_base out"),
         (["data.validation=v", "data.validation_share=0.2"], "Set data.validation_share=auto"),
         (["evaluate.prompt_price=1"], "only one is given. Give both"),
         (["evaluate.level=none", "data.canaries=3"], "set evaluate.level=quick"),

@@ -79,7 +79,7 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
         ),
         (
             {"model.method": "dora", "evaluate.most_forgetting": 0.05},
-            "evaluate.most_forgetting chooses the strength of an adapter, and what "
+            "evaluate.most_forgetting chooses the strength of what was trained, and what "
             "model.method=dora adds cannot be scaled. Leave it out, or set model.method=lora.",
         ),
     ],

@@ -180,14 +180,15 @@ def test_a_run_killed_before_its_verdict_chooses_the_same_on_the_same_samples(
     assert again.verdict == run.verdict
 
 
-def test_strengths_are_compared_only_where_there_is_an_adapter_and_time(
+def test_strengths_are_compared_only_where_there_is_a_base_and_time(
     tiny_base: Path, tmp_path: Path
 ) -> None:
     def found(**fields: Any) -> Compared | None:
         return compared_on(set_up(recipe(tiny_base, _rows(tmp_path), **HARD, **fields)))
 
     assert found(evaluate__level="quick") is None
-    assert found(evaluate__level="standard", model__method="full") is None
+    whole = {"model__method": "full", "model__from_scratch": True}
+    assert found(evaluate__level="standard", **whole) is None
     glance = found(evaluate__level="standard")
     asked = found(evaluate__level="quick", evaluate__most_forgetting=0.1)
     assert glance
@@ -199,7 +200,10 @@ def test_strengths_are_compared_only_where_there_is_an_adapter_and_time(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"model__method": "full"}, "strength of a LoRA adapter, and model.method is full"),
+        (
+            {"model__method": "full", "model__from_scratch": True},
+            "evaluate.most_forgetting keeps what the base knew, and model.from_scratch",
+        ),
         ({"evaluate__level": "none"}, "evaluate.level=none measures nothing"),
     ],
 )

@@ -98,3 +98,9 @@ class LossSum:
     sum: Array
     count: float
     extras: Mapping[str, float] = field(default_factory=dict)
+
+    def plus(self, other: LossSum) -> LossSum:
+        """The sum of both."""
+        names = self.extras.keys() | other.extras.keys()
+        extras = {n: self.extras.get(n, 0.0) + other.extras.get(n, 0.0) for n in sorted(names)}
+        return LossSum(self.sum + other.sum, self.count + other.count, extras)

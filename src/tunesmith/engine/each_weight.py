@@ -17,6 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tunesmith.engine.factored import NotFinite, join, part
+from tunesmith.engine.pull import Pull
 
 Make = Callable[[nn.Parameter, torch.Size, float], Optimizer]
 _GROUP = "group."
@@ -64,8 +65,10 @@ class EachWeight(Optimizer):
         gradient: torch.Tensor,
         scale: float = 1.0,
         clip: float = math.inf,
+        pull: Pull | None = None,
     ) -> float:
         """Update one weight by `gradient` · `scale`, shortened to `clip`; returns its norm before.
+        `pull` moves it first.
 
         `gradient` has the shape of `weight` and any floating type. Raises NotFinite before anything
         is changed.
@@ -73,16 +76,18 @@ class EachWeight(Optimizer):
         norm = scale * float(torch.linalg.vector_norm(gradient, dtype=torch.float32))
         if not math.isfinite(norm):
             raise NotFinite(norm)
-        self._step(weight, gradient.float() * (scale * min(1.0, clip / (norm + 1e-6))))
+        self._step(weight, gradient.float() * (scale * min(1.0, clip / (norm + 1e-6))), pull)
         return norm
 
-    def _step(self, weight: nn.Parameter, gradient: torch.Tensor) -> None:
+    def _step(self, weight: nn.Parameter, gradient: torch.Tensor, pull: Pull | None = None) -> None:
         exact, own = self._exact[weight], self._own[weight]
         before, low = weight.grad, None
         if exact is not weight:
             low = self.state[weight].get("low")
             low = torch.zeros_like(weight, dtype=torch.int16) if low is None else low
             exact.data = join(weight.detach(), low)
+        if pull is not None:
+            pull.move(exact.data)
         exact.grad = gradient
         own.param_groups[0]["lr"] = self._group_of[weight]["lr"]
         self._give(own, exact, self.state[weight])

@@ -20,6 +20,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from tunesmith.engine.pull import Pull
+
 BETAS, EPSILON = (0.9, 0.95), 1e-8
 # Numbers worked on at a time: in float32 they stay within a processor's L2 cache.
 _BLOCK = 1 << 16
@@ -54,8 +56,10 @@ class FactoredAdamW(Optimizer):
         gradient: torch.Tensor,
         scale: float = 1.0,
         clip: float = math.inf,
+        pull: Pull | None = None,
     ) -> float:
         """Update one weight by `gradient` · `scale`, shortened to `clip`; returns its norm before.
+        `pull` moves it first.
 
         `gradient` has the shape of `weight` and any floating type. Raises NotFinite before anything
         is changed.
@@ -73,7 +77,7 @@ class FactoredAdamW(Optimizer):
         state["step"] += 1
         for name, square in zip(_MOMENTS[len(squares)], squares, strict=True):
             state[name].lerp_(square.mul_(scale * scale), 1 - BETAS[1])
-        self._apply(weight, gradient_RC, scale, state)
+        self._apply(weight, gradient_RC, scale, state, pull)
         return norm
 
     def _begin(
@@ -94,6 +98,7 @@ class FactoredAdamW(Optimizer):
         gradient_RC: torch.Tensor,
         scale: float,
         state: dict[str, torch.Tensor],
+        pull: Pull | None,
     ) -> None:
         group, step = self._group_of[weight], int(state["step"])
         rate = group["lr"] / (1 - BETAS[0] ** step)
@@ -101,6 +106,7 @@ class FactoredAdamW(Optimizer):
         weight_RC = weight.view_as(gradient_RC)
         momentum_RC = state["momentum"].view_as(gradient_RC)
         low_RC = state["low"].view_as(gradient_RC) if "low" in state else None
+        pull = pull and pull.shaped_as(gradient_RC)
         for rows in _blocks(gradient_RC):
             momentum = momentum_RC[rows].float()
             momentum.lerp_(gradient_RC[rows].float() * scale, 1 - BETAS[0])
@@ -108,6 +114,8 @@ class FactoredAdamW(Optimizer):
             low = None if low_RC is None else low_RC[rows]
             value = weight_RC[rows] if low is None else join(weight_RC[rows], low)
             value.mul_(1 - group["lr"] * group["weight_decay"])
+            if pull is not None:
+                pull.move(value, rows)
             denominator = (root_R1[rows] * root_1C).add_(EPSILON)
             value.addcdiv_(momentum, denominator, value=-rate)
             if low is not None:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tunesmith.core.batch import Batch
+from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.errors import Interrupted, NonFiniteLoss, OutOfMemory
 from tunesmith.core.ports import Batches, Objective, SiteModel, Watcher
 from tunesmith.core.records import StepReport, Validation
@@ -39,7 +39,7 @@ from tunesmith.engine.memory import (
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.schedules import rate
 from tunesmith.engine.stopping import StopRequest
-from tunesmith.engine.updates import UPDATES, Updates
+from tunesmith.engine.updates import UPDATES, Start, Updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Settings:
     keep_best: bool
     memory: str = "normal"
     rate_factors: Mapping[str, float] = field(default_factory=dict)
+    decay_to_base: float = 0.0
 
 
 class Loop:
@@ -80,9 +81,11 @@ class Loop:
         checkpoints: Checkpoints,
         watcher: Watcher,
         take_up: Callable[[Batches, int], None] | None = None,
+        start: Start = None,
     ) -> None:
         """`take_up` is told the batches and the steps done wherever a run goes on from a checkpoint
         or with other micro-batches: what was derived from earlier ones is to be derived again.
+        `start` are the weights, by name, that `settings.decay_to_base` pulls to.
         """
         self._module = module
         self._model = model
@@ -93,7 +96,7 @@ class Loop:
         self._checkpoints = checkpoints
         self._watcher = watcher
         self._take_up = take_up or (lambda batches, done: None)
-        self._updates: Updates = UPDATES[settings.memory](module, settings)
+        self._updates: Updates = UPDATES[settings.memory](module, settings, start)
         self._device = next(module.parameters()).device
         self._progress = Progress()
 
@@ -145,21 +148,22 @@ class Loop:
         learning_rate = rate(
             settings.schedule, step, settings.total_steps, settings.warmup, settings.learning_rate
         )
-        batches, total, count = self._gradients(step, learning_rate)
+        batches, total = self._gradients(step, learning_rate)
         norm = self._finish(batches, step)
         return StepReport(
             step=step + 1,
             epoch=(step + 1) / self._batches.steps_per_epoch,
-            loss=total / count,
+            loss=total.sum / total.count,
             grad_norm=norm,
             lr=learning_rate,
             tokens=sum(batch.tokens for batch in batches),
-            supervised_tokens=count,
+            supervised_tokens=total.count,
             seconds=time.perf_counter() - started,
+            extras={name: value / total.count for name, value in total.extras.items()},
         )
 
-    def _gradients(self, step: int, learning_rate: float) -> tuple[Sequence[Batch], float, float]:
-        """Backward passes of all micro-batches; returns them, the loss sum and its count.
+    def _gradients(self, step: int, learning_rate: float) -> tuple[Sequence[Batch], LossSum]:
+        """Backward passes of all micro-batches; returns them and the sum of their losses.
 
         If memory runs out, all of them begin again with smaller micro-batches.
         """
@@ -167,24 +171,23 @@ class Loop:
             per_epoch = self._batches.steps_per_epoch
             batches = self._batches.step(step // per_epoch, step % per_epoch)
             self._updates.begin(learning_rate)
-            total = count = 0.0
+            total = LossSum(0.0, 0.0)
             for micro, batch in enumerate(batches):
                 try:
-                    value, sites = self._backward(batch, step, micro, batch is batches[-1])
+                    loss = self._backward(batch, step, micro, batch is batches[-1])
                 except Exception as error:
                     if not is_out_of_memory(error):
                         raise
                     failed = batch
                     break
-                total += value
-                count += sites
+                total = total.plus(loss)
             else:
-                return batches, total, count
+                return batches, total
             # The failed attempt's tensors are gone only now, with the error that held them.
             self._narrow(failed, step)
 
-    def _backward(self, batch: Batch, step: int, micro: int, last: bool) -> tuple[float, float]:
-        """The loss sum and count of one micro-batch, its gradients added to the step's."""
+    def _backward(self, batch: Batch, step: int, micro: int, last: bool) -> LossSum:
+        """The loss of one micro-batch as a number, its gradients added to the step's."""
         torch.manual_seed(derive(self._settings.seed, "dropout", step, micro))
         loss = self._objective.loss(self._model, on_device(batch, self._device))
         value = float(loss.sum.detach())
@@ -194,7 +197,7 @@ class Loop:
             self._updates.backward(loss, last)
         except NotFinite as error:
             raise self._stopped(error, [batch], step) from None
-        return value, loss.count
+        return replace(loss, sum=value)
 
     def _finish(self, batches: Sequence[Batch], step: int) -> float:
         """Update the weights; returns the norm of the gradient."""

@@ -40,8 +40,8 @@ class Masters:
         own = {name: w.grad for name, w in self._working.items() if w.grad is not None}
         return {**own, **self._arrived}
 
-    def updating(self, scale: float) -> Iterator[None]:
-        """Yields once a portion of the weights, whose masters then hold their gradients · `scale`.
+    def updating(self, scale: float) -> Iterator[list[str]]:
+        """Yields the names of a portion of the weights, whose masters hold gradients · `scale`.
 
         When the caller comes back, that portion goes into the model and its gradients are dropped.
         """
@@ -50,7 +50,7 @@ class Masters:
         for names in _portions(gradients):
             for name in names:
                 self.weights[name].grad = gradients.pop(name).float().mul_(scale)
-            yield
+            yield names
             for name in names:
                 self.weights[name].grad = None
                 self._publish(name)

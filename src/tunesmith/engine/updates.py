@@ -1,7 +1,8 @@
 """From losses to updated weights: after the backward pass, or inside it where memory is short.
 
 Both take the loss sums of a step one by one, divide once by the true count of all of them, limit
-the gradient, and update. Per trained bfloat16 weight they hold, in bytes:
+the gradient, and update; `pull` says what `decay_to_base` does. Per trained bfloat16 weight they
+hold, in bytes:
 
     |                        | weights | gradient           | optimiser          |
     |------------------------|---------|--------------------|--------------------|
@@ -35,8 +36,10 @@ from tunesmith.engine.optimizers import (
     split_rates,
     state_tensors,
 )
+from tunesmith.engine.pull import Pulls
 
 Tensors = dict[str, torch.Tensor]
+Start = Mapping[str, torch.Tensor] | None
 
 
 class Asked(Protocol):
@@ -50,6 +53,8 @@ class Asked(Protocol):
     def clip(self) -> float: ...
     @property
     def rate_factors(self) -> Mapping[str, float]: ...
+    @property
+    def decay_to_base(self) -> float: ...
 
 
 class Updates(Protocol):
@@ -109,9 +114,9 @@ class AfterBackward:
 
     spoilt = False
 
-    def __init__(self, module: nn.Module, asked: Asked) -> None:
-        self._module = module
+    def __init__(self, module: nn.Module, asked: Asked, start: Start = None) -> None:
         self._masters = Masters(module.named_parameters())
+        self._pulls = _pulls(self._masters.weights, asked, start)
         self._optimizers = OPTIMIZERS[asked.optimizer](
             self._masters.weights, embedding_names(module), asked.weight_decay
         )
@@ -123,6 +128,7 @@ class AfterBackward:
     def begin(self, rate: float) -> None:
         self._count = 0.0
         set_rate(self._optimizers, rate)
+        self._pulls.begin(rate)
 
     def backward(self, loss: LossSum, last: bool) -> None:
         loss.sum.backward()
@@ -136,7 +142,10 @@ class AfterBackward:
             raise NotFinite(norm)
         # The division by the count and the shortening are one pass over the gradients.
         scale = min(1.0, self._clip / (norm + 1e-6)) / self._count
-        for _ in self._masters.updating(scale):
+        for names in self._masters.updating(scale):
+            for weight in map(self._masters.weights.__getitem__, names):
+                if pull := self._pulls.of(weight):
+                    pull.move(weight.detach())
             for optimizer in self._optimizers:
                 optimizer.step()
         return norm
@@ -185,7 +194,7 @@ class InsideBackward:
     one's backward pass updates; the gradients of the others are kept in float32 until then.
     """
 
-    def __init__(self, module: nn.Module, asked: Asked) -> None:
+    def __init__(self, module: nn.Module, asked: Asked, start: Start = None) -> None:
         self._weights = {n: w for n, w in module.named_parameters() if w.requires_grad}
         optimizers = OPTIMIZERS[asked.optimizer](
             self._weights, embedding_names(module), asked.weight_decay
@@ -197,6 +206,7 @@ class InsideBackward:
             for group in optimizer.param_groups
             for weight in group["params"]
         }
+        self._pulls = _pulls(self._weights, asked, start)
         self._clip = asked.clip
         self._kept: dict[nn.Parameter, torch.Tensor] = {}
         self._count = self._squares = 0.0
@@ -208,6 +218,7 @@ class InsideBackward:
         self._count = self._squares = 0.0
         self._last = False
         set_rate(self._optimizers, rate)
+        self._pulls.begin(rate)
 
     def backward(self, loss: LossSum, last: bool) -> None:
         self._count += loss.count
@@ -265,11 +276,21 @@ class InsideBackward:
     def _update(self, weight: nn.Parameter, gradient: torch.Tensor) -> None:
         before, self.spoilt = self.spoilt, True
         try:
-            norm = self._rule_of[weight].update(weight, gradient, 1 / self._count, self._clip)
+            norm = self._rule_of[weight].update(
+                weight, gradient, 1 / self._count, self._clip, self._pulls.of(weight)
+            )
         except NotFinite:
             self.spoilt = before
             raise
         self._squares += norm * norm
+
+
+def _pulls(weights: Mapping[str, nn.Parameter], asked: Asked, start: Start) -> Pulls:
+    """Of what is updated. Where something is to pull, a start is given: a slip of ours if not."""
+    if not asked.decay_to_base:
+        return Pulls(0.0, {})
+    assert start is not None
+    return Pulls(asked.decay_to_base, {weight: start[name] for name, weight in weights.items()})
 
 
 def _length(gradients: Iterable[torch.Tensor]) -> float:

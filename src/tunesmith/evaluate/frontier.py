@@ -1,4 +1,4 @@
-"""The gain/retention frontier: what an adapter gains and loses at each strength.
+"""The gain/retention frontier: what a tuned model gains and loses at each strength.
 
 Gain is the base's loss minus the model's on the rows that choose, which never judge. Forgetting is
 how much more general text costs, as a share of what it cost the base; of several files of probes
@@ -68,11 +68,9 @@ def frontier_summary(points: Sequence[Point], frontier: Frontier) -> str:
     """What the saved strength keeps of the gain, and what it forgets."""
     whole, saved = points[-1], _at(points, frontier.saved)
     unit = _unit(frontier.measured[0])
-    gain = (
-        f"the adapter at strength {number(saved.strength)} gains {number(saved.gain.value)} {unit}"
-    )
+    gain = f"at strength {number(saved.strength)} the model gains {number(saved.gain.value)} {unit}"
     if saved.strength != whole.strength and whole.gain.value > 0:
-        gain = f"{gain} of the {number(whole.gain.value)} of its full strength"
+        gain = f"{gain} of the {number(whole.gain.value)} at full strength"
     lost = f"general text costs {percent(saved.forgetting.value)} more"
     if saved.forgetting.value < 0:
         lost = f"general text costs {percent(-saved.forgetting.value)} less"
@@ -80,7 +78,7 @@ def frontier_summary(points: Sequence[Point], frontier: Frontier) -> str:
         return f"{gain}; {lost}"
     if not saved.strength:
         return (
-            f"at no strength does the adapter gain anything and forget at most "
+            f"at no strength does the model gain anything and forget at most "
             f"{percent(frontier.most_forgetting)}, so it was saved at strength 0 and changes "
             "nothing"
         )

@@ -118,7 +118,7 @@ def _kept(answer: Json) -> Iterator[Picture]:
 
 
 def _frontier(answer: Json) -> Picture | None:
-    """Gain on the task over what is forgotten, one dot a strength of the adapter."""
+    """Gain on the task over what is forgotten, one dot a strength of the tuned model."""
     found = answer["detail"].get("frontier")
     if not found:
         return None
@@ -131,8 +131,8 @@ def _frontier(answer: Json) -> Picture | None:
     ]
     if most is not None:
         marks.append(Mark(100 * most, f"allowed: {percent(most)}", "limit"))
-    title = "Gain and forgetting at each strength of the adapter"
-    series = [Series("strengths of the adapter", along, "held", dots=True)]
+    title = "Gain and forgetting at each strength"
+    series = [Series("strengths", along, "held", dots=True)]
     axes = "more loss on general text, percent", f"gain on held-out rows, {found['unit']}"
     return Picture(title, line_chart(series, *axes, title, marks), _keys(series))
 

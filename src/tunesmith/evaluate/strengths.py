@@ -1,8 +1,9 @@
-"""What was measured of an adapter at several strengths, and the one it was saved with.
+"""What was measured of a tuned model at several strengths, and the one it was saved with.
 
-The strength s scales what an adapter adds to its layer: W + s·(alpha/r)·B·A, so 0 is the base and 1
-is what was trained. Between base and tuned weights lie models that keep most of the gain and lose
-less of what the base knew: Wortsman et al. 2022, Robust fine-tuning of zero-shot models, section 3.
+At strength s a weight is (1 − s) times that of the base and s times the tuned one, and an adapter
+adds s·(alpha/r)·B·A to its layer, so 0 is the base and 1 is what was trained. Between base and
+tuned weights lie models that keep most of the gain and lose less of what the base knew: Wortsman et
+al. 2022, Robust fine-tuning of zero-shot models, section 3.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ class AtStrength:
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """Gain and loss of one adapter by strength.
+    """Gain and loss of one tuned model by strength.
 
     `measured` is in ascending order and begins with strength 0, the base. `most_forgetting` is what
     the recipe allows, as a share of the base's loss; None where it leaves the strength alone.
-    `saved` is the strength of the saved adapter.
+    `saved` is the strength of the saved model.
     """
 
     measured: tuple[AtStrength, ...]

@@ -1,4 +1,4 @@
-"""Cross entropy through a linear head, its gradient formed in the forward pass.
+"""Losses through a linear head, their gradient formed in the forward pass; cross entropy first.
 
     nll_s = logsumexp_v(z_sv) − z_{s y_s}          z_s = W h_s + b
     ∂nll_s/∂z_s = softmax(z_s) − onehot(y_s)
@@ -8,13 +8,15 @@ is kept of it, and the chunk is forgotten: logits exist once, for at most CHUNK_
 nothing is computed twice (Hsu et al. 2024, Liger Kernel, §3.2). Weights scale whole rows, so they
 act on the D numbers of a hidden state and not on the V of its logits.
 
-A loss that is no weighted sum (a preference loss over sequences) reuses it in two calls: values per
-site without a gradient from `nll_of_sites`, then `weighted_nll` with ∂loss/∂nll_s for weights.
+Any other loss of a site's logits goes the same way (`weighted_sum`): it says its values, and turns
+logits into derivatives. A loss that is no weighted sum (a preference loss over sequences) reuses
+cross entropy in two calls: values per site without a gradient from `nll_of_sites`, then
+`weighted_nll` with ∂loss/∂nll_s for weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -34,6 +36,10 @@ _CAST_ROWS = 4096
 
 Head = tuple[torch.Tensor, torch.Tensor | None]
 
+SiteLoss = Callable[[slice, torch.Tensor], torch.Tensor]
+"""Float32 values (C,) of a chunk of sites from its logits (C, V), which become the derivative of
+the values in place."""
+
 
 def weighted_nll(
     hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor, weights_S: torch.Tensor
@@ -44,12 +50,32 @@ def weighted_nll(
     Gradients reach `hidden_SD` and whatever of the head requires one.
     """
     weight_VD, bias_V = head
-    hidden_SD, targets_S, weights_S = (_filled(t) for t in (hidden_SD, targets_S, weights_S))
+    hidden_SD, targets_S, weights_S = (filled(t) for t in (hidden_SD, targets_S, weights_S))
     watched = any(t is not None and t.requires_grad for t in (hidden_SD, weight_VD, bias_V))
     if not (watched and torch.is_grad_enabled()):
         return nll_of_sites(hidden_SD, head, targets_S) @ weights_S
-    loss: torch.Tensor = _WeightedNll.apply(  # type: ignore[no-untyped-call]
-        hidden_SD, weight_VD, bias_V, targets_S, weights_S
+    return weighted_sum(
+        hidden_SD,
+        head,
+        weights_S,
+        lambda rows, logits_CV: _nll_then_derivative(logits_CV, targets_S[rows]),
+    )
+
+
+def weighted_sum(
+    hidden_SD: torch.Tensor,
+    head: Head,
+    weights_S: torch.Tensor,
+    of_sites: SiteLoss,
+    at_once: int = 1,
+) -> torch.Tensor:
+    """Σ_s w_s · loss_s of any loss of the logits of a site, a float32 scalar.
+
+    `at_once` is how many arrays of the size of a chunk's logits `of_sites` makes the head hold: the
+    chunks are as much smaller, so that memory does not grow.
+    """
+    loss: torch.Tensor = _WeightedSum.apply(  # type: ignore[no-untyped-call]
+        hidden_SD, *head, weights_S, of_sites, at_once
     )
     return loss
 
@@ -57,18 +83,18 @@ def weighted_nll(
 @torch.no_grad()
 def nll_of_sites(hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor) -> torch.Tensor:
     """−log p(y_s) in nats, float32, shape (S,), without a gradient."""
-    sites, hidden_SD, targets_S = len(targets_S), _filled(hidden_SD), _filled(targets_S)
+    sites, hidden_SD, targets_S = len(targets_S), filled(hidden_SD), filled(targets_S)
     nll_S = hidden_SD.new_empty(len(hidden_SD), dtype=torch.float32)
     for rows in _chunks(len(hidden_SD), head[0]):
         logits_CV = linear(hidden_SD[rows], *head)
-        for part in _cached(logits_CV):
+        for part in cached(logits_CV):
             nll_S[rows][part] = cross_entropy(
                 logits_CV[part].float(), targets_S[rows][part], reduction="none"
             )
     return nll_S[:sites]
 
 
-class _WeightedNll(torch.autograd.Function):
+class _WeightedSum(torch.autograd.Function):
     """Shapes as in `weighted_nll`; C sites make a chunk. See the head of this file."""
 
     @staticmethod
@@ -77,18 +103,19 @@ class _WeightedNll(torch.autograd.Function):
         hidden_SD: torch.Tensor,
         weight_VD: torch.Tensor,
         bias_V: torch.Tensor | None,
-        targets_S: torch.Tensor,
         weights_S: torch.Tensor,
+        of_sites: SiteLoss,
+        at_once: int,
     ) -> torch.Tensor:
         for_hidden, for_weight, for_bias = ctx.needs_input_grad[:3]
-        chunks = list(_chunks(len(hidden_SD), weight_VD, for_weight))
+        chunks = list(_chunks(len(hidden_SD), weight_VD, for_weight, at_once))
         dhidden_SD = torch.empty_like(hidden_SD) if for_hidden else None
         dweight_VD = _zeros(weight_VD, len(chunks)) if for_weight else None
         dbias_V = _zeros(bias_V, len(chunks)) if bias_V is not None and for_bias else None
         total = weights_S.new_zeros(())
         for rows in chunks:
             logits_CV = linear(hidden_SD[rows], weight_VD, bias_V)
-            total += _nll_then_derivative(logits_CV, targets_S[rows]) @ weights_S[rows]
+            total += of_sites(rows, logits_CV) @ weights_S[rows]
             weights_C1 = weights_S[rows, None].to(hidden_SD.dtype)
             if dhidden_SD is not None:
                 torch.mm(logits_CV, weight_VD, out=dhidden_SD[rows]).mul_(weights_C1)
@@ -108,7 +135,7 @@ class _WeightedNll(torch.autograd.Function):
         """Once only: the gradients are handed on, scaled in place, and not kept."""
         scaled = [None if grad is None else grad.mul_(grad_outputs[0]) for grad in ctx.gradients]
         del ctx.gradients
-        return (*scaled, None, None)
+        return (*scaled, None, None, None)
 
 
 def _nll_then_derivative(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
@@ -117,7 +144,7 @@ def _nll_then_derivative(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> to
     Softmax is taken in float32, a few rows at a time, so that they stay in the cache.
     """
     nll_C = logits_CV.new_empty(len(logits_CV), dtype=torch.float32)
-    for rows in _cached(logits_CV):
+    for rows in cached(logits_CV):
         probabilities = logits_CV[rows].float()
         target_B1 = targets_C[rows, None]
         nll_C[rows] = -probabilities.gather(1, target_B1)[:, 0]
@@ -146,26 +173,28 @@ def _zeros(like: torch.Tensor, chunks: int) -> torch.Tensor:
     return torch.zeros_like(like, dtype=torch.float32 if chunks > 1 else like.dtype)
 
 
-def _chunks(sites: int, weight_VD: torch.Tensor, trained: bool = False) -> Iterator[slice]:
-    """Sites by as many as make CHUNK_LOGITS.
+def _chunks(
+    sites: int, weight_VD: torch.Tensor, trained: bool = False, at_once: int = 1
+) -> Iterator[slice]:
+    """Sites by as many as make CHUNK_LOGITS in the arrays that are there `at_once`.
 
     Where the gradients of several chunks would be added in float32, 4 V D bytes, it is one chunk if
-    its logits take no more: 2 V S bytes.
+    they take no more: 2 V S bytes each.
     """
     vocabulary, width = weight_VD.shape
-    size = max(1, CHUNK_LOGITS // vocabulary)
+    size = max(1, CHUNK_LOGITS // (vocabulary * at_once))
     size -= size % _SIZES if size > _SIZES else 0
-    alone = trained and weight_VD.dtype != torch.float32 and sites <= 2 * width
+    alone = trained and weight_VD.dtype != torch.float32 and sites * at_once <= 2 * width
     return _slices(sites, sites if alone else size)
 
 
-def _filled(values_S: torch.Tensor) -> torch.Tensor:
+def filled(values_S: torch.Tensor) -> torch.Tensor:
     """With zeros behind it, up to a multiple of _SIZES sites: of no weight, they add nothing."""
     more = -len(values_S) % _SIZES
     return pad(values_S, (0, 0) * (values_S.ndim - 1) + (0, more)) if more else values_S
 
 
-def _cached(logits_CV: torch.Tensor) -> Iterator[slice]:
+def cached(logits_CV: torch.Tensor) -> Iterator[slice]:
     """Rows by as many as fit in the cache; an accelerator takes them all at once."""
     on_cpu = logits_CV.device.type == "cpu"
     return _slices(

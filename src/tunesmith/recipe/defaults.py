@@ -267,8 +267,10 @@ def warmup(facts: Facts, steps: int) -> Choice[float]:
     return min(0.5, math.ceil(3000 / steps) / 1000), f"three of {steps} steps, at most half"
 
 
-def weight_decay(facts: Facts, method: MethodName) -> Choice[float]:
+def weight_decay(facts: Facts, method: MethodName, decay_to_base: float = 0.0) -> Choice[float]:
     """0.1 from scratch (as GPT-3, Brown et al. 2020), 0 for adapters, else 0.01 (AdamW's usual)."""
+    if decay_to_base:
+        return 0.0, "engine.decay_to_base pulls to the base instead"
     if facts.from_scratch:
         return 0.1, "usual for pre-training (Brown et al. 2020)"
     if not METHODS[method].decays:

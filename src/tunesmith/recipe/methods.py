@@ -45,11 +45,12 @@ class Method:
 
     `needs`: what a base must have, else it is refused. `merges`: the adapter can be merged into the
     base, which then answers equally. `packs`: rows are laid end to end and share their prefixes;
-    else each is a padded row. `strength`: what is added can be scaled, which the frontier of gain
-    and forgetting does. `matrices`: hidden matrices are trained, which an optimiser for them alone
-    needs. `decays`: weight decay is on by default. `recomputes`: layers may be computed again in
-    the backward pass, which drops what stands before a sequence in them. `labels`: it also trains a
-    model that labels (objective.kind=classify), beside its head.
+    else each is a padded row. `strength`: anything between the base and what was trained can be
+    saved, which the frontier of gain and forgetting asks for. `matrices`: hidden matrices are
+    trained, which an optimiser for them alone needs. `decays`: weight decay is on by default.
+    `recomputes`: layers may be computed again in the backward pass, which drops what stands before
+    a sequence in them. `labels`: it also trains a model that labels (objective.kind=classify),
+    beside its head.
     """
 
     trains: str
@@ -80,6 +81,7 @@ METHODS: dict[MethodName, Method] = {
         1,
         _REGRET,
         merges=False,
+        strength=True,
         matrices=True,
         decays=True,
         labels=True,
@@ -92,6 +94,7 @@ METHODS: dict[MethodName, Method] = {
         "ours",
         keys=("layers",),
         merges=False,
+        strength=True,
         matrices=True,
         decays=True,
         labels=True,
@@ -104,6 +107,7 @@ METHODS: dict[MethodName, Method] = {
         "ours",
         needs=("head",),
         merges=False,
+        strength=True,
         decays=True,
         labels=True,
     ),
@@ -115,6 +119,7 @@ METHODS: dict[MethodName, Method] = {
         "ours",
         needs=("biases",),
         merges=False,
+        strength=True,
     ),
     "norm": Method(
         "the gain (and bias) of every norm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.methods import METHODS, owners
 from tunesmith.recipe.optimizers import RULES
 
@@ -30,10 +31,58 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if recipe.evaluate.most_forgetting is not None and not method.strength:
         yield (
             "evaluate.most_forgetting",
-            "evaluate.most_forgetting chooses the strength of an adapter, and what "
+            "evaluate.most_forgetting chooses the strength of what was trained, and what "
             f"model.method={model.method} adds cannot be scaled. Leave it out, or set "
             "model.method=lora.",
         )
+    yield from _near_base(recipe)
+
+
+def _near_base(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where staying near the base is asked for and cannot be had."""
+    asked, name, engine = _about_the_base(recipe), recipe.model.method, recipe.engine
+    if recipe.objective.kind == "classify" and asked:
+        yield (
+            asked,
+            f"{asked} keeps what the base can write, and objective.kind=classify trains a model "
+            f"that only labels. Leave {asked} out.",
+        )
+    if recipe.model.from_scratch and asked:
+        yield (
+            asked,
+            f"{asked} keeps what the base knew, and model.from_scratch starts from random weights, "
+            f"which know nothing. Leave {asked} out, or model.from_scratch.",
+        )
+    if recipe.objective.kl_to_base and not METHODS[name].packs:
+        yield (
+            "objective.kl_to_base",
+            "objective.kl_to_base asks what the base would predict, and with model.method="
+            f"{name} tokens stand before each sequence that the base never had. Leave it out, or "
+            "set model.method=lora.",
+        )
+    if engine.decay_to_base and METHODS[name].saves == "adapter":
+        yield (
+            "engine.decay_to_base",
+            "engine.decay_to_base pulls the model's own weights to the base, and model.method="
+            f"{name} trains none of them. Leave it out; with LoRA engine.weight_decay does it: it "
+            "pulls the adapter to zero, which is the base.",
+        )
+    if engine.decay_to_base and engine.weight_decay not in (AUTO, 0.0):
+        yield (
+            "engine.weight_decay",
+            f"engine.weight_decay={engine.weight_decay} pulls weights to zero, and "
+            "engine.decay_to_base pulls them to the base. Leave one of them out.",
+        )
+
+
+def _about_the_base(recipe: Recipe) -> str:
+    """The first key that asks to stay near the base; "" if none does."""
+    asked = {
+        "objective.kl_to_base": recipe.objective.kl_to_base,
+        "engine.decay_to_base": recipe.engine.decay_to_base,
+        "evaluate.most_forgetting": recipe.evaluate.most_forgetting is not None,
+    }
+    return next((key for key, value in asked.items() if value), "")
 
 
 def _unused(recipe: Recipe) -> Iterator[tuple[str, str]]:

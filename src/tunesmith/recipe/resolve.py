@@ -84,7 +84,12 @@ def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
         ("activation_checkpointing", defaults.activation_checkpointing()),
         ("schedule", defaults.schedule(rule)),
         ("warmup", defaults.warmup(facts, steps)),
-        ("weight_decay", defaults.decay_for(rule, defaults.weight_decay(facts, method))),
+        (
+            "weight_decay",
+            defaults.decay_for(
+                rule, defaults.weight_decay(facts, method, recipe.engine.decay_to_base)
+            ),
+        ),
         ("checkpoint_every", defaults.checkpoint_every(steps)),
         ("validate_every", defaults.validate_every(per_epoch, steps)),
         ("patience", defaults.patience(facts)),

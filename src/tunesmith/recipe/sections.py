@@ -191,6 +191,11 @@ class ObjectiveSection(Section):
     class_weights: Literal["none", "balanced"] = knob("none")
     """classify only: `balanced` lets rare classes count as much as common ones."""
 
+    kl_to_base: NotNegative = knob(0.0, "nats of loss per nat of KL(base ‖ tuned)")
+    """Holds the model near the base's own predictions at every learned token, and keeps most where
+    those are replayed; 0.5 is a beginning. No token loses more than log(1 + this) nats by it. The
+    base is run beside the model, forward only: about a third more time."""
+
 
 class EngineSection(Section):
     """The training loop: how long, how fast, how often it looks and saves."""
@@ -233,7 +238,14 @@ class EngineSection(Section):
     """How long the learning rate rises to its peak, while Adam's averages settle."""
 
     weight_decay: Auto | NotNegative = knob(AUTO, "per step and unit of learning rate")
-    """Pulls trained weights towards zero (decoupled, as in AdamW)."""
+    """Pulls trained weights towards zero (decoupled, as in AdamW). With LoRA it is the adapter that
+    is pulled to nothing, which is the base."""
+
+    decay_to_base: NotNegative = knob(0.0, "per step and unit of learning rate")
+    """Pulls trained weights towards those of the base instead of zero (L2-SP), where they are the
+    model's own: for LoRA weight_decay does that. The base's are held beside them, 2 bytes a weight
+    in bfloat16. It acts by learning rate times this, summed over all steps: where that comes to 1,
+    two thirds of a drift that nothing renews are undone."""
 
     clip: Positive = knob(1.0, "gradient norm")
     """A gradient longer than this is shortened to it, so that no single batch breaks the run."""
@@ -285,9 +297,11 @@ class EvaluateSection(Section):
     by itself, and the worst decides."""
 
     most_forgetting: NotNegative | None = knob(None, "share of the base's loss")
-    """lora, rslora and lora_plus: save the adapter at the strength that gains most of those under
-    which general text (and each file of `probes`) surely costs at most this share more than it cost
-    the base: 0.05 allows 5 %. Without it the adapter is saved as it was trained."""
+    """Save the model at the strength that gains most of those under which general text (and each
+    file of `probes`) surely costs at most this share more than it cost the base: 0.05 allows 5 %. A
+    weaker adapter of the LoRA family adds less to the base; where the model's own weights are
+    trained, some between the base's and the tuned ones are saved. Without it the model is saved as
+    it was trained."""
 
     abstain: Share = knob(0.0, "share of rows")
     """classify only: how many rows like the held-out ones may be left to a person, those of which
@@ -431,5 +445,11 @@ def _optimizer_contradictions(method: str, engine: EngineSection) -> list[tuple[
             f"engine.optimizer={rule.key} averages the weights instead of lowering the rate, and "
             f"engine.schedule={engine.schedule} would lower it, too. Set engine.schedule=constant, "
             "or engine.optimizer=adamw."
+        )
+    if rule.averages and engine.decay_to_base:
+        found.append(
+            f"engine.optimizer={rule.key} keeps an average of the weights that "
+            "engine.decay_to_base would not pull. Set engine.optimizer=adamw, or leave "
+            "engine.decay_to_base out."
         )
     return [("engine.optimizer", sentence) for sentence in found]

@@ -27,7 +27,7 @@ from tunesmith.evaluate.advice_words import advice_of
 from tunesmith.evaluate.measure import Baseline, Course, Measured
 from tunesmith.models.open import Base
 from tunesmith.recipe import AUTO, JudgeSection, Recipe
-from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
+from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import Asking, Help, asking_rows, helps
 from tunesmith.runs.heldout import row_numbers, spread
 from tunesmith.runs.kinds import require_writing
@@ -121,7 +121,15 @@ def _evidence(recipe: Recipe, half: float, watcher: Watcher) -> Evidence:
     watcher.stage("plan", "compute a few micro-batches")
     opening = time.perf_counter() - began
     disk = Path(tempfile.gettempdir())
-    setup, planned = make_plan(setup, tuned, steps, batches_of, opening=opening, folder=disk)
+    setup, planned = make_plan(
+        setup,
+        tuned,
+        steps,
+        batches_of,
+        opening=opening,
+        folder=disk,
+        objective=objective_of(setup.recipe, tuned),
+    )
     given = [Help(BASE, "the base as it is asked"), *helps(setup)]
     watcher.stage("measure", "the base as it is asked, and with each help")
     count = _probe_steps(planned.predicted, steps.total_steps, half)

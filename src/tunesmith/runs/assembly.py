@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tunesmith.core.ports import Watcher
+from tunesmith.core.ports import Objective, Watcher
 from tunesmith.data import PackedBatches, Prepared
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.loop import Settings
@@ -12,6 +12,7 @@ from tunesmith.evaluate.exposed import to_score
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
+from tunesmith.objectives import OBJECTIVES, KlToBase
 from tunesmith.recipe import Recipe
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.setup import Setup
@@ -61,9 +62,24 @@ def opened(setup: Setup, watcher: Watcher) -> Tuned:
         from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
     )
     tuned = attach(base, recipe.model, recipe.engine.seed)
+    if remembers(recipe):
+        tuned = tuned.remembering()
     if recipe.engine.activation_checkpointing:
         checkpoint_activations(base.model)
     return tuned
+
+
+def remembers(recipe: Recipe) -> bool:
+    """Whether training needs the base's own of the trained weights."""
+    return bool(recipe.objective.kl_to_base or recipe.engine.decay_to_base)
+
+
+def objective_of(recipe: Recipe, tuned: Tuned) -> Objective:
+    """What is minimised; `tuned` remembers its start where the recipe holds it near the base."""
+    if not recipe.objective.kl_to_base:
+        return OBJECTIVES[recipe.objective.kind]()
+    assert tuned.start is not None
+    return KlToBase(recipe.objective.kl_to_base, tuned.start.restored)
 
 
 def batches_of(setup: Setup, share: bool) -> PackedBatches:
@@ -107,4 +123,5 @@ def settings_of(
         keep_best=engine.keep_best,
         memory=engine.memory,
         rate_factors=rate_factors or {},
+        decay_to_base=engine.decay_to_base,
     )

@@ -216,7 +216,8 @@ class Calibration:
     def _update_of(self, weights: Sequence[nn.Parameter], settings: Settings) -> Update:
         """A step on weights of these shapes that are all ones, with a learning rate of zero."""
         stand_in = nn.ParameterList(nn.Parameter(torch.ones_like(weight)) for weight in weights)
-        updates = UPDATES[settings.memory](stand_in, settings)
+        start = {name: weight.detach() for name, weight in stand_in.named_parameters()}
+        updates = UPDATES[settings.memory](stand_in, settings, start)
         inside = settings.memory == "low"
         for _ in range(2):  # the first makes the state
             updates.begin(0.0)

@@ -21,7 +21,7 @@ from tunesmith.models.open import Base
 from tunesmith.recipe import generated_rows, own_samples
 from tunesmith.runs.calibrate import Clock
 from tunesmith.runs.footprint import Line
-from tunesmith.runs.frontier import compared_on
+from tunesmith.runs.frontier import compared_on, strength_bytes
 from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Opened
@@ -53,12 +53,16 @@ class Answering(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What it costs to score rows and to let a model answer; measured on a few of each."""
+    """What it costs to score rows and to let a model answer; measured on a few of each.
+
+    `strengths` are the bytes that comparing strengths holds.
+    """
 
     shape: Shape
     budget: int
     scoring: Scoring
     answering: Answering
+    strengths: float = 0.0
 
     def scoring_seconds(self, examples: Sequence[Tokens]) -> float:
         """Of scoring all `examples`."""
@@ -98,7 +102,7 @@ class Judging:
         if setup.recipe.evaluate.level == "none":
             return 0.0
         scored, _ = asked_of(setup)
-        return max(self.scoring_bytes(scored), self.answering.bytes)
+        return max(self.scoring_bytes(scored), self.answering.bytes) + self.strengths
 
     def _work(self, examples: Sequence[Tokens]) -> Work:
         return scoring_work(examples, self.budget, self.shape)
@@ -123,11 +127,11 @@ def try_judging(
     scorer = ModelScorer(base, budget)
     scoring = try_scoring(scorer, rows, min(budget, most_tokens), shape, meter, clock)
     if setup.recipe.evaluate.level == "none" or not prompts:
-        return Judging(shape, budget, scoring, Answering())
+        return Judging(shape, budget, scoring, Answering(), strength_bytes(setup, base))
     longest = max(len(prompt.ids_N) for prompt in prompts)
     sampler = Opened(base, setup.renderer).sampler
     answering = try_answering(sampler, prompts, most_tokens // longest, meter, clock)
-    return Judging(shape, budget, scoring, answering)
+    return Judging(shape, budget, scoring, answering, strength_bytes(setup, base))
 
 
 def scoring_work(examples: Sequence[Tokens], budget: int, shape: Shape) -> Work:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.recipe import Recipe
-from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
+from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.kinds import set_up_any
 from tunesmith.runs.labels.plan import foresee_labels
 from tunesmith.runs.labels.setup import LabelSetup
@@ -34,6 +34,12 @@ def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
     watcher.stage("plan", "compute a few micro-batches")
     opening = time.perf_counter() - began
     _, planned = make_plan(
-        setup, tuned, settings, batches_of, opening=opening, folder=Path(tempfile.gettempdir())
+        setup,
+        tuned,
+        settings,
+        batches_of,
+        opening=opening,
+        folder=Path(tempfile.gettempdir()),
+        objective=objective_of(setup.recipe, tuned),
     )
     return planned

@@ -1,4 +1,4 @@
-"""How strongly a trained adapter acts: measured at several strengths, saved at one."""
+"""How strongly a model is tuned: measured at several strengths, saved at one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from tunesmith.evaluate.frontier import frontier_points, frontier_summary, stren
 from tunesmith.evaluate.measure import scored
 from tunesmith.evaluate.strengths import AtStrength, Frontier
 from tunesmith.models.methods import Tuned
+from tunesmith.models.open import Base
 from tunesmith.models.strength import Strength
 from tunesmith.recipe import frontier_rows
 from tunesmith.recipe.methods import METHODS
+from tunesmith.runs.assembly import remembers
 from tunesmith.runs.heldout import whole_rows
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
@@ -26,7 +28,7 @@ HALVINGS = 3
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What the strengths of an adapter are compared on, and at how many, at most."""
+    """What the strengths of a model are compared on, and at how many, at most."""
 
     choosing: list[Tokens]
     probes: list[Tokens]
@@ -34,11 +36,12 @@ class Compared:
 
 
 def compared_on(setup: Setup) -> Compared | None:
-    """None where none are compared: another method, or a level that measures little."""
+    """None where none are compared: no base to go back to, or a level that measures little."""
     evaluate = setup.recipe.evaluate
     asked = evaluate.most_forgetting is not None
     rows = frontier_rows(evaluate.level, asked)
-    if not rows or not METHODS[setup.recipe.model.method].strength or not setup.probes:
+    scales = METHODS[setup.recipe.model.method].strength and not setup.recipe.model.from_scratch
+    if not rows or not scales or not setup.probes:
         return None
     return Compared(
         choosing=whole_rows(setup.held_out.choosing, rows),
@@ -47,8 +50,23 @@ def compared_on(setup: Setup) -> Compared | None:
     )
 
 
+def strength_bytes(setup: Setup, base: Base) -> float:
+    """What comparing strengths holds beside the model: its tuned weights, and the base read again.
+
+    The base's weights are all there for a moment; of an adapter nothing is read.
+    """
+    if compared_on(setup) is None:
+        return 0.0
+    weights = list(base.model.parameters())
+    copied = sum(weight.nbytes for weight in weights if weight.requires_grad)
+    adapter = METHODS[setup.recipe.model.method].saves == "adapter"
+    if adapter or remembers(setup.recipe):
+        return float(copied)
+    return float(copied + sum(weight.nbytes for weight in weights))
+
+
 def choose_strength(tuned: Tuned, setup: Setup, watcher: Watcher) -> Frontier | None:
-    """Measure a trained adapter at several strengths, and leave it at the one to be saved.
+    """Measure a trained model at several strengths, and leave it at the one to be saved.
 
     That is full strength, unless the recipe says how much may be forgotten. None where nothing is
     measured. Checkpoints are left as they are.
@@ -56,7 +74,7 @@ def choose_strength(tuned: Tuned, setup: Setup, watcher: Watcher) -> Frontier | 
     rows = compared_on(setup)
     if rows is None:
         return None
-    watcher.stage("strength", "what the adapter gains and forgets at several strengths")
+    watcher.stage("strength", "what the tuned model gains and forgets at several strengths")
     seed, most = setup.recipe.engine.seed, setup.recipe.evaluate.most_forgetting
     scorer = ModelScorer(tuned.base, setup.recipe.engine.tokens_per_micro_batch)
     strength = Strength(tuned)

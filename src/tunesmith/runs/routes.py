@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tunesmith.models.fused import fused_parts
 from tunesmith.models.methods import Tuned
+from tunesmith.runs.assembly import remembers
+from tunesmith.runs.fitting import gigabytes
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.workload import Workload
 
@@ -25,7 +27,20 @@ def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -
             paths["prefixes"] = f"Shared prefixes, computed once, save {saved:.0%} of the tokens."
     if setup.recipe.engine.activation_checkpointing:
         paths["activations"] = "Each layer is computed again in the backward pass."
+    if remembers(setup.recipe) and tuned.start:
+        paths["base"] = _beside(setup, tuned.start.bytes)
     return paths
+
+
+def _beside(setup: Setup, held: int) -> str:
+    """What is held of the base, and what for."""
+    asked = {
+        "the base is run beside the model": setup.recipe.objective.kl_to_base,
+        "weights are pulled to the base": setup.recipe.engine.decay_to_base,
+    }
+    said = " and ".join(what for what, value in asked.items() if value)
+    kept = f"its own of the trained weights take {gigabytes(held)}"
+    return f"{said[0].upper()}{said[1:]}; {kept}."
 
 
 def _saved(setup: Setup, work: Workload, steps_per_epoch: int) -> float:

@@ -23,7 +23,7 @@ from tunesmith.evaluate.measure import Side
 from tunesmith.recipe import Recipe
 from tunesmith.recipe.methods import METHODS
 from tunesmith.recipe.write import sparse
-from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
+from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.begun import begun
 from tunesmith.runs.halving import Candidate, as_many_as_fit, foretold, rungs_of
 from tunesmith.runs.kinds import require_writing
@@ -127,7 +127,13 @@ def _plan(
     settings = settings_of(setup.recipe, batches)
     watcher.stage("plan", "compute a few micro-batches")
     _, planned = make_plan(
-        setup, tuned, settings, batches_of, opening=0.0, folder=Path(tempfile.gettempdir())
+        setup,
+        tuned,
+        settings,
+        batches_of,
+        opening=0.0,
+        folder=Path(tempfile.gettempdir()),
+        objective=objective_of(setup.recipe, tuned),
     )
     around = time.perf_counter() - opening  # each trial opens its base and plans, too
     step = planned.predicted.training / settings.total_steps

@@ -29,9 +29,8 @@ from tunesmith.evaluate.measure import Baseline, Course, Measured, Side
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
-from tunesmith.objectives import OBJECTIVES
 from tunesmith.recipe import Recipe, load
-from tunesmith.runs.assembly import batches_of, opened, settings_of, tell_data
+from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
@@ -200,7 +199,15 @@ def _plan(
 ) -> tuple[Setup, dict[str, Any]]:
     """Foresee the run, make it fit, and tell the user."""
     watcher.stage("plan", "compute a few micro-batches")
-    setup, planned = make_plan(setup, tuned, settings, batches_of, opening=opening, folder=disk)
+    setup, planned = make_plan(
+        setup,
+        tuned,
+        settings,
+        batches_of,
+        opening=opening,
+        folder=disk,
+        objective=objective_of(setup.recipe, tuned),
+    )
     for sentence in planned.sentences():
         watcher.note(sentence)
     if setup.recipe.engine.activation_checkpointing:
@@ -254,13 +261,14 @@ def _train(
     loop = Loop(
         tuned.module,
         paths.training,
-        OBJECTIVES[recipe.objective.kind](),
+        objective_of(recipe, tuned),
         batches,
         settings,
         validate=(lambda: scorer.mean_loss(choosing)) if choosing else None,
         checkpoints=checkpoints,
         watcher=metrics,
         take_up=lambda batches, done: paths.refill(batches, done, tuned),
+        start=tuned.start.weights if tuned.start else None,
     )
     if from_step is not None or checkpoints.steps():
         checkpoint = checkpoints.load(from_step)

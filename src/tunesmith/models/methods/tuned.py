@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from tunesmith.models.methods.starts import START, save_difference
 from tunesmith.models.open import Base
+from tunesmith.models.start import Start
 from tunesmith.recipe.methods import InitName, MethodName
 
 ADAPTER, MODEL = "adapter", "model"
@@ -45,7 +46,8 @@ class Tuned:
 
     `base` answers with what is trained, `plain` is the base as it was opened. `artefact` is
     "adapter" (PEFT's format) or "model" (a whole model folder). `rate_factors` names the weights
-    whose learning rate is another, and how many times the run's it is.
+    whose learning rate is another, and how many times the run's it is. `start` are the trained
+    weights as they were at first, where training needs them.
     """
 
     base: Base
@@ -53,6 +55,11 @@ class Tuned:
     artefact: str
     plain: Base
     rate_factors: Mapping[str, float] = field(default_factory=dict)
+    start: Start | None = None
+
+    def remembering(self) -> Tuned:
+        """The same, with its present weights for a start."""
+        return replace(self, start=Start(self.module))
 
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer; plain transformers (and PEFT) open the folder."""
