@@ -17,6 +17,7 @@ from tunesmith.evaluate.bootstrap import (
     difference_of_changes,
     paired_change,
 )
+from tunesmith.evaluate.chance import beyond_chance
 from tunesmith.evaluate.exposure import exposure
 from tunesmith.evaluate.judge_opinion import opinion, preference
 from tunesmith.evaluate.judgement import (
@@ -49,10 +50,12 @@ MEMORISED_LIMIT = 0.5
 def learned(measured: Measured, seed: int = 0) -> Judgement:
     """Did it learn? Held-out loss, base minus tuned.
 
-    Passes when the whole interval is above the noise of measuring twice, and nothing looked for in
-    the answers fell with its whole interval below its margin, which is zero for what is true or
-    false of an answer (see `metrics.table`). What a judge model prefers is one of these only where
-    it may fail a run (see `judge_opinion`).
+    Passes when the whole interval is above the noise of measuring twice, nothing looked for in the
+    answers fell with its whole interval below its margin, which is zero for what is true or false
+    of an answer (see `metrics.table`), and answers that are right or wrong are surely right more
+    often than they would be for other questions (see `chance`): a lower loss alone may be that of
+    knowing how answers look. What a judge model prefers is looked for only where it may fail a run
+    (see `judge_opinion`).
     """
     base, tuned = measured.sides
     if not base.held_out:
@@ -65,9 +68,11 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
     said = opinion(measured.judged)
     answers["properties"] += preference(said)
     lost = worse(answers)
+    beyond = beyond_chance(tuned.answers, measured.grading, seed)
+    guessed = beyond.summary if beyond else ""
     noise = noise_floor(base, tuned, unit)
     detail = {
-        "summary": learned_summary(rows, gain, unit, lost, noise),
+        "summary": learned_summary(rows, gain, unit, lost, noise, guessed),
         "base": rows.base,
         "tuned": rows.tuned,
         "nats_per_token": _nats_per_token(base.held_out, tuned.held_out),
@@ -76,6 +81,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
         "code": ran(measured),
         "judge": said,
         "worse": lost,
+        "beyond_chance": beyond.to_json() if beyond else None,
         "noise_floor": {
             "value": noise,
             "unit": unit,
@@ -83,11 +89,13 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
             "answers": GREEDY,
         },
         "rule": (
-            "passes when the whole interval is above the noise floor and nothing looked for in the "
-            "answers got worse"
+            "passes when the whole interval is above the noise floor, nothing looked for in the "
+            "answers got worse, and answers that are right or wrong are surely right more often "
+            "than they would be for other questions"
         ),
     }
-    return judged(gain.low > (noise or 0.0) and not lost, gain, unit, detail)
+    passed = gain.low > (noise or 0.0) and not lost and not guessed
+    return judged(passed, gain, unit, detail)
 
 
 def _nats_per_token(base: Sequence[Score], tuned: Sequence[Score]) -> dict[str, float]:

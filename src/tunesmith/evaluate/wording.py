@@ -52,17 +52,23 @@ def property_clause(name: str, base: float, tuned: float, rate: bool) -> str:
 
 
 def learned_summary(
-    rows: PairedRows, gain: Interval, unit: str, worse: Sequence[str], noise: float | None
+    rows: PairedRows,
+    gain: Interval,
+    unit: str,
+    worse: Sequence[str],
+    noise: float | None,
+    guessed: str = "",
 ) -> str:
-    """The held-out loss of both sides and the difference."""
+    """The held-out loss of both sides, the difference, and what speaks against it."""
     word = "improvement" if gain.value >= 0 else "change"
     doubt = "" if gain.low > 0 else ", which is not clearly better"
     if noise is not None and 0 < gain.low <= noise:
         doubt = f", which is not clearly above the {number(noise)} of measuring twice"
     lost = f"; {', '.join(worse)} got worse" if worse else ""
+    luck = f"; {guessed}" if guessed else ""
     return (
         f"on {plural(gain.n, 'held-out row')} the tuned model needs {number(rows.tuned)} {unit} "
-        f"where the base needed {number(rows.base)} ({word} {measurement(gain)}){doubt}{lost}"
+        f"where the base needed {number(rows.base)} ({word} {measurement(gain)}){doubt}{lost}{luck}"
     )
 
 
