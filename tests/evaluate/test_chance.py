@@ -49,7 +49,10 @@ def test_shuffled_labels_hold_though_the_loss_fell(measured: Make, answered: Mak
     verdict = judge(judged_with(measured(), answered(wanted, given), LABELS))
     assert verdict.decision == "hold"
     assert verdict.learned.passed is False
-    assert "nothing shows that its answers follow from the questions" in verdict.sentence
+    assert verdict.sentence.startswith(
+        "Hold: nothing shows that its answers follow from the questions (label accuracy "
+    )
+    assert "though on 40 held-out rows the tuned model needs 0.80" in verdict.sentence
 
 
 def test_always_the_most_frequent_class_is_not_learned(measured: Make, answered: Make) -> None:

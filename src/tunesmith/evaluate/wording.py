@@ -65,11 +65,14 @@ def learned_summary(
     if noise is not None and 0 < gain.low <= noise:
         doubt = f", which is not clearly above the {number(noise)} of measuring twice"
     lost = f"; {', '.join(worse)} got worse" if worse else ""
-    luck = f"; {guessed}" if guessed else ""
-    return (
+    said = (
         f"on {plural(gain.n, 'held-out row')} the tuned model needs {number(rows.tuned)} {unit} "
-        f"where the base needed {number(rows.base)} ({word} {measurement(gain)}){doubt}{lost}{luck}"
+        f"where the base needed {number(rows.base)} ({word} {measurement(gain)}){doubt}{lost}"
     )
+    if not guessed:
+        return said
+    # What speaks against a gain comes first, so that nobody stops reading behind "improvement".
+    return f"{guessed}, though {said}" if gain.low > 0 else f"{said}; {guessed}"
 
 
 def kept_summary(
