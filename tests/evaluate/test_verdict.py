@@ -69,7 +69,7 @@ def test_no_gain_on_held_out_rows_holds(measured: Make) -> None:
     assert failing(found) == ["learned"]
     assert verdict.decision == "hold"
     assert verdict.sentence.startswith("Hold: on 40 held-out rows")
-    assert "not clearly better" in verdict.sentence
+    assert "which is worse" in verdict.sentence
 
 
 def test_a_gain_within_the_noise_does_not_pass(measured: Make, scores: Make) -> None:
@@ -339,3 +339,12 @@ def test_trained_files_count_together_where_held_out_rows_are_of_them(
     together = memorised(replace(found, base=sides[0], tuned=sides[1]))
     assert together.detail["files"] == ["train.jsonl", "rows.jsonl"]
     assert together.detail["train"]["n"] == 80
+
+
+def test_a_loss_on_held_out_rows_is_called_one(measured: Make) -> None:
+    """0 % of a gain of 0.3 of which 0.5 does not carry over would be no sentence."""
+    found = measured(held_out=(2.0, 2.2), train=(2.0, 1.7))
+    assert "which is worse" in learned(found).detail["summary"]
+    said = memorised(found).detail["summary"]
+    assert said.startswith("nothing of the 0.30 bits per byte gained on trained rows carries over")
+    assert "(their distance grew by 0.50, 95 % interval " in said

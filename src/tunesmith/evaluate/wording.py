@@ -62,6 +62,8 @@ def learned_summary(
     """The held-out loss of both sides, the difference, and what speaks against it."""
     word = "improvement" if gain.value >= 0 else "change"
     doubt = "" if gain.low > 0 else ", which is not clearly better"
+    if gain.high < 0:
+        doubt = ", which is worse"
     if noise is not None and 0 < gain.low <= noise:
         doubt = f", which is not clearly above the {number(noise)} of measuring twice"
     lost = f"; {', '.join(worse)} got worse" if worse else ""
@@ -100,6 +102,11 @@ def memorised_summary(gap: Interval, gain: float, limit: float, unit: str) -> st
         return f"rows never seen gained as much as trained rows ({number(gain)} {unit})"
     share = percent(max(0.0, 1 - gap.value / gain))
     judged = "" if gap.high <= limit else f", above the limit of {number(limit)}"
+    if gap.value >= gain:
+        return (
+            f"nothing of the {number(gain)} {unit} gained on trained rows carries over to rows "
+            f"never seen (their distance grew by {measurement(gap)}{judged})"
+        )
     return (
         f"{share} of the gain on trained rows carries over to rows never seen ({number(gap.value)} "
         f"of {number(gain)} {unit} does not, 95 % interval {number(gap.low)} to "
