@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -116,13 +117,18 @@ def _answer(verdict: Mapping[str, Any] | None, name: str) -> str:
 
 def _fault(job: Job, found: Outcome) -> str:
     if found.verdict is None:
-        said = f"The run did not begin: {found.refusal}"
+        said = f"The run did not begin: {_without_folders(found.refusal.splitlines()[0])}"
     else:
         caught = [name for name in QUESTIONS if found.verdict[name]["pass"] is False]
         said = f"Caught by {_listed(caught)}. " if caught else ""
-        said += f"The verdict: {found.verdict['sentence']}"
+        said += f"The verdict: {_without_folders(found.verdict['sentence'])}"
     fault = job.fault[0].upper() + job.fault[1:]
     return f"**`{job.name}`.** {fault}. {job.why} {said}"
+
+
+def _without_folders(text: str) -> str:
+    """The files of a job by name alone, for its folder is wherever it was run."""
+    return re.sub(r"/\S*/", "", text)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -77,6 +77,13 @@ def test_the_page_has_a_row_for_each_job_and_a_paragraph_for_each_fault() -> Non
     ) in text
 
 
+def test_files_are_named_without_the_folder_of_the_run() -> None:
+    refused = Outcome(3, 2, 1.0, refusal="/home/me/jobs/a/train.jsonl:1: It is twice.\nMore.")
+    text = page([replace(BROKEN, expected=Expected(REFUSED, {}))], {"broken": refused})
+    assert "The run did not begin: train.jsonl:1: It is twice." in text
+    assert "/home" not in text
+
+
 def test_a_wrong_verdict_stands_in_the_table() -> None:
     text = page([JOB], {"sorting": outcome("hold", kept=False)})
     assert "**0 of 1 verdicts are right.**" in text
