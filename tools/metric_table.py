@@ -44,7 +44,9 @@ a Python file of your own.
 
 "Fails a run" says how far the whole interval of the change must lie below zero for *Did it learn?*
 to fail. Patterns and true-or-false properties of a check fail it below 0; their numbers never do,
-for it is not known whether more is better.
+for it is not known whether more is better. `label_accuracy` and `number_match` also fail it where
+the answers are not surely right more often than they would be for other questions
+(`evaluate/chance.py`): how answers look is not yet the task.
 
 | `evaluate.metrics` | printed as | what it says | interval | fails a run |
 |---|---|---|---|---|

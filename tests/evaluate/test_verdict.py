@@ -69,7 +69,7 @@ def test_no_gain_on_held_out_rows_holds(measured: Make) -> None:
     assert failing(found) == ["learned"]
     assert verdict.decision == "hold"
     assert verdict.sentence.startswith("Hold: on 40 held-out rows")
-    assert "not clearly better" in verdict.sentence
+    assert "which is worse" in verdict.sentence
 
 
 def test_a_gain_within_the_noise_does_not_pass(measured: Make, scores: Make) -> None:
@@ -312,3 +312,39 @@ def test_numbers_are_written_for_reading() -> None:
         "99.6 %",
         "100 %",
     ]
+
+
+def test_replayed_text_does_not_hide_rows_learned_by_heart(measured: Make, scores: Make) -> None:
+    """Replayed rows are known: mixed in, they would make the gain on trained rows vanish."""
+    found = measured(held_out=(2.0, 1.7), train=(2.0, 0.3))
+    replay = [scores(0.9, 200, "replay.jsonl"), scores(0.88, 200, "replay.jsonl")]
+    sides = [
+        replace(side, train=(*side.train, *known))
+        for side, known in zip(found.sides, replay, strict=True)
+    ]
+    mixed = memorised(replace(found, base=sides[0], tuned=sides[1]))
+    assert mixed.passed is False
+    assert mixed.value == pytest.approx(memorised(found).value)
+    assert mixed.detail["files"] == ["train.jsonl"]
+
+
+def test_trained_files_count_together_where_held_out_rows_are_of_them(
+    measured: Make, scores: Make
+) -> None:
+    found = measured()
+    sides = [
+        replace(side, train=(*side.train, *scores(loss, 40, "rows.jsonl")))
+        for side, loss in zip(found.sides, (0.9, 0.8), strict=True)
+    ]
+    together = memorised(replace(found, base=sides[0], tuned=sides[1]))
+    assert together.detail["files"] == ["train.jsonl", "rows.jsonl"]
+    assert together.detail["train"]["n"] == 80
+
+
+def test_a_loss_on_held_out_rows_is_called_one(measured: Make) -> None:
+    """0 % of a gain of 0.3 of which 0.5 does not carry over would be no sentence."""
+    found = measured(held_out=(2.0, 2.2), train=(2.0, 1.7))
+    assert "which is worse" in learned(found).detail["summary"]
+    said = memorised(found).detail["summary"]
+    assert said.startswith("nothing of the 0.30 bits per byte gained on trained rows carries over")
+    assert "(their distance grew by 0.50, 95 % interval " in said

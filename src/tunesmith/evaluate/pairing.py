@@ -52,6 +52,15 @@ def pair_files(base: Sequence[Score], tuned: Sequence[Score], unit: str) -> dict
     }
 
 
+def joined(parts: Sequence[PairedRows]) -> PairedRows:
+    """The rows of several files as those of one. `parts` is not empty."""
+    return PairedRows(
+        np.concatenate([part.base_R for part in parts]),
+        np.concatenate([part.tuned_R for part in parts]),
+        np.concatenate([part.size_R for part in parts]),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PairedProperty:
     """One property of the answers on both sides; `rate` when it only says true or false."""

@@ -52,18 +52,29 @@ def property_clause(name: str, base: float, tuned: float, rate: bool) -> str:
 
 
 def learned_summary(
-    rows: PairedRows, gain: Interval, unit: str, worse: Sequence[str], noise: float | None
+    rows: PairedRows,
+    gain: Interval,
+    unit: str,
+    worse: Sequence[str],
+    noise: float | None,
+    guessed: str = "",
 ) -> str:
-    """The held-out loss of both sides and the difference."""
+    """The held-out loss of both sides, the difference, and what speaks against it."""
     word = "improvement" if gain.value >= 0 else "change"
     doubt = "" if gain.low > 0 else ", which is not clearly better"
+    if gain.high < 0:
+        doubt = ", which is worse"
     if noise is not None and 0 < gain.low <= noise:
         doubt = f", which is not clearly above the {number(noise)} of measuring twice"
     lost = f"; {', '.join(worse)} got worse" if worse else ""
-    return (
+    said = (
         f"on {plural(gain.n, 'held-out row')} the tuned model needs {number(rows.tuned)} {unit} "
         f"where the base needed {number(rows.base)} ({word} {measurement(gain)}){doubt}{lost}"
     )
+    if not guessed:
+        return said
+    # What speaks against a gain comes first, so that nobody stops reading behind "improvement".
+    return f"{guessed}, though {said}" if gain.low > 0 else f"{said}; {guessed}"
 
 
 def kept_summary(
@@ -91,6 +102,11 @@ def memorised_summary(gap: Interval, gain: float, limit: float, unit: str) -> st
         return f"rows never seen gained as much as trained rows ({number(gain)} {unit})"
     share = percent(max(0.0, 1 - gap.value / gain))
     judged = "" if gap.high <= limit else f", above the limit of {number(limit)}"
+    if gap.value >= gain:
+        return (
+            f"nothing of the {number(gain)} {unit} gained on trained rows carries over to rows "
+            f"never seen (their distance grew by {measurement(gap)}{judged})"
+        )
     return (
         f"{share} of the gain on trained rows carries over to rows never seen ({number(gap.value)} "
         f"of {number(gain)} {unit} does not, 95 % interval {number(gap.low)} to "

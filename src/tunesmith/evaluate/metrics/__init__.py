@@ -3,7 +3,9 @@
 from tunesmith.evaluate.metrics.check import Check, Properties, load_check
 from tunesmith.evaluate.metrics.choose import Chosen, choose
 from tunesmith.evaluate.metrics.grader import Found, Grader, Patterns, load_patterns
+from tunesmith.evaluate.metrics.labels import label
 from tunesmith.evaluate.metrics.metric import Metric
+from tunesmith.evaluate.metrics.numbers import last_number
 from tunesmith.evaluate.metrics.table import METRICS
 from tunesmith.evaluate.metrics.texts import exact_match, normal
 
@@ -18,6 +20,8 @@ __all__ = [
     "Properties",
     "choose",
     "exact_match",
+    "label",
+    "last_number",
     "load_check",
     "load_patterns",
     "normal",
