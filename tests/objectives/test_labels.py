@@ -73,11 +73,15 @@ def test_several_labels_and_numbers() -> None:
     wanted = binary_cross_entropy_with_logits(
         model.features_BD @ model.weight.T, targets, pos_weight=torch.tensor(WEIGHTS)
     )
-    assert float(several.sum / several.count) == pytest.approx(float(wanted.detach()), abs=1e-6)
+    assert float((several.sum / several.count).detach()) == pytest.approx(
+        float(wanted.detach()), abs=1e-6
+    )
     one, numbers = _Linear(torch.randn(5, 4), 1), torch.randn(5)
     number = Labels("regression").loss(one, _batch(torch.arange(5), numbers))
     reference = mse_loss((one.features_BD @ one.weight.T)[:, 0], numbers) / 2
-    assert float(number.sum / number.count) == pytest.approx(float(reference), abs=1e-6)
+    assert float((number.sum / number.count).detach()) == pytest.approx(
+        float(reference.detach()), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
@@ -90,4 +94,6 @@ def test_micro_batches_add_up_to_the_whole(weights: Any) -> None:
         for some in (slice(0, 1), slice(1, 5))
     ]
     assert sum(part.count for part in parts) == pytest.approx(whole.count)
-    assert sum(float(part.sum) for part in parts) == pytest.approx(float(whole.sum), abs=1e-5)
+    assert sum(float(part.sum.detach()) for part in parts) == pytest.approx(
+        float(whole.sum.detach()), abs=1e-5
+    )

@@ -44,12 +44,16 @@ class EachWeight(Optimizer):
     ) -> None:
         super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
         self._counts = counts
-        self._group_of = {w: group for group in self.param_groups for w in group["params"]}
+        self.regroup()
         self._exact = {weight: _exact(weight) for weight in self._group_of}
         self._own = {
             weight: make(self._exact[weight], weight.shape, group["weight_decay"])
             for weight, group in self._group_of.items()
         }
+
+    def regroup(self) -> None:
+        """Read again which group each weight is in: `param_groups` were made anew."""
+        self._group_of = {w: group for group in self.param_groups for w in group["params"]}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

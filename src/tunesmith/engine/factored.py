@@ -40,6 +40,10 @@ class FactoredAdamW(Optimizer):
 
     def __init__(self, groups: list[dict[str, Any]]) -> None:
         super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
+        self.regroup()
+
+    def regroup(self) -> None:
+        """Read again which group each weight is in: `param_groups` were made anew."""
         self._group_of = {w: group for group in self.param_groups for w in group["params"]}
 
     @torch.no_grad()

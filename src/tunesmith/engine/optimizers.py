@@ -174,7 +174,7 @@ def split_rates(
 ) -> None:
     """Let the named weights learn at so many times the rate: each group becomes one a factor."""
     factor_of = {id(weights[name]): factor for name, factor in factors.items() if name in weights}
-    for optimizer in optimizers:
+    for optimizer in optimizers if factor_of else ():
         groups: list[dict[str, Any]] = []
         for group in optimizer.param_groups:
             by_factor: dict[float, list[nn.Parameter]] = {}
@@ -182,6 +182,8 @@ def split_rates(
                 by_factor.setdefault(factor_of.get(id(weight), 1.0), []).append(weight)
             groups += [group | {"params": own, FACTOR: f} for f, own in by_factor.items()]
         optimizer.param_groups[:] = groups
+        if isinstance(optimizer, EachWeight | FactoredAdamW):
+            optimizer.regroup()
 
 
 def set_rate(optimizers: Iterable[Optimizer], rate: float) -> None:

@@ -8,6 +8,7 @@ Shape legend: R rows, D features, C classes.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -92,7 +93,7 @@ class Rivals:
         if self._problem == "regression":
             return Ridge()
         regression = LogisticRegression(C=STRENGTH, max_iter=200)
-        return OneVsRestClassifier(regression) if self._binarizer is not None else regression
+        return regression if self._binarizer is None else _OneEach(regression)
 
     def _constant(self) -> tuple[str, ...]:
         if self._problem == "regression":
@@ -104,6 +105,17 @@ class Rivals:
         if self._binarizer is not None:
             return [tuple(each) for each in self._binarizer.inverse_transform(predicted)]
         return [(str(each),) for each in predicted.tolist()]
+
+
+class _OneEach(OneVsRestClassifier):  # type: ignore[misc]  # has no types
+    """A regression for each class. A class that every row has, or none, is said so each time."""
+
+    def fit(self, features_RD: Floats, targets_RC: NDArray[np.generic]) -> _OneEach:
+        """Quietly: scikit-learn warns of such classes."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Label .* is present in all")
+            super().fit(features_RD, targets_RC)
+        return self
 
 
 _CONSTANT = {

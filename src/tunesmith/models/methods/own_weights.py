@@ -21,8 +21,7 @@ def last_layers(base: Base, settings: MethodSettings, seed: int) -> Tuned:
     layers = decoder_layers(base.model)
     first = first_of_top(base, layers, settings.layers, "use model.method full")
     base.model.requires_grad_(False)
-    stack = list(text_body(base.model).children())
-    after = stack[next(i for i, module in enumerate(stack) if module is layers) + 1 :]
+    after = _behind(text_body(base.model), layers)
     for module in [*layers[first:], *after]:
         module.requires_grad_(True)
     return Tuned(base, base.model, MODEL, base)
@@ -56,6 +55,17 @@ def bias(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 def is_bias(name: str) -> bool:
     """Whether the parameter of this name is a bias vector."""
     return name.rpartition(".")[2] == "bias"
+
+
+def _behind(body: nn.Module, layers: nn.ModuleList) -> list[nn.Module]:
+    """What follows the stack of layers; an encoder's stack stands one deeper."""
+    inner = next((each for each in body.children() if layers in list(each.children())), None)
+    found = []
+    for parent, mark in ((inner, layers), (body, inner or layers)):
+        children = [] if parent is None else list(parent.children())
+        places = [place for place, module in enumerate(children) if module is mark]
+        found += [module for place in places for module in children[place + 1 :]]
+    return found
 
 
 def first_of_top(base: Base, layers: nn.ModuleList, count: int, otherwise: str) -> int:
