@@ -29,7 +29,7 @@ def test_every_auto_is_replaced_and_explained(facts: Make, method: str, level: s
     assert set(resolved.reasons) == AUTO_KEYS
     assert all(resolved.reasons.values())
     left = {key for key in AUTO_KEYS if value(resolved.recipe, key) == AUTO}
-    assert left == {"data.template", "evaluate.metrics"}
+    assert left == {"data.template", "evaluate.metrics", "model.pooling", "objective.problem"}
 
 
 def test_what_was_asked_for_is_kept_and_needs_no_reason(facts: Make) -> None:

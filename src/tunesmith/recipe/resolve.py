@@ -12,7 +12,7 @@ from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.methods import METHODS
 from tunesmith.recipe.optimizers import RULES
-from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.sections import LABELS, Recipe
 
 Value = TypeVar("Value")
 
@@ -21,8 +21,9 @@ Value = TypeVar("Value")
 class Resolved:
     """A recipe without `auto`, and why each `auto` became what it is, by dotted key.
 
-    Two `auto` stay: `data.template`, where it names the template of the base's own tokenizer, and
-    `evaluate.metrics`, for which the held-out answers must be read.
+    Some `auto` stay: `data.template`, where it names the template of the base's own tokenizer;
+    `evaluate.metrics` and `objective.problem`, for which the rows must be read; and
+    `model.pooling`, for which the base must be opened.
     """
 
     recipe: Recipe
@@ -39,8 +40,12 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
     context = _resolve_data(choices, facts, recipe)
     _resolve_engine(choices, facts, recipe)
     level = recipe.evaluate.level
+    labels = facts.objective in LABELS
+    unused = f"not used by objective {facts.objective}"
+    choices.pick("model.pooling", (AUTO, "chosen by how the base reads" if labels else unused))
+    choices.pick("objective.problem", (AUTO, "chosen by the rows' labels" if labels else unused))
     choices.pick("evaluate.metrics", (AUTO, "chosen by the held-out answers"))
-    choices.pick("evaluate.rows", defaults.evaluated_rows(level, facts.objective == "classify"))
+    choices.pick("evaluate.rows", defaults.evaluated_rows(level, labels))
     choices.pick("evaluate.examples", defaults.examples_shown(level))
     choices.pick("evaluate.max_new_tokens", defaults.max_new_tokens(facts, level, context))
     return choices.resolved()
