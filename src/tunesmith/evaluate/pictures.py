@@ -50,7 +50,7 @@ def pictures_of(verdict: Json, measured: Measured, steps: Lines) -> dict[str, li
     return {key: [one for one in some if one and one.svg] for key, some in found.items()}
 
 
-def loss_picture(steps: Lines, course: Course) -> Picture:
+def loss_picture(steps: Lines, course: Course, unit: str = NATS_PER_TOKEN) -> Picture:
     """The loss of trained and held-out rows over the steps."""
     trained = thinned([(line["step"], line["loss"]) for line in steps])
     held = [(each.step, each.loss) for each in course.validations]
@@ -60,7 +60,7 @@ def loss_picture(steps: Lines, course: Course) -> Picture:
         Series("trained rows", trained, "train"),
         Series("held-out rows", held, "held", dots=True),
     ]
-    svg = line_chart(series, "optimiser step", NATS_PER_TOKEN, title, kept)
+    svg = line_chart(series, "optimiser step", unit, title, kept)
     return Picture(title, svg, _keys(series))
 
 

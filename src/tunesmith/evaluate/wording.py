@@ -114,35 +114,35 @@ def memorised_summary(gap: Interval, gain: float, limit: float, unit: str) -> st
     )
 
 
-def course_sentence(course: Course) -> str:
+def course_sentence(course: Course, unit: str = "nats per token") -> str:
     """When held-out loss was best during training, and on which rows the weights were chosen."""
     if not course.validations:
         return "Held-out loss was not measured during training; the last weights were kept."
     if not course.chosen_on_judged:
-        return _best_step(course)
+        return _best_step(course, unit)
     return (
-        f"{_best_step(course)} There were too few held-out rows to choose the weights on some and "
-        "judge on others, so the judged loss is slightly too good."
+        f"{_best_step(course, unit)} There were too few held-out rows to choose the weights on "
+        "some and judge on others, so the judged loss is slightly too good."
     )
 
 
-def _best_step(course: Course) -> str:
+def _best_step(course: Course, unit: str) -> str:
     best = min(course.validations, key=lambda v: v.loss)
     last = course.validations[-1]
     kept_weights = f"the weights of step {course.kept_step} were kept"
     if course.last_step < course.planned_steps and last.loss > best.loss:
         end = f"{number(last.epoch)} of {number(course.planned_epochs)}"
-        return f"Stopped at epoch {end}: {_rise(best, last)}; {kept_weights}."
+        return f"Stopped at epoch {end}: {_rise(best, last, unit)}; {kept_weights}."
     if last.loss > best.loss:
-        return f"After step {best.step} {_rise(best, last)}; {kept_weights}."
+        return f"After step {best.step} {_rise(best, last, unit)}; {kept_weights}."
     return (
         f"Held-out loss was lowest at the last measurement (step {last.step}, "
-        f"{number(last.loss)} nats per token); {kept_weights}."
+        f"{number(last.loss)} {unit}); {kept_weights}."
     )
 
 
-def _rise(best: Validation, last: Validation) -> str:
-    return f"held-out loss rose from {number(best.loss)} to {number(last.loss)} nats per token"
+def _rise(best: Validation, last: Validation, unit: str) -> str:
+    return f"held-out loss rose from {number(best.loss)} to {number(last.loss)} {unit}"
 
 
 def served_summary(found: Parity) -> str:

@@ -43,7 +43,7 @@ def render_labels(
     steps = [line for line in metrics if "loss" in line and "lr" in line]
     pictures = {
         "learned": [
-            loss_picture(steps, measured.course),
+            loss_picture(steps, measured.course, scores.LOSSES[measured.problem]),
             _classes(measured),
             _reliability(measured),
         ],
@@ -133,7 +133,7 @@ def _figures(measured: LabelMeasured) -> Table:
     sides = [("tuned", measured.held_out)] + [(r.title, r.rows) for r in measured.rivals]
     each = [scores.figures(rows, measured.problem, measured.names) for _, rows in sides]
     rows = [
-        [title, *(number(value) for value in found.values())]
+        [title, *(scores.shown(name, value) for name, value in found.items())]
         for (title, _), found in zip(sides, each, strict=True)
     ]
     return Table(("Held-out rows labelled by", *each[0]), rows)

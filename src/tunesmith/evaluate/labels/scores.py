@@ -25,6 +25,7 @@ from sklearn.metrics import (
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from tunesmith.evaluate.labels.measured import Said
+from tunesmith.evaluate.wording import number, percent
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +34,21 @@ UNITS = {
     "multi_label": "F1 of the classes of a row",
     "regression": "absolute error",
 }
+
+
+LOSSES = {
+    "single_label": "nats a row",
+    "multi_label": "nats a row and class",
+    "regression": "half squared deviations",
+}
+"""The units of the losses by which each is trained."""
+
+_SHARES = ("accuracy", "sets wholly right")
+
+
+def shown(name: str, value: float) -> str:
+    """A figure as it is told: shares of rows in percent."""
+    return percent(value) if name in _SHARES else number(value)
 
 
 def row_scores(rows: Sequence[Said], problem: str) -> Floats:

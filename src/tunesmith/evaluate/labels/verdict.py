@@ -68,7 +68,7 @@ def memorised(measured: LabelMeasured, seed: int) -> Judgement:
     base = float(scores.row_scores(constant.rows, problem).mean())
     seen = scores.row_scores(measured.trained, problem) - base
     unseen = scores.row_scores(measured.held_out, problem) - base
-    gain, carried = float(seen.mean()), float(unseen.mean())
+    gain, carried = round(float(seen.mean()), 12), round(float(unseen.mean()), 12)
     share = carried / gain if gain > 0 else 1.0
     spread = (seen.var() / len(seen) + unseen.var() / len(unseen)) ** 0.5
     gap = Interval(
@@ -83,7 +83,7 @@ def memorised(measured: LabelMeasured, seed: int) -> Judgement:
         summary += f": {percent(min(1.0, max(0.0, share)))} of what was gained carries over"
     detail = {
         "summary": summary,
-        "course": course_sentence(measured.course),
+        "course": course_sentence(measured.course, scores.LOSSES[problem]),
         "rule": f"fails when less than {CARRIED:.0%} of the gain on trained rows carries over",
     }
     return judged(gap.value <= limit, gap, scores.UNITS[problem], detail)
@@ -141,7 +141,7 @@ def served(found: Certificate | None) -> Judgement:
         found.max_difference,
         None,
         None,
-        "largest difference of a row",
+        "between two numbers of a row",
         found.rows,
         {"summary": summary},
     )
@@ -188,7 +188,9 @@ def _believable(measured: LabelMeasured) -> list[str]:
         f"error; {percent(found.before)} before they were divided by the temperature "
         f"{number(found.temperature)})"
     ]
-    for share, threshold, right in _left(measured)[1:]:
+    for share, threshold, right in dict.fromkeys(_left(measured)):
+        if share == 0:
+            continue
         said.append(
             f"left to a person below {percent(threshold)}: {percent(share)} of the rows, and "
             f"{percent(right)} of the others are right"
