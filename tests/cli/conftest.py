@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.bases import byte_level, save_llama
 from tunesmith.core.records import Message, StepReport, Validation
+from tunesmith.recipe import Recipe
 
 VERDICT: dict[str, Any] = {
     "decision": "hold",
@@ -34,6 +35,7 @@ class FakeRun:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.recipe = Recipe()
         self.verdict = VERDICT
         self.cost_of_verdict = "The verdict took 9 s, 20 % of the training time."
         self.report = path / "report.html"

@@ -22,7 +22,6 @@ from tunesmith.cli.options import (
 )
 from tunesmith.cli.text import sentence, tell
 from tunesmith.core.errors import GateHeld, InputError
-from tunesmith.recipe import LABELS
 from tunesmith.runs.asked import free_folder, recipe_from
 
 if TYPE_CHECKING:
@@ -130,6 +129,8 @@ def _print(run: Run, as_json: bool) -> None:
 
 def _asked(run: Run) -> str:
     """The command that asks the tuned model."""
+    from tunesmith.recipe import LABELS
+
     folder = shlex.quote(str(run.path))
     if run.recipe.objective.kind in LABELS:
         return f"label {folder} --once TEXT"
