@@ -11,6 +11,7 @@ from tests.support import Recorder, metrics_of, recipe
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.files import read_json, read_jsonl
 from tunesmith.data import canaries
+from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.open import Run
 from tunesmith.runs.setup import set_up
 from tunesmith.runs.train import train
@@ -52,6 +53,15 @@ def test_what_was_seen_16_times_is_told_and_controls_are_chance(
     assert groups[0]["bits"] < 3
     assert groups[0]["recalled"] == 0
     assert found["recalled_from"] <= 16
+
+
+def test_on_other_rows_it_is_still_a_trial(told: tuple[Run, Recorder], tmp_path: Path) -> None:
+    lines = [{"prompt": f"Where is number {n}?", "completion": f"It is at {n}."} for n in range(9)]
+    data = tmp_path / "other.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    verdict = evaluate(told[0], data, only_rows=True)
+    assert verdict["decision"] == "hold"
+    assert "planted" in verdict["sentence"]
 
 
 def test_a_planted_row_is_none_of_the_rows_that_came_in(told: tuple[Run, Recorder]) -> None:

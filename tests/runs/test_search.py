@@ -24,7 +24,7 @@ from tunesmith.runs.halving import Candidate
 from tunesmith.runs.search import search
 from tunesmith.runs.search_found import ranked
 from tunesmith.runs.train import train
-from tunesmith.runs.trials import Trial
+from tunesmith.runs.trials import Trial, unjudged
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -179,3 +179,9 @@ def test_what_cannot_be_searched_is_refused(asked: Recipe, tmp_path: Path) -> No
     with pytest.raises(DataError, match="No row is held out"):
         search(none, 5, tmp_path / "search")
     assert not (tmp_path / "search").exists()
+
+
+def test_a_trial_measures_no_strength(asked: Recipe) -> None:
+    chosen = asked.evaluate.model_copy(update={"most_forgetting": 0.1})
+    trial = unjudged(asked.model_copy(update={"evaluate": chosen}))
+    assert Recipe.model_validate(trial.model_dump()) == trial, "not at odds with level none"

@@ -211,6 +211,8 @@ def _probe(recipe: Recipe, steps: int) -> Recipe:
     return recipe.model_copy(
         update={
             "engine": recipe.engine.model_copy(update=engine),
-            "evaluate": recipe.evaluate.model_copy(update={"level": "none"}),
+            "evaluate": recipe.evaluate.model_copy(
+                update={"level": "none", "most_forgetting": None}
+            ),
         }
     )

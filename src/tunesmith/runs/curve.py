@@ -92,7 +92,9 @@ def _check_shares(shares: Sequence[float]) -> None:
 def _scored(recipe: Recipe) -> Recipe:
     """The recipe without the evaluation of each run, and with as many judging rows as there are."""
     rows = JUDGING_ROWS if recipe.evaluate.rows == AUTO else recipe.evaluate.rows
-    evaluate = recipe.evaluate.model_copy(update={"level": "none", "rows": rows})
+    evaluate = recipe.evaluate.model_copy(
+        update={"level": "none", "rows": rows, "most_forgetting": None}
+    )
     return recipe.model_copy(update={"evaluate": evaluate, "judge": JudgeSection()})
 
 

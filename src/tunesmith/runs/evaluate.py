@@ -16,7 +16,7 @@ from tunesmith.core.files import iterate_jsonl, read_json
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Example
 from tunesmith.data import content_hash
-from tunesmith.evaluate.measure import Baseline, Course, Grading, Measured
+from tunesmith.evaluate.measure import Baseline, Grading, Measured
 from tunesmith.evaluate.verdict import judge
 from tunesmith.models.open import Base, Described, describe, open_base
 from tunesmith.recipe import Recipe, compared_rows
@@ -69,13 +69,15 @@ def evaluate(
     watcher.stage("base", f"open {recipe.model.base} and measure it")
     base = open_base(described, recipe.model.dtype, device_here(recipe))
     before = measured_on(base, tuned.renderer, recipe, rows.material)
+    own = Measured.from_json(read_json(run.folder.measured))
     measured = Measured(
         base=before,
         tuned=after,
-        course=_course(run),
+        course=replace(own.course, chosen_on_judged=False),  # other rows chose its weights
         baselines=_baselines(base, examples, rows.material, training, watcher),
         grading=rows.grading,
         prices=prices_of(recipe.evaluate),
+        exposed=own.exposed,
     )
     return judge(measured, recipe.engine.seed).to_json()
 
@@ -140,12 +142,6 @@ def _rows(
         trained_prompts=training.trained_prompts if training else (),
     )
     return _Rows(material, graded.grading)
-
-
-def _course(run: Run) -> Course:
-    """How the training went; the rows of another file chose none of its weights."""
-    course = Measured.from_json(read_json(run.folder.measured)).course
-    return replace(course, chosen_on_judged=False)
 
 
 def _baselines(

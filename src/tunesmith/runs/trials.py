@@ -131,7 +131,7 @@ class Trials:
 
     def _side(self, run: RunFolder, candidate: Candidate, share: float) -> Side | None:
         begun = run.recipe.exists()
-        recipe = None if begun else _unjudged(self.recipe(candidate, share))
+        recipe = None if begun else unjudged(self.recipe(candidate, share))
         try:
             train(recipe, run.path, resume=begun, watcher=OfTraining(self._watcher))
         except NonFiniteLoss as broken:
@@ -150,12 +150,14 @@ def _name(candidate: Candidate, share: float) -> str:
     return f"{candidate.number:02d}-{part}"
 
 
-def _unjudged(recipe: Recipe) -> Recipe:
+def unjudged(recipe: Recipe) -> Recipe:
     """Without evaluation, and without the checks of the texts, which were made at the start."""
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"checks": "off"}),
-            "evaluate": recipe.evaluate.model_copy(update={"level": "none"}),
+            "evaluate": recipe.evaluate.model_copy(
+                update={"level": "none", "most_forgetting": None}
+            ),
             "judge": JudgeSection(),
         }
     )
