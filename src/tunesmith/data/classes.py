@@ -10,6 +10,7 @@ import numpy as np
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Tokens
+from tunesmith.core.spans import OUTSIDE
 
 Problem = Literal["single_label", "multi_label", "regression"]
 
@@ -29,12 +30,20 @@ class Targets:
         names: the classes in order; none for regression.
         mean: of the training rows' numbers.
         scale: their standard deviation.
+        words: a row has a label for each of its words, the tag, and none as a whole.
     """
 
     def __init__(
-        self, problem: Problem, names: Sequence[str], mean: float = 0.0, scale: float = 1.0
+        self,
+        problem: Problem,
+        names: Sequence[str],
+        mean: float = 0.0,
+        scale: float = 1.0,
+        *,
+        words: bool = False,
     ) -> None:
         self.problem = problem
+        self.words = words
         self.names = tuple(names)
         self.mean, self.scale = mean, scale
         self._index = {name: index for index, name in enumerate(self.names)}
@@ -68,6 +77,17 @@ class Targets:
             )
         return cls(problem, names)
 
+    @classmethod
+    def tags(cls, train: Iterable[Tokens]) -> Targets:
+        """The tags of the training rows' words, O first."""
+        names = {tag for row in train for tag in row.labels}
+        return cls("single_label", sorted(names, key=lambda tag: (tag != OUTSIDE, tag)), words=True)
+
+    @property
+    def task(self) -> str:
+        """What is measured and saved: "tags", or the problem."""
+        return "tags" if self.words else self.problem
+
     @property
     def outputs(self) -> int:
         """C: how many numbers the head gives."""
@@ -86,6 +106,12 @@ class Targets:
         found_C = np.zeros(len(self.names), dtype=np.float32)
         found_C[[self._index[label] for label in labels]] = 1
         return found_C
+
+    def of_rows(self, rows: Iterable[Tokens]) -> np.ndarray:
+        """The labels of rows, or of all their words, one behind the other: (R), (R, C) or (W)."""
+        if self.words:
+            return np.stack([self.of([tag]) for row in rows for tag in row.labels])
+        return np.stack([self.of(row.labels) for row in rows])
 
 
 def number_of(row: Tokens) -> float:

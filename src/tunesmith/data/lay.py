@@ -49,11 +49,9 @@ class Layer:
         if self._targets is None:
             return batch
         if self._pooling == "words":
-            labels_S = [self._targets.of([label]) for each in examples for label in each.labels]
             ones_S = np.ones(len(owner_S), dtype=np.float32)
-            return replace(batch, targets_S=np.stack(labels_S), weights_S=ones_S)
-        labels_B = np.stack([self._targets.of(example.labels) for example in examples])
-        return replace(batch, labels_B=labels_B)
+            return replace(batch, targets_S=self._targets.of_rows(examples), weights_S=ones_S)
+        return replace(batch, labels_B=self._targets.of_rows(examples))
 
     def _read(self, example: Tokens) -> np.ndarray:
         """The tokens of a sequence at which it is read."""

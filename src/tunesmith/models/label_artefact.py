@@ -3,12 +3,14 @@
 A decoder is saved as transformers' own sequence classifier, whose head `score` reads the last
 token: `AutoModelForSequenceClassification` opens it, or PEFT with task type SEQ_CLS for an adapter.
 An encoder that is read by the mean of its tokens is saved as sentence-transformers has it: body,
-pooling, and a dense layer for the head. `labels.json` beside them is ours: what the outputs are
-called, and how sure they are to be taken.
+pooling, and a dense layer for the head. A tagger of words is saved as transformers' own token
+classifier, which `AutoModelForTokenClassification` opens, or PEFT with task type TOKEN_CLS.
+`labels.json` beside them is ours: what the outputs are called, and how sure they are to be taken.
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +27,12 @@ from peft import (
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from tunesmith.core.batch import Pooling
-from tunesmith.core.errors import ModelError, Unsupported
+from tunesmith.core.errors import ModelError
 from tunesmith.core.files import read_json, write_json
+from tunesmith.models.classifier_form import HEADS, classifier_shell
 from tunesmith.models.fused import fuse_lora
 from tunesmith.models.labelled import LabelModel
 from tunesmith.models.open import Described
@@ -50,7 +53,9 @@ class Naming:
     """What the outputs of a head stand for.
 
     `temperature` divides the logits before they become probabilities; below `threshold` no class is
-    named (0 always names one). A regression's output times `scale` plus `mean` is the number.
+    named (0 always names one). A regression's output times `scale` plus `mean` is the number. A
+    word is tagged at its `word_at` token, "first" or "last", and `word_break` says where the words
+    of the training rows ended: at a "space", or at "punctuation", too.
     """
 
     problem: str
@@ -60,6 +65,8 @@ class Naming:
     scale: float = 1.0
     temperature: float = 1.0
     threshold: float = 0.0
+    word_at: str = ""
+    word_break: str = ""
 
     def save(self, folder: Path) -> None:
         """Write `labels.json`."""
@@ -85,16 +92,16 @@ def save_labelled(
 
     Raises Unsupported for a decoder of which transformers knows no classifier.
     """
-    decoder = model.path.shares or naming.pooling == "last"
+    classifier = model.path.shares or naming.pooling in ("last", "words")
     if adapter is not None:
         adapter.save_pretrained(str(folder), save_embedding_layers=False)
-        if decoder:
+        if classifier:
             _as_classifier_adapter(model, folder)
-    elif decoder:
+    elif classifier:
         _as_classifier(model, described, naming).save_pretrained(str(folder))
     else:
         model.body.save_pretrained(str(folder))
-    if not decoder:
+    if not classifier:
         _as_sentence_model(model, naming, folder)
     naming.save(folder)
     described.tokenizer.save_pretrained(folder)
@@ -117,43 +124,30 @@ def _saved_head(folder: Path) -> dict[str, torch.Tensor]:
     if (folder / _DENSE).is_dir():
         dense = load_file(folder / _DENSE / "model.safetensors")
         return {name.removeprefix("linear."): value for name, value in dense.items()}
+    found = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (not a mapping)
-                if name.endswith("score.weight"):
-                    return {"weight": tensors.get_tensor(name)}
-    return {}
+                layer, _, parameter = name.rpartition(".")
+                if layer.rpartition(".")[2] in HEADS:
+                    found[parameter] = tensors.get_tensor(name)
+    return found
 
 
 def _as_classifier(model: LabelModel, described: Described, naming: Naming) -> PreTrainedModel:
     """The body and the head in transformers' classifier of the family, sharing their weights."""
     config = model.body.config
-    config.problem_type = _PROBLEMS[naming.problem]
+    config.problem_type = _PROBLEMS.get(naming.problem)
     config.id2label = dict(enumerate(naming.names or ("number",)))
     config.label2id = {name: index for index, name in config.id2label.items()}
     if config.pad_token_id is None:  # by it the classifier knows where a padded row ends
         tokenizer = described.tokenizer
         padding = tokenizer.pad_token_id
         config.pad_token_id = tokenizer.eos_token_id if padding is None else padding
-    try:
-        with torch.device("meta"):
-            shell = AutoModelForSequenceClassification.from_config(config)
-    except ValueError as error:
-        raise Unsupported(_no_classifier(model)) from error
-    if not isinstance(getattr(shell, "score", None), nn.Linear):
-        raise Unsupported(_no_classifier(model))
+    shell, head = classifier_shell(config, words=naming.pooling == "words")
     setattr(shell, shell.base_model_prefix, model.body)
-    shell.score = model.classifier
-    classifier: PreTrainedModel = shell
-    return classifier
-
-
-def _no_classifier(model: LabelModel) -> str:
-    return (
-        f"transformers knows no classifier over the last token of {type(model.body).__name__}, so "
-        "what was trained could not be opened elsewhere. Set model.pooling=mean, or choose another "
-        "model.base."
-    )
+    setattr(shell, head, model.classifier)
+    return shell
 
 
 def _as_classifier_adapter(model: LabelModel, folder: Path) -> None:
@@ -164,11 +158,13 @@ def _as_classifier_adapter(model: LabelModel, folder: Path) -> None:
     renamed = {
         f"{inner}{prefix}.{name.removeprefix(inner)}": value for name, value in saved.items()
     }
-    weight: torch.Tensor = model.classifier.get_parameter("weight")
-    renamed[f"{inner}score.weight"] = weight.detach().cpu().contiguous()
+    words = model.pooling == "words"
+    head = classifier_shell(deepcopy(model.body.config), words=words)[1]
+    for name, value in model.classifier.named_parameters():
+        renamed[f"{inner}{head}.{name}"] = value.detach().cpu().contiguous()
     save_file(renamed, folder / _ADAPTER, metadata={"format": "pt"})
     config: dict[str, Any] = read_json(folder / "adapter_config.json")
-    config |= {"task_type": "SEQ_CLS", "modules_to_save": ["score"]}
+    config |= {"task_type": "TOKEN_CLS" if words else "SEQ_CLS", "modules_to_save": [head]}
     write_json(folder / "adapter_config.json", config)
 
 
@@ -176,7 +172,7 @@ def reopen_adapter(body: PreTrainedModel, folder: Path) -> None:
     """Put a saved adapter on a freshly opened body."""
     config = PeftConfig.from_pretrained(str(folder))
     weights = load_file(folder / _ADAPTER)
-    if str(config.task_type).endswith("SEQ_CLS"):
+    if str(config.task_type).endswith("_CLS"):
         weights = _of_the_body(weights)
         config.task_type, config.modules_to_save = TaskType.FEATURE_EXTRACTION, None
     config.inference_mode = True
@@ -196,7 +192,7 @@ def _of_the_body(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {
         f"{inner}{rest}": weights[name]
         for name, (first, _, rest) in named.items()
-        if first != "score"
+        if first not in HEADS
     }
 
 

@@ -44,8 +44,9 @@ class LabelModel(nn.Module):
         self._dropout = nn.Dropout(_dropout_of(config))
         self.classifier: nn.Module = nn.Identity()
         if outputs:
-            # Decoders have no bias there in transformers, and are saved in its form.
-            linear = nn.Linear(config.hidden_size, outputs, bias=not path.shares)
+            # Decoders have no bias there in transformers, and are saved in its form; taggers have.
+            bias = pooling == "words" or not path.shares
+            linear = nn.Linear(config.hidden_size, outputs, bias=bias)
             self.classifier = linear.to(body.device, body.dtype)
             with seeded(derive(seed, "head"), body.device):
                 nn.init.normal_(linear.weight, std=getattr(config, "initializer_range", 0.02))

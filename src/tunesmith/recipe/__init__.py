@@ -20,11 +20,11 @@ from tunesmith.recipe.defaults import (
 )
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.judge import JudgeSection
+from tunesmith.recipe.kinds import LABELS
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
 from tunesmith.recipe.schema import Knob, describe, json_schema
 from tunesmith.recipe.sections import (
-    LABELS,
     DataSection,
     EngineSection,
     EvaluateSection,

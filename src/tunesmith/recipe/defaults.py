@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from tunesmith.recipe.kinds import LABELS, ObjectiveKind
 from tunesmith.recipe.methods import METHODS, MethodName
 from tunesmith.recipe.optimizers import Rule
 
@@ -48,7 +49,7 @@ class Facts:
     has_chat_template: bool
     together_saves: float = 0.0
     from_scratch: bool = False
-    objective: Literal["sft", "text", "classify"] = "sft"
+    objective: ObjectiveKind = "sft"
 
     @property
     def tokens(self) -> float:
@@ -168,7 +169,7 @@ def epochs(facts: Facts) -> Choice[int]:
     Labels take more passes, for a row teaches one label: 20 under 300 rows, 3 from 20,000. The
     weights of the best one are kept.
     """
-    if facts.objective == "classify":
+    if facts.objective in LABELS:
         for below, passes in ((300, 20), (1000, 15), (5000, 10), (20000, 6)):
             if facts.examples < below:
                 return passes, f"fewer than {below} labelled rows ({facts.examples})"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.kinds import LABELS
 from tunesmith.recipe.methods import METHODS, owners
 from tunesmith.recipe.optimizers import RULES
 
@@ -41,11 +42,11 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
 def _near_base(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Where staying near the base is asked for and cannot be had."""
     asked, name, engine = _about_the_base(recipe), recipe.model.method, recipe.engine
-    if recipe.objective.kind == "classify" and asked:
+    if recipe.objective.kind in LABELS and asked:
         yield (
             asked,
-            f"{asked} keeps what the base can write, and objective.kind=classify trains a model "
-            f"that only labels. Leave {asked} out.",
+            f"{asked} keeps what the base can write, and objective.kind={recipe.objective.kind} "
+            f"trains a model that only labels. Leave {asked} out.",
         )
     if recipe.model.from_scratch and asked:
         yield (
@@ -99,18 +100,42 @@ def _unused(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def _kind(recipe: Recipe) -> Iterator[tuple[str, str]]:
     kind, model = recipe.objective.kind, recipe.model
-    if kind == "classify" and not METHODS[model.method].labels:
+    if kind in LABELS and not METHODS[model.method].labels:
         able = tuple(name for name, each in METHODS.items() if each.labels)
         yield (
             "model.method",
             f"model.method={model.method} is for models that write, and objective.kind={kind} "
             f"trains one that labels. Set model.method to one of {_listed(able)}.",
         )
-    elif kind == "classify" and model.init != "default":
+    elif kind in LABELS and model.init != "default":
         yield (
             "model.init",
             f"model.init={model.init} is for models that write, and objective.kind={kind} trains "
             "one that labels. Set model.init=default.",
+        )
+    if kind == "tag":
+        yield from _tags(recipe)
+
+
+def _tags(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What a model that tags words has no use for: each word has one tag, read at the word."""
+    if recipe.objective.problem not in ("auto", "single_label"):
+        yield (
+            "objective.problem",
+            f"objective.problem={recipe.objective.problem} is for objective.kind=classify: a word "
+            "has one tag. Set objective.problem=auto.",
+        )
+    if recipe.model.pooling != "auto":
+        yield (
+            "model.pooling",
+            f"model.pooling={recipe.model.pooling} is for objective.kind=classify: a tag is read "
+            "at its word. Set model.pooling=auto.",
+        )
+    if recipe.evaluate.abstain:
+        yield (
+            "evaluate.abstain",
+            "evaluate.abstain is for objective.kind=classify, where whole texts are left to a "
+            "person. Set evaluate.abstain=0.",
         )
 
 

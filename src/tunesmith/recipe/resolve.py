@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from tunesmith.recipe import defaults
 from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
+from tunesmith.recipe.kinds import LABELS
 from tunesmith.recipe.methods import METHODS
 from tunesmith.recipe.optimizers import RULES
-from tunesmith.recipe.sections import LABELS, Recipe
+from tunesmith.recipe.sections import Recipe
 
 Value = TypeVar("Value")
 

@@ -35,6 +35,7 @@ from tunesmith.recipe.fields import (
     knob,
 )
 from tunesmith.recipe.judge import JudgeSection, contradictions
+from tunesmith.recipe.kinds import ObjectiveKind
 from tunesmith.recipe.methods import KnownInit, KnownMethod
 from tunesmith.recipe.misfits import misfits
 from tunesmith.recipe.optimizers import RULES, OptimizerName
@@ -173,23 +174,19 @@ class DataSection(Section):
         return tuple(map(path_of, self.train))
 
 
-LABELS = ("classify",)
-"""The objectives of models that label, where all others write."""
-
-
 class ObjectiveSection(Section):
     """What is learned from an example."""
 
-    kind: Literal["sft", "text", "classify"] = knob("sft")
+    kind: ObjectiveKind = knob("sft")
     """sft learns the answers of conversations and completions; text learns every token; classify
-    learns the labels of texts."""
+    learns the labels of texts; tag learns the tags of words, which mark the fields of a text."""
 
     problem: Literal["auto", "single_label", "multi_label", "regression"] = knob("auto")
     """classify only: whether a text has one class, several, or a number. `auto` is several where
     any row has."""
 
     class_weights: Literal["none", "balanced"] = knob("none")
-    """classify only: `balanced` lets rare classes count as much as common ones."""
+    """classify and tag: `balanced` lets rare classes count as much as common ones."""
 
     kl_to_base: NotNegative = knob(0.0, "nats of loss per nat of KL(base ‖ tuned)")
     """Holds the model near the base's own predictions at every learned token, and keeps most where

@@ -15,7 +15,8 @@ class Said:
     """One row: the labels `wanted` and `said`, and how sure the model was (0 to 1).
 
     For a number `wanted` and `said` are its text, and `sure` is 1. `ids` are those of the row's
-    tokens, by which serving is held against training; `text` is shown in the report.
+    tokens, by which serving is held against training; `text` is shown in the report. Where words
+    are tagged, `wanted` and `said` are a tag for each of the `words`.
     """
 
     origin: Origin
@@ -23,11 +24,12 @@ class Said:
     said: tuple[str, ...]
     sure: float = 1.0
     text: str = ""
+    words: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Said:
         """What `dataclasses.asdict` made of one, read again from JSON."""
-        listed = {name: tuple(value[name]) for name in ("wanted", "said")}
+        listed = {name: tuple(value.get(name, ())) for name in ("wanted", "said", "words")}
         return cls(**{**value, **listed, "origin": Origin(**value["origin"])})
 
 

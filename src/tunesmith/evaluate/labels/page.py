@@ -9,6 +9,7 @@ from tunesmith.evaluate.bootstrap import RESAMPLES
 from tunesmith.evaluate.charts import Row, Series, interval_chart, line_chart
 from tunesmith.evaluate.labels import scores
 from tunesmith.evaluate.labels.measured import LabelMeasured, Said
+from tunesmith.evaluate.labels.tag_page import marked_rows, tag_tables
 from tunesmith.evaluate.labels.verdict import details
 from tunesmith.evaluate.pages import page
 from tunesmith.evaluate.pictures import Picture, loss_picture
@@ -20,6 +21,7 @@ Json = Mapping[str, Any]
 
 _MOST_CLASSES = 30
 _WRONG = 12
+_ROWS = ("row", "class", "classes")
 
 QUESTIONS = {
     "learned": ("Did it learn?", "Better than a constant answer by"),
@@ -69,7 +71,8 @@ def render_labels(
         planned=Table(("The plan", "Planned before the start", "Measured"), planned_of(plan)),
         paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
-        labelled=_wrong(measured),
+        labelled=[] if measured.problem == "tags" else _wrong(measured),
+        tagged=marked_rows(measured) if measured.problem == "tags" else [],
         spent=None,
         samples=(),
         failures=(),
@@ -86,12 +89,13 @@ def _classes(measured: LabelMeasured) -> Picture | None:
     """Recall of each class, the worst first: where the model still goes wrong."""
     found = details(measured).get("classes", [])
     worst = sorted((each for each in found if each[3]), key=lambda each: (each[2], -each[3]))
+    unit, of, units = ("span", "type", "types") if measured.problem == "tags" else _ROWS
     rows = [
-        Row(name, 100 * recall, None, None, f"{percent(recall)} of {plural(count, 'row')}")
+        Row(name, 100 * recall, None, None, f"{percent(recall)} of {plural(count, unit)}")
         for name, _, recall, count in worst[:_MOST_CLASSES]
     ]
-    title = "Rows of each class that were found"
-    more = f"The {len(rows)} worst of {len(worst)} classes." if len(worst) > len(rows) else ""
+    title = f"{unit.capitalize()}s of each {of} that were found"
+    more = f"The {len(rows)} worst of {len(worst)} {units}." if len(worst) > len(rows) else ""
     return Picture(title, interval_chart(rows, "percent", title, (0.0, 100.0)), (), more)
 
 
@@ -123,6 +127,8 @@ def _rivals(answer: Json, measured: LabelMeasured) -> Picture | None:
 def _tables(measured: LabelMeasured) -> list[Table]:
     found = details(measured)
     tables = [_figures(measured)] if measured.held_out else []
+    if measured.problem == "tags" and measured.held_out:
+        tables += tag_tables(measured)
     if found.get("confusions"):
         rows = [[wanted, said, f"{count:,}"] for wanted, said, count in found["confusions"]]
         tables.append(Table(("Wanted", "Said instead", "Rows"), rows))

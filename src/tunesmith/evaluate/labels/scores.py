@@ -5,6 +5,7 @@
 | single_label | 1 where the class is right | accuracy, macro-F1 |
 | multi_label | F1 of the row's set of classes | mean of it, micro-F1, share of sets wholly right |
 | regression | minus the absolute error | mean absolute error, R² |
+| tags | none, for F1 is of all spans | those of `fields`: span F1, precision, recall |
 
 Through scikit-learn, whose definitions these are.
 """
@@ -24,6 +25,7 @@ from sklearn.metrics import (
 )
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from tunesmith.evaluate.labels import fields
 from tunesmith.evaluate.labels.measured import Said
 from tunesmith.evaluate.wording import number, percent
 
@@ -33,6 +35,7 @@ UNITS = {
     "single_label": "share of rows right",
     "multi_label": "F1 of the classes of a row",
     "regression": "absolute error",
+    "tags": "F1 of spans",
 }
 
 
@@ -60,8 +63,18 @@ def row_scores(rows: Sequence[Said], problem: str) -> Floats:
     return np.array([_overlap(set(row.wanted), set(row.said)) for row in rows])
 
 
+def mean_of(rows: Sequence[Said], problem: str) -> tuple[float, float]:
+    """The score of all rows together, and its variance."""
+    if problem == "tags":
+        return fields.f1_of(rows)
+    found = row_scores(rows, problem)
+    return float(found.mean()), float(found.var() / len(found))
+
+
 def figures(rows: Sequence[Said], problem: str, names: Sequence[str]) -> dict[str, float]:
     """The figures of the table above."""
+    if problem == "tags":
+        return fields.figures(rows)
     scores = row_scores(rows, problem)
     if problem == "regression":
         true, told = ([_number(getattr(row, side)) for row in rows] for side in ("wanted", "said"))

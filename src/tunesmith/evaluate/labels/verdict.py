@@ -10,7 +10,7 @@ import numpy as np
 from tunesmith.core.seeds import derive
 from tunesmith.evaluate.bootstrap import Interval, PairedRows, paired_change, paired_rate_change
 from tunesmith.evaluate.judgement import Judgement, judged, unmeasured
-from tunesmith.evaluate.labels import scores
+from tunesmith.evaluate.labels import fields, scores
 from tunesmith.evaluate.labels.calibration import answered
 from tunesmith.evaluate.labels.measured import Certificate, LabelMeasured, Rival, Said
 from tunesmith.evaluate.labels.rivals import CONSTANT
@@ -65,15 +65,13 @@ def memorised(measured: LabelMeasured, seed: int) -> Judgement:
     if not measured.trained or constant is None:
         return unmeasured("the trained rows were not asked again")
     problem = measured.problem
-    base = float(scores.row_scores(constant.rows, problem).mean())
-    seen = scores.row_scores(measured.trained, problem) - base
-    unseen = scores.row_scores(measured.held_out, problem) - base
-    gain, carried = round(float(seen.mean()), 12), round(float(unseen.mean()), 12)
+    base, _ = scores.mean_of(constant.rows, problem)
+    seen, seen_variance = scores.mean_of(measured.trained, problem)
+    unseen, unseen_variance = scores.mean_of(measured.held_out, problem)
+    gain, carried = round(seen - base, 12), round(unseen - base, 12)
     share = carried / gain if gain > 0 else 1.0
-    spread = (seen.var() / len(seen) + unseen.var() / len(unseen)) ** 0.5
-    gap = Interval(
-        gain - carried, gain - carried - 1.96 * spread, gain - carried + 1.96 * spread, len(unseen)
-    )
+    reach, rows = 1.96 * (seen_variance + unseen_variance) ** 0.5, len(measured.held_out)
+    gap = Interval(gain - carried, gain - carried - reach, gain - carried + reach, rows)
     limit = (1 - CARRIED) * max(gain, 0.0)
     summary = (
         f"trained rows reach {_headline(measured, measured.trained)}, held-out rows "
@@ -149,6 +147,9 @@ def served(found: Certificate | None) -> Judgement:
 
 def _gain(measured: LabelMeasured, rival: Rival, seed: int, name: str) -> Interval:
     """Mean score of the tuned model minus that of another way, row by row."""
+    if measured.problem == "tags":
+        drawn = derive(seed, "bootstrap", name)
+        return fields.f1_change(rival.rows, measured.held_out, drawn)
     ours = scores.row_scores(measured.held_out, measured.problem)
     theirs = scores.row_scores(rival.rows, measured.problem)
     rows = PairedRows(theirs, ours, np.ones(len(ours)))
@@ -179,7 +180,9 @@ def _interval(found: Interval, problem: str) -> str:
 
 
 def _believable(measured: LabelMeasured) -> list[str]:
-    """What is to be said of the stated probabilities."""
+    """What is to be said of the stated probabilities, or of tags that mark no whole span."""
+    if measured.problem == "tags":
+        return _strays(measured)
     found = measured.calibration
     if found is None or measured.problem != "single_label":
         return []
@@ -198,6 +201,17 @@ def _believable(measured: LabelMeasured) -> list[str]:
     return said
 
 
+def _strays(measured: LabelMeasured) -> list[str]:
+    wanted, said = fields.stray_words(measured.held_out)
+    if not wanted and not said:
+        return []
+    return [
+        f"{plural(said, 'word')} of what it said, and {wanted} of what was wanted, go on with a "
+        "span that does not stand before them: a span is taken to begin there, as the evaluation "
+        "of CoNLL does"
+    ]
+
+
 def _left(measured: LabelMeasured) -> list[tuple[float, float, float]]:
     sure = np.array([row.sure for row in measured.held_out])
     right = np.array([row.wanted == row.said for row in measured.held_out])
@@ -208,6 +222,8 @@ def details(measured: LabelMeasured) -> dict[str, Any]:
     """Per-class figures and the commonest mistakes, as they stand in the report."""
     if measured.problem == "regression":
         return {}
+    if measured.problem == "tags":
+        return {"classes": fields.by_type(measured.held_out)}
     found: dict[str, Any] = {"classes": scores.by_class(measured.held_out, measured.names)}
     if measured.problem == "single_label":
         found["confusions"] = scores.confusions(measured.held_out)

@@ -28,12 +28,13 @@ def label_batches(setup: LabelSetup, tuned: LabelTuned) -> PackedBatches:
 
 def objective_of(setup: LabelSetup) -> Labels:
     """The loss, with the weights of the classes where they are asked for."""
-    targets = setup.targets
+    targets, words = setup.targets, setup.targets.words
     if setup.recipe.objective.class_weights == "none" or targets.problem == "regression":
-        return Labels(targets.problem)
-    rows = np.stack([targets.of(row.labels) for row in setup.prepared.train])
+        return Labels(targets.problem, words=words)
+    rows = targets.of_rows(setup.prepared.train)
     if targets.problem == "single_label":
         counts_C = np.bincount(rows, minlength=targets.outputs)
-        return Labels(targets.problem, (len(rows) / (targets.outputs * counts_C)).tolist())
+        weights_C = (len(rows) / (targets.outputs * counts_C)).tolist()
+        return Labels(targets.problem, weights_C, words=words)
     counts_C = rows.sum(0)
     return Labels(targets.problem, ((len(rows) - counts_C) / counts_C).tolist())

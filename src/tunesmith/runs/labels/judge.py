@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from tunesmith.evaluate.labels.calibration import (
 from tunesmith.evaluate.labels.measured import Calibration, Certificate, LabelMeasured, Said
 from tunesmith.evaluate.labels.page import render_labels
 from tunesmith.evaluate.labels.rivals import Rivals
+from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.evaluate.labels.verdict import judge_labels
 from tunesmith.evaluate.measure import Course
 from tunesmith.evaluate.verdict import Verdict
@@ -33,6 +35,7 @@ from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.tags import naming_of_tags, said_of_words, tag_rivals
 from tunesmith.runs.labels.tuned import open_labelled
 
 Floats = NDArray[np.float32]
@@ -41,9 +44,11 @@ _TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 
 
 def said_of(
-    rows: Sequence[Tokens], outputs_RC: Floats, naming: Naming, texts: Sequence[str] = ()
+    rows: Sequence[Tokens], outputs_RC: Floats, naming: Naming, shown: Sequence[Example] = ()
 ) -> tuple[Said, ...]:
     """What each row is labelled as, given the head's outputs."""
+    if naming.problem == "tags":
+        return said_of_words(rows, outputs_RC, naming, shown)
     labels: list[tuple[str, ...]]
     if naming.problem == "regression":
         numbers = outputs_RC[:, 0].astype(np.float64) * naming.scale + naming.mean
@@ -53,10 +58,10 @@ def said_of(
         chance_RC = probabilities(outputs_RC, naming.problem, naming.temperature)
         labels = [named(chance_C, naming) for chance_C in chance_RC]
         sure_R = chance_RC.max(1)
-    shown = texts or [""] * len(rows)
+    texts = [_text(example) for example in shown] or [""] * len(rows)
     return tuple(
         Said(row.origin, _sorted(row.labels), each, float(sure), text)
-        for row, each, sure, text in zip(rows, labels, sure_R, shown, strict=True)
+        for row, each, sure, text in zip(rows, labels, sure_R, texts, strict=True)
     )
 
 
@@ -75,38 +80,35 @@ def criterion(predictor: Predictor, rows: Sequence[Tokens], targets: Targets) ->
     Calibrate). For numbers it is half the mean squared error, in standard deviations.
     """
     outputs_RC = predictor.outputs(rows)
-    wanted, problem = wanted_of(rows, targets), targets.problem
+    wanted, problem = targets.of_rows(rows), targets.problem
     if problem == "regression":
         return float(np.mean((outputs_RC[:, 0] - wanted) ** 2) / 2)
-    temperature, doubt = fit_temperature(outputs_RC, wanted, problem), 1 / (len(rows) + 2)
+    temperature, doubt = fit_temperature(outputs_RC, wanted, problem), 1 / (len(outputs_RC) + 2)
     return negative_log_likelihood(outputs_RC, wanted, problem, temperature, doubt)
-
-
-def wanted_of(rows: Sequence[Tokens], targets: Targets) -> NDArray[np.float64]:
-    """The labels of rows as numbers: (R) or (R, C)."""
-    return np.stack([targets.of(row.labels) for row in rows])
 
 
 def naming_of(setup: LabelSetup, predictor: Predictor, pooling: Pooling) -> Naming:
     """What the outputs mean, with the temperature and the threshold that the choosing rows give."""
     targets, rows = setup.targets, setup.held_out.choosing
-    naming = Naming(targets.problem, targets.names, pooling, targets.mean, targets.scale)
+    naming = Naming(targets.task, targets.names, pooling, targets.mean, targets.scale)
+    if targets.words:
+        naming = naming_of_tags(setup, naming)
     if targets.problem == "regression" or not rows:
         return naming
     outputs_RC = predictor.outputs(rows).astype(np.float64)
-    temperature = fit_temperature(outputs_RC, wanted_of(rows, targets), targets.problem)
+    temperature = fit_temperature(outputs_RC, targets.of_rows(rows), targets.problem)
     sure_R = probabilities(outputs_RC, targets.problem, temperature).max(1)
-    return Naming(
-        targets.problem,
-        targets.names,
-        pooling,
+    return replace(
+        naming,
         temperature=temperature,
         threshold=threshold_for(sure_R, setup.recipe.evaluate.abstain),
     )
 
 
-def rivals_of(setup: LabelSetup, frozen: Predictor) -> Rivals:
+def rivals_of(setup: LabelSetup, frozen: Predictor) -> Rivals | TagRivals:
     """The simple learners, fitted on what the untrained base makes of the training rows."""
+    if setup.targets.words:
+        return tag_rivals(setup, frozen)
     rows = setup.fitted()
     labels = [_sorted(row.labels) for row in rows]
     return Rivals(frozen.features(rows), labels, setup.targets.problem)
@@ -117,7 +119,7 @@ def measured_of(
     artefact: Path,
     in_memory_RC: Floats,
     frozen_RD: Floats | None,
-    rivals: Rivals | None,
+    rivals: Rivals | TagRivals | None,
     course: Course,
 ) -> LabelMeasured:
     """Measure what was saved, opened afresh, and hold it against the outputs in memory."""
@@ -127,8 +129,7 @@ def measured_of(
     outputs_RC = predictor.outputs(rows)
     numbers = np.unique(setup.prepared.held_out.rows).tolist()
     examples = {each.origin: each for each in setup.prepared.examples(numbers)}
-    texts = [_text(examples[row.origin]) for row in rows]
-    held_out = said_of(rows, outputs_RC, naming, texts)
+    held_out = said_of(rows, outputs_RC, naming, [examples[row.origin] for row in rows])
     seen = setup.rehearsed(len(rows))
     return LabelMeasured(
         problem=naming.problem,
@@ -171,7 +172,7 @@ def _calibration(
     held_out: Sequence[Said], outputs_RC: Floats, targets: Targets, naming: Naming
 ) -> Calibration | None:
     """For a single label, on the rows that judge."""
-    if targets.problem != "single_label":
+    if targets.task != "single_label":
         return None
     right_R = np.array([row.wanted == row.said for row in held_out])
     sides = []

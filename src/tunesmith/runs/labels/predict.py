@@ -27,11 +27,11 @@ class Predictor:
         self._layer = Layer(model.pooling, None)
 
     def features(self, rows: Sequence[Tokens]) -> Floats:
-        """What the head reads of each row, (R, D) float32."""
+        """What the head reads of each row, (R, D) float32; of each word where those are tagged."""
         return self._asked(rows, head=False)
 
     def outputs(self, rows: Sequence[Tokens]) -> Floats:
-        """What the head gives for each row, (R, C) float32."""
+        """What the head gives for each row, (R, C) float32; for each word as above."""
         return self._asked(rows, head=True)
 
     def _asked(self, rows: Sequence[Tokens], *, head: bool) -> Floats:
@@ -41,8 +41,15 @@ class Predictor:
             with torch.inference_mode():
                 values = self._model.features(batch)
                 values = self._model.head(values) if head else values
-            found |= dict(zip(run, values.float().cpu().numpy(), strict=True))
-        return np.stack([found[i] for i in range(len(rows))])
+            of_each = self._divided(values.float().cpu().numpy(), [rows[i] for i in run])
+            found |= dict(zip(run, of_each, strict=True))
+        return np.concatenate([found[i] for i in range(len(rows))])
+
+    def _divided(self, values: Floats, rows: Sequence[Tokens]) -> list[Floats]:
+        """What is of each row: one line, or one a word."""
+        words = self._model.pooling == "words"
+        counts = [int(np.count_nonzero(row.weights_N)) if words else 1 for row in rows]
+        return np.split(values, np.cumsum(counts)[:-1])
 
     def _batches(self, rows: Sequence[Tokens]) -> Iterator[tuple[list[int], Batch]]:
         device = next(self._model.parameters()).device

@@ -14,6 +14,8 @@ from tunesmith.data import Prepared, Sequences, prepare
 from tunesmith.data.classes import Targets
 from tunesmith.data.digests import digest
 from tunesmith.data.labelled import LabelRenderer
+from tunesmith.data.tags import check_tags
+from tunesmith.models.classifier_form import reads_onwards
 from tunesmith.models.open import Described, describe
 from tunesmith.recipe import Facts, Recipe, Resolved, resolve
 from tunesmith.runs.findings import require_checked
@@ -83,7 +85,8 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
             f"data.context is {early.context} tokens, but {described.name} reads at most "
             f"{described.context}. Set data.context to that or less."
         )
-    renderer = LabelRenderer(described.tokenizer)
+    words = recipe.objective.kind == "tag"
+    renderer = LabelRenderer(described.tokenizer, last=words and reads_onwards(described.config))
 
     def share(rows: int) -> float:
         return float(resolve(recipe, replace(bare, examples=rows)).recipe.data.validation_share)
@@ -97,7 +100,8 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
         share,
         classes=problem != "regression",
     )
-    targets = Targets.found(prepared.train, problem)
+    of_tags = check_tags(prepared.train) if words else []
+    targets = Targets.tags(prepared.train) if words else Targets.found(prepared.train, problem)
     resolved = _resolved(recipe, bare, prepared, targets)
     return LabelSetup(
         resolved=resolved,
@@ -107,7 +111,7 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
         targets=targets,
         held_out=_judges(prepared.held_out, resolved.recipe.evaluate.rows),
         inputs=prepared.files | _hashes(described),
-        warnings=tuple(require_checked(recipe.data.checks, prepared.report)),
+        warnings=(*require_checked(recipe.data.checks, prepared.report), *of_tags),
     )
 
 
@@ -125,6 +129,7 @@ def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets)
     if recipe.objective.problem != "auto":
         return found
     why = "some row has several labels" if targets.problem == "multi_label" else "each has one"
+    why = "each word has one tag" if targets.words else why
     objective = found.recipe.objective.model_copy(update={"problem": targets.problem})
     return Resolved(
         found.recipe.model_copy(update={"objective": objective}),

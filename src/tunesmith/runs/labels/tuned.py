@@ -8,9 +8,12 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from tunesmith.core.batch import Pooling
 from tunesmith.core.errors import ModelError
 from tunesmith.engine.allocator import keep_freed_memory
+from tunesmith.models.body import Body
 from tunesmith.models.checkpointing import checkpoint_activations
+from tunesmith.models.classifier_form import require_tagger
 from tunesmith.models.label_artefact import Naming, load_head, reopen_adapter, save_labelled
 from tunesmith.models.labelled import LabelModel, open_body, pooling_of
 from tunesmith.models.methods import ADAPTER, MODEL, attach
@@ -66,13 +69,14 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
     """The base's body with a new head, prepared for what is trained of it."""
     keep_freed_memory()
     recipe = setup.recipe
+    if setup.targets.words:
+        require_tagger(setup.described.config)
     body, path = open_body(setup.described, recipe.model.dtype, recipe.model.device)
-    pooling = recipe.model.pooling
     model = LabelModel(
         body,
         path,
         outputs=setup.targets.outputs,
-        pooling=pooling_of(path) if pooling == "auto" else pooling,
+        pooling=_pooling(setup, path),
         seed=recipe.engine.seed,
     )
     adapter = None
@@ -86,6 +90,13 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
     if recipe.engine.activation_checkpointing:
         checkpoint_activations(body)
     return LabelTuned(setup.described, model, adapter)
+
+
+def _pooling(setup: LabelSetup, path: Body) -> Pooling:
+    asked = setup.recipe.model.pooling
+    if setup.targets.words:
+        return "words"
+    return pooling_of(path) if asked == "auto" else asked
 
 
 def open_labelled(folder: Path, recipe: Recipe) -> tuple[Described, LabelModel, Naming]:
