@@ -23,7 +23,7 @@ from typing import Any
 from tunesmith.core.files import write_jsonl
 from tunesmith.core.spans import OUTSIDE, Span
 from tunesmith.recipe import load
-from tunesmith.runs.labels.words import Word, words_of
+from tunesmith.runs.labels.words import PUNCTUATION, Word, words_of
 from tunesmith.runs.train import train
 
 TYPES = 30
@@ -87,7 +87,7 @@ def turns(path: Path) -> Iterator[Turn]:
                     continue
                 slots = turn.get("slots", {})
                 new = {name: value for name, value in slots.items() if known.get(name) != value}
-                words = tuple(words_of(turn["text"], "punctuation"))
+                words = tuple(words_of(turn["text"], PUNCTUATION))
                 if found := filled(words, new):
                     yield Turn(dialogue["id"], words, found)
                 known = slots
@@ -99,7 +99,7 @@ def filled(words: Sequence[Word], slots: Mapping[str, str]) -> tuple[Span, ...]:
     taken: set[int] = set()
     found = []
     for name, value in sorted(slots.items(), key=lambda slot: -len(slot[1])):
-        wanted = [word.text.casefold() for word in words_of(value, "punctuation")]
+        wanted = [word.text.casefold() for word in words_of(value, PUNCTUATION)]
         for start in range(len(said) - len(wanted) + 1):
             place = range(start, start + len(wanted))
             if wanted and said[start : place.stop] == wanted and taken.isdisjoint(place):

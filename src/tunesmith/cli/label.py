@@ -36,10 +36,11 @@ def label(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Label texts with the tuned model of a run (objective.kind=classify).
+    """Label texts with the tuned model of a run (objective.kind=classify or tag).
 
     Each answer has its labels, the probability of the likeliest, and whether that is enough not to
-    ask a person (evaluate.abstain).
+    ask a person (evaluate.abstain); or, of a model that tags, the fields of the text with their
+    places in it.
     """
     if (once is None) == (data is None):
         raise InputError("Give either --once TEXT or --data FILE: what should be labelled?")

@@ -18,6 +18,7 @@ from tunesmith.evaluate.labels.calibration import probabilities
 from tunesmith.models.label_artefact import Naming
 from tunesmith.models.open import Described
 from tunesmith.recipe import LABELS
+from tunesmith.runs.labels.ask_tags import Field, fields_of
 from tunesmith.runs.labels.judge import named
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.tuned import open_labelled
@@ -30,14 +31,18 @@ _TOGETHER = 256
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One text's labels. `sure` is the probability of the likeliest class; `named` is false where
-    it is under the run's threshold, so that a person should look. A number is in `labels`, too."""
+    it is under the run's threshold, so that a person should look. A number is in `labels`, too.
+    Where words are tagged, `fields` are what they mark, and `labels` the types of those."""
 
     labels: tuple[str, ...]
     sure: float | None
     named: bool
+    fields: tuple[Field, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
+        if self.fields is not None:
+            return {"fields": [field.to_json() for field in self.fields]}
         chance = {} if self.sure is None else {"probability": round(self.sure, 4)}
         return {"labels": list(self.labels), **chance, "certain": self.named}
 
@@ -69,8 +74,22 @@ class Labeller:
         """One answer a text, in order. Raises DataError naming a text that is too long or empty."""
         if not texts:
             return []
+        if self._naming.problem == "tags":
+            return self._tagged(texts)
         rows = [self._tokens(origin, text) for origin, text in texts]
         return _answers(self._predictor.outputs(rows), self._naming)
+
+    def _tagged(self, texts: Sequence[tuple[Origin, str]]) -> list[Answer]:
+        found = fields_of(texts, self._described, self._predictor, self._naming, self._context)
+        return [
+            Answer(
+                tuple(dict.fromkeys(field.kind for field in fields)),
+                min((field.sure for field in fields), default=None),
+                True,
+                fields,
+            )
+            for fields in found
+        ]
 
     def _tokens(self, origin: Origin, text: str) -> Tokens:
         ids_N = self._renderer.ids(text)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tunesmith.core.errors import DataError, Unsupported
+from tunesmith.core.errors import DataError
 from tunesmith.core.records import Example, Finding, Origin, Tagged, Tokens
 from tunesmith.core.spans import OUTSIDE, spans
 from tunesmith.data.labelled import LabelRenderer
 from tunesmith.evaluate.labels.calibration import probabilities
 from tunesmith.models.label_artefact import Naming
-from tunesmith.models.labelled import LabelModel
 from tunesmith.models.open import Described
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.words import Word, words_of
-
-_TOKENS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,68 +32,80 @@ class Field:
     end: int
     sure: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "type": self.kind,
+            "text": self.text,
+            "start": self.start,
+            "end": self.end,
+            "probability": round(self.sure, 4),
+        }
+
 
 def fields_of(
-    texts: Sequence[str], described: Described, model: LabelModel, naming: Naming
-) -> list[list[Field]]:
-    """The fields of each text, in the order in which they stand; the three are what
-    `open_labelled` gives.
+    texts: Sequence[tuple[Origin, str]],
+    described: Described,
+    predictor: Predictor,
+    naming: Naming,
+    context: int,
+) -> list[tuple[Field, ...]]:
+    """The fields of each text, in the order in which they stand.
+
+    Args:
+        texts: at least one, each with its place for errors.
+        described: the base, with the tokenizer that was saved.
+        predictor: asks the saved model.
+        naming: what its outputs mean.
+        context: the most tokens of a text.
 
     Raises:
-        Unsupported: the model tags no words.
-        DataError: a text is longer than the model reads, or cannot be tokenised word by word.
+        DataError: a text is empty or too long, or a word of it has no token of its own.
     """
-    if naming.problem != "tags":
-        raise Unsupported(
-            f"The model names a label for a whole text (its problem is {naming.problem}), and no "
-            "fields in it. Ask one that was trained with objective.kind=tag."
+    words = [words_of(text, naming.word_break) for _, text in texts]
+    origins = [origin for origin, _ in texts]
+    rows = list(_rendered(origins, words, described, naming, context))
+    chance_WC = probabilities(predictor.outputs(rows), "single_label", naming.temperature)
+    ends = np.cumsum([len(each) for each in words])[:-1]
+    return [
+        _fields(text, of_text, chance_NC, naming)
+        for (_, text), of_text, chance_NC in zip(
+            texts, words, np.split(chance_WC, ends), strict=True
         )
-    words = [words_of(text, naming.word_break) for text in texts]
-    asked = [place for place, of_text in enumerate(words) if of_text]
-    found: list[list[Field]] = [[] for _ in texts]
-    if not asked:
-        return found
-    rows = _rendered([words[place] for place in asked], asked, described, naming)
-    outputs_WC = Predictor(model, _TOKENS_PER_BATCH).outputs(rows)
-    chance_WC = probabilities(outputs_WC, "single_label", naming.temperature)
-    ends = np.cumsum([len(words[place]) for place in asked])[:-1]
-    for place, chance_NC in zip(asked, np.split(chance_WC, ends), strict=True):
-        found[place] = _fields(texts[place], words[place], chance_NC, naming)
-    return found
+    ]
 
 
 def _rendered(
-    texts: Sequence[Sequence[Word]], places: Sequence[int], described: Described, naming: Naming
-) -> list[Tokens]:
+    origins: Sequence[Origin],
+    texts: Sequence[Sequence[Word]],
+    described: Described,
+    naming: Naming,
+    context: int,
+) -> Iterator[Tokens]:
     """The tokens of each text, as training rows of the same words have them."""
     renderer = LabelRenderer(described.tokenizer, last=naming.word_at == "last")
-    examples = [
-        Example(
-            Origin("text", place + 1),
-            Tagged(tuple(word.text for word in words), (OUTSIDE,) * len(words)),
-        )
-        for place, words in zip(places, texts, strict=True)
-    ]
-    rows = []
-    for example, tokens in zip(
-        examples, renderer.render(examples, "tag", described.context), strict=True
-    ):
-        if isinstance(tokens, Finding):
-            raise DataError(f"{example.origin}: {tokens.message}")
-        if len(tokens[0]) > described.context:
+    for origin, words in zip(origins, texts, strict=True):
+        if not words:
+            raise DataError(f"{origin}: the text is empty. Give a text to label, or leave it out.")
+        asked = Tagged(tuple(word.text for word in words), (OUTSIDE,) * len(words))
+        (found,) = renderer.render([Example(origin, asked)], "tag", context)
+        if isinstance(found, Finding):
+            raise DataError(f"{origin}: {found.message}")
+        if len(found[0]) > context:
             raise DataError(
-                f"{example.origin} has {len(tokens[0]):,} tokens, and the model reads at most "
-                f"{described.context:,}. Divide it into shorter ones."
+                f"{origin}: the text has {len(found[0])} tokens, and the model was trained on at "
+                f"most {context}. Divide it."
             )
-        rows += tokens
-    return rows
+        yield found[0]
 
 
-def _fields(text: str, words: Sequence[Word], chance_NC: np.ndarray, naming: Naming) -> list[Field]:
+def _fields(
+    text: str, words: Sequence[Word], chance_NC: np.ndarray, naming: Naming
+) -> tuple[Field, ...]:
     tags = [naming.names[place] for place in chance_NC.argmax(1)]
     found = []
     for kind, first, behind in spans(tags):
         start, end = words[first].start, words[behind - 1].end
         sure = float(chance_NC[first:behind].max(1).min())
         found.append(Field(kind, text[start:end], start, end, sure))
-    return found
+    return tuple(found)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Break = Literal["space", "punctuation"]
+SPACE, PUNCTUATION = "space", "punctuation"
 
 _SPACED = re.compile(r"\S+")
 # A mark between two letters or digits belongs to the word: o'clock, 3.50, e-mail, 11:30.
@@ -26,17 +26,17 @@ class Word(NamedTuple):
     end: int
 
 
-def break_of(words: Iterable[str]) -> Break:
-    """Where these words end: at a space only, where marks end words more often than they stand by
-    themselves."""
+def break_of(words: Iterable[str]) -> str:
+    """Where these words end: at SPACE only, where marks end words more often than they stand by
+    themselves, else at PUNCTUATION, too."""
     ended = apart = 0
     for word in words:
         ended += _ENDED.fullmatch(word[-2:]) is not None
         apart += not any(letter.isalnum() for letter in word)
-    return "space" if ended > apart else "punctuation"
+    return SPACE if ended > apart else PUNCTUATION
 
 
-def words_of(text: str, at: Break) -> list[Word]:
+def words_of(text: str, at: str) -> list[Word]:
     """The words of a text, in order, with their places in it."""
-    pattern = _SPACED if at == "space" else _APART
+    pattern = _SPACED if at == SPACE else _APART
     return [Word(found.group(), *found.span()) for found in pattern.finditer(text)]
