@@ -124,7 +124,8 @@ def chosen(found: Iterator[Turn]) -> list[Turn]:
 
 def spread(found: Sequence[Turn], rows: int) -> list[Turn]:
     """So many, evenly spread."""
-    return [found[place * len(found) // rows] for place in range(min(rows, len(found)))]
+    rows = min(rows, len(found))
+    return [found[place * len(found) // rows] for place in range(rows)]
 
 
 def _tuned(base: str, data: Path, folder: Path, asked: argparse.Namespace) -> Mapping[str, Any]:

@@ -23,6 +23,8 @@ WORDS = {
     "broken": ("broken", "torn", "cracked", "damaged"),
 }
 COMMON = ("my", "order", "is", "the", "parcel", "and", "still", "today", "again", "please")
+BEHIND = {"late": "since", "lost": "abroad", "broken": "apart"}
+"""Stand behind a word that tells the class, in its span."""
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>")
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -37,7 +39,8 @@ _ALL = {"num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddin
 
 def tokenizer(*, encoder: bool) -> PreTrainedTokenizerFast:
     """A word a token; an encoder's puts [CLS] and [SEP] around a text."""
-    words = [*SPECIAL, *COMMON, *(word for some in WORDS.values() for word in some)]
+    telling = (word for some in WORDS.values() for word in some)
+    words = [*SPECIAL, *COMMON, *telling, *BEHIND.values()]
     made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
     made.normalizer = normalizers.Lowercase()
     made.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -90,3 +93,19 @@ def write(path: Path, lines: list[dict[str, Any]]) -> str:
     """JSON lines."""
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return str(path)
+
+
+def tagged(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Words, of which one that tells a class, and at times the one behind it, are a span."""
+    chosen = random.Random(seed)
+    found = []
+    for number in range(count):
+        name = list(WORDS)[number % len(WORDS)]
+        said = chosen.sample(COMMON, chosen.randint(2, 6))
+        tags = ["O"] * len(said)
+        place = chosen.randint(0, len(said))
+        told = [chosen.choice(WORDS[name]), *([BEHIND[name]] if number % 2 else [])]
+        said[place:place] = told
+        tags[place:place] = [f"B-{name}", *[f"I-{name}"] * (len(told) - 1)]
+        found.append({"tokens": said, "tags": tags})
+    return found

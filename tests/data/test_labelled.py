@@ -133,7 +133,7 @@ def test_a_sequence_is_read_where_its_pooling_says(
 def test_words_are_read_one_by_one() -> None:
     rows = [_labelled(3, "O", "B")]
     rows[0].weights_N[[0, 2]] = 1
-    batch = Layer("words", Targets("single_label", ("O", "B")))(rows)
+    batch = Layer("words", Targets("single_label", ("O", "B"), words=True))(rows)
     assert batch.sites_S.tolist() == [0, 2]
     assert batch.targets_S.tolist() == [0, 1]
     assert batch.labels_B is None
