@@ -43,10 +43,11 @@ LOSSES = {
     "single_label": "nats a row",
     "multi_label": "nats a row and class",
     "regression": "half squared deviations",
+    "tags": "nats a word",
 }
 """The units of the losses by which each is trained."""
 
-_SHARES = ("accuracy", "sets wholly right")
+_SHARES = ("accuracy", "sets wholly right", "words right")
 
 
 def shown(name: str, value: float) -> str:
