@@ -5,7 +5,20 @@ are filled by then. A slot that a turn fills with words of its own is a span the
 becomes O B-city I-city. Rows are those turns whose fields are all among the `TYPES` commonest, one
 row a turn, and no dialogue stands on both sides of the split.
 
-Each base is tuned by `--method`, and held against its rivals on the rows held out.
+Each base is tuned by `--method`, and held against its rivals on the rows held out. Of 1,600 turns
+of the training dialogues 1,190 were trained on in 4 passes (300 steps, about 5 minutes of a shared
+core) and 273 judged on; "better by" is what the tuned model has more of F1, with its interval:
+
+| tagged by | span F1 | precision | recall | words right | better by (95 %) |
+|---|---|---|---|---|---|
+| all-MiniLM-L6-v2, tuned | 0.801 | 0.783 | 0.818 | 0.963 | |
+| logistic regression on it, frozen | 0.733 | 0.693 | 0.777 | 0.949 | 0.068 (0.017 to 0.115) |
+| Anvil, tuned | 0.673 | 0.647 | 0.701 | 0.940 | |
+| logistic regression on it, frozen | 0.644 | 0.610 | 0.682 | 0.932 | 0.029 (-0.019 to 0.077) |
+| commonest tag in training | 0.495 | 0.471 | 0.522 | 0.899 | 0.305 (0.246 to 0.364) |
+
+The last is held against the encoder. An encoder sees what stands behind a word, too; Anvil, a
+decoder, does not, and its verdict is hold: the simpler way is as good.
 """
 
 from __future__ import annotations
