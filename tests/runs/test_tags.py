@@ -148,6 +148,13 @@ def test_a_tag_that_training_never_saw_is_named(
     assert said in str(refused.value)
 
 
+def test_without_held_out_rows_it_trains_and_measures_nothing(bert: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.jsonl", tagged(30))
+    asked = _recipe(bert, data, "data.validation_share=0", "engine.max_steps=2")
+    verdict = train(asked, tmp_path / "run").verdict
+    assert [verdict[key]["pass"] for key in ("learned", "worth", "parity")] == [None] * 3
+
+
 def test_what_is_odd_about_tags_is_told(bert: Path, tmp_path: Path) -> None:
     lines = [*tagged(60), {"tokens": ["it", "is", "gone"], "tags": ["O", "I-late", "I-lost"]}]
     setup = set_up_labels(_recipe(bert, write(tmp_path / "rows.jsonl", lines)))

@@ -125,6 +125,8 @@ def measured_of(
     """Measure what was saved, opened afresh, and hold it against the outputs in memory."""
     recipe, rows = setup.recipe, setup.held_out.judging
     described, model, naming = open_labelled(artefact, recipe)
+    if not rows:
+        return LabelMeasured(naming.problem, naming.names, course=course)
     predictor = Predictor(model, recipe.engine.tokens_per_micro_batch)
     outputs_RC = predictor.outputs(rows)
     numbers = np.unique(setup.prepared.held_out.rows).tolist()

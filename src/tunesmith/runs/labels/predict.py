@@ -36,6 +36,8 @@ class Predictor:
 
     def _asked(self, rows: Sequence[Tokens], *, head: bool) -> Floats:
         self._model.eval()
+        if not rows:
+            return np.empty((0, self._model.outputs), dtype=np.float32)
         found: dict[int, Floats] = {}
         for run, batch in self._batches(rows):
             with torch.inference_mode():
