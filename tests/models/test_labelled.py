@@ -37,10 +37,10 @@ from tunesmith.runs.labels.tuned import LabelTuned, open_labelled
 CPU = torch.device("cpu")
 
 
-def _opened(folder: Path, outputs: int = 3) -> tuple[LabelModel, list[Tokens], Targets]:
+def _opened(folder: Path, pooling: Any = None) -> tuple[LabelModel, list[Tokens], Targets]:
     described = describe(str(folder))
     body, path = open_body(described, "float32", "cpu")
-    model = LabelModel(body, path, outputs=outputs, pooling=pooling_of(path), seed=1)
+    model = LabelModel(body, path, outputs=3, pooling=pooling or pooling_of(path), seed=1)
     renderer = LabelRenderer(described.tokenizer)
     examples = [
         Example(Origin("rows", n + 1), Label(row["text"], (row["label"],)))
@@ -67,7 +67,7 @@ def test_packed_is_one_by_one_with_every_gradient(tmp_path: Path, family: str) -
             for name, weight in model.named_parameters()
             if weight.grad is not None
         }
-        found.append((sum(float(loss.sum) for loss in losses), gradients))
+        found.append((sum(float(loss.sum.detach()) for loss in losses), gradients))
     (packed, ours), (single, theirs) = found
     assert packed == pytest.approx(single, abs=1e-5)
     assert ours.keys() == theirs.keys()
@@ -84,7 +84,16 @@ def test_a_body_runs_packed_only_if_it_then_gives_its_own_states(family: str, ex
     config = AutoConfig.for_model(family, vocab_size=99, intermediate_size=48, **sizes, **extra)
     path = choose_body(AutoModel.from_config(config))
     assert path.name == ("packed" if family == "modernbert" else "padded")
+    assert not path.causal
     assert bool(path.reason) == (path.name == "padded")
+
+
+def test_a_decoder_in_padded_rows_is_read_at_its_last_token() -> None:
+    sizes = {"hidden_size": 32, "num_heads": 4, "num_layers": 2, "max_position_embeddings": 64}
+    kinds = {"attention_types": [[["global", "local"], 1]]}
+    config = AutoConfig.for_model("gpt_neo", vocab_size=99, **sizes, **kinds)
+    path = choose_body(AutoModel.from_config(config))
+    assert (path.name, path.causal, pooling_of(path)) == ("padded", True, "last")
 
 
 def _logits(model: LabelModel, tokens: list[Tokens]) -> torch.Tensor:
@@ -114,10 +123,14 @@ NAMING = Naming("single_label", ("broken", "late", "lost"), "mean")
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize("family", SIZES)
-def test_what_is_saved_opens_in_plain_libraries(tmp_path: Path, family: str, method: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "pooling"), [*((each, None) for each in SIZES), ("llama", "mean")]
+)
+def test_what_is_saved_opens_in_plain_libraries(
+    tmp_path: Path, family: str, pooling: Any, method: str
+) -> None:
     base = save_base(tmp_path / "base", family)
-    model, tokens, _ = _opened(base)
+    model, tokens, _ = _opened(base, pooling)
     adapter = None
     if method == "lora":
         described = describe(str(base))
@@ -134,7 +147,7 @@ def test_what_is_saved_opens_in_plain_libraries(tmp_path: Path, family: str, met
     naming = Naming("single_label", NAMING.names, model.pooling)
     tuned.save(naming, folder)
 
-    if family in ENCODERS:
+    if model.pooling == "mean":
         opened = AutoModel.from_pretrained(folder)
         dense = load_file(folder / "2_Dense" / "model.safetensors")
         plain = _plainly(folder, opened) @ dense["linear.weight"].T + dense["linear.bias"]

@@ -27,7 +27,8 @@ _NO_MASK = (1, 1, 1, 1)
 class PackedBody:
     """All segments in one row of length T; attention runs inside segments only.
 
-    `shares` says that tokens see only earlier ones, so that a common prefix is computed once.
+    `causal` says that tokens see only earlier ones; then `shares`: a common prefix is computed
+    once.
     `first` is the number of the first position (RoBERTa counts from behind its padding id).
     """
 
@@ -37,7 +38,7 @@ class PackedBody:
     def __init__(self, body: nn.Module, *, causal: bool, first: int = 0) -> None:
         self._body = body
         self._first = first
-        self.shares = causal
+        self.causal = self.shares = causal
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
@@ -57,8 +58,9 @@ class PaddedBody:
     name = "padded"
     shares = False
 
-    def __init__(self, body: nn.Module, reason: str = "") -> None:
+    def __init__(self, body: nn.Module, reason: str = "", *, causal: bool = False) -> None:
         self.reason = reason
+        self.causal = causal
         self._body = body
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
@@ -83,7 +85,7 @@ def choose_body(model: PreTrainedModel) -> Body:
             plain = PaddedBody(model)
             wanted = plain.hidden_at_sites(batch)
             causal = _is_causal(plain, batch, wanted)
-            return _packed(model, batch, wanted, causal) or _padded(model)
+            return _packed(model, batch, wanted, causal) or _padded(model, causal)
     finally:
         model.train(training)
 
@@ -105,11 +107,12 @@ def _packed(
     return None
 
 
-def _padded(model: PreTrainedModel) -> PaddedBody:
+def _padded(model: PreTrainedModel, causal: bool) -> PaddedBody:
     family = type(model).__name__
     return PaddedBody(
         model,
         f"{family} runs in padded rows: laid end to end, a few tokens did not give its own states.",
+        causal=causal,
     )
 
 

@@ -92,7 +92,7 @@ def save_labelled(
 
     Raises Unsupported for a decoder of which transformers knows no classifier.
     """
-    classifier = model.path.shares or naming.pooling in ("last", "words")
+    classifier = naming.pooling in ("last", "words")
     if adapter is not None:
         adapter.save_pretrained(str(folder), save_embedding_layers=False)
         if classifier:

@@ -45,7 +45,7 @@ class LabelModel(nn.Module):
         self.classifier: nn.Module = nn.Identity()
         if outputs:
             # Decoders have no bias there in transformers, and are saved in its form; taggers have.
-            bias = pooling == "words" or not path.shares
+            bias = pooling != "last"
             linear = nn.Linear(config.hidden_size, outputs, bias=bias)
             self.classifier = linear.to(body.device, body.dtype)
             with seeded(derive(seed, "head"), body.device):
@@ -132,7 +132,7 @@ def open_body(described: Described, dtype: str, device: str) -> tuple[PreTrained
 
 def pooling_of(path: Body) -> Pooling:
     """Where a body that is run so is read by default: see the head of this file."""
-    return "last" if path.shares else "mean"
+    return "last" if path.causal else "mean"
 
 
 def _dropout_of(config: Any) -> float:
