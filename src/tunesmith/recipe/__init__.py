@@ -21,10 +21,10 @@ from tunesmith.recipe.defaults import (
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.judge import JudgeSection
 from tunesmith.recipe.load import load
+from tunesmith.recipe.misfits import LABELS
 from tunesmith.recipe.resolve import Resolved, resolve
 from tunesmith.recipe.schema import Knob, describe, json_schema
 from tunesmith.recipe.sections import (
-    LABELS,
     DataSection,
     EngineSection,
     EvaluateSection,

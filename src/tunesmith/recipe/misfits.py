@@ -16,6 +16,13 @@ _FIXED = ("init", "dropout", "rate_ratio", "virtual_tokens")
 """The keys with a default of their own; the others are `auto`, which says when they are unused."""
 
 
+_TOO_LONG = ("data", "too_long")
+
+LABELS = {"classify": "label", "embed": "embed"}
+"""The objectives of models that label texts, or make vectors of them, and write nothing; and the
+command that asks such a model."""
+
+
 def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(key, finished sentence) for each value that the method has no use for."""
     yield from _unused(recipe)
@@ -41,11 +48,11 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
 def _near_base(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Where staying near the base is asked for and cannot be had."""
     asked, name, engine = _about_the_base(recipe), recipe.model.method, recipe.engine
-    if recipe.objective.kind == "classify" and asked:
+    if recipe.objective.kind in LABELS and asked:
         yield (
             asked,
-            f"{asked} keeps what the base can write, and objective.kind=classify trains a model "
-            f"that only labels. Leave {asked} out.",
+            f"{asked} keeps what the base can write, and objective.kind={recipe.objective.kind} "
+            f"trains a model that only labels. Leave {asked} out.",
         )
     if recipe.model.from_scratch and asked:
         yield (
@@ -99,19 +106,39 @@ def _unused(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def _kind(recipe: Recipe) -> Iterator[tuple[str, str]]:
     kind, model = recipe.objective.kind, recipe.model
-    if kind == "classify" and not METHODS[model.method].labels:
+    if kind != "embed":
+        yield from _for_embeddings(recipe)
+    elif model.method == "head":
+        yield (
+            "model.method",
+            "model.method=head trains a head, and objective.kind=embed has none: what a text is "
+            "told by is the body's own states. Set model.method=lora, full or last_layers.",
+        )
+    if kind in LABELS and not METHODS[model.method].labels:
         able = tuple(name for name, each in METHODS.items() if each.labels)
         yield (
             "model.method",
             f"model.method={model.method} is for models that write, and objective.kind={kind} "
             f"trains one that labels. Set model.method to one of {_listed(able)}.",
         )
-    elif kind == "classify" and model.init != "default":
+    elif kind in LABELS and model.init != "default":
         yield (
             "model.init",
             f"model.init={model.init} is for models that write, and objective.kind={kind} trains "
             "one that labels. Set model.init=default.",
         )
+
+
+def _for_embeddings(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    for section, key in (("objective", "temperature"), ("objective", "symmetric"), _TOO_LONG):
+        asked = getattr(recipe, section)
+        value, default = getattr(asked, key), type(asked).model_fields[key].default
+        if value != default:
+            yield (
+                f"{section}.{key}",
+                f"{section}.{key}={value} is for objective.kind=embed, and objective.kind is "
+                f"{recipe.objective.kind}. Leave it out.",
+            )
 
 
 def _engine(recipe: Recipe) -> Iterator[tuple[str, str]]:

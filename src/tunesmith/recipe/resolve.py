@@ -11,8 +11,9 @@ from tunesmith.recipe import defaults
 from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.methods import METHODS
+from tunesmith.recipe.misfits import LABELS
 from tunesmith.recipe.optimizers import RULES
-from tunesmith.recipe.sections import LABELS, Recipe
+from tunesmith.recipe.sections import Recipe
 
 Value = TypeVar("Value")
 
