@@ -62,8 +62,8 @@ def definition(measured: EmbedMeasured) -> str:
     """What was asked, in words."""
     if measured.scored:
         return (
-            "Spearman's rho says how well the order of the cosines follows that of the scores: 1 is "
-            "the same order, 0 none"
+            "Spearman's rho says how well the order of the cosines follows that of the scores: 1 "
+            "is the same order, 0 none"
         )
     return (
         "recall@k is the share of the texts that belong to an anchor which stand among the k "

@@ -97,8 +97,10 @@ class EmbedJudge:
         course: Course,
     ) -> EmbedMeasured:
         pool, setup = self._pool, self._setup
-        written = written_of(setup, {text.origin for text in pool.texts})
         judging = setup.held_out.judging
+        # A row whose texts all stand in others, too, has none of its own in the pool.
+        asked = [*pool.texts, *judging, *_rehearsed(setup)]
+        written = written_of(setup, {text.origin for text in asked})
         return EmbedMeasured(
             scored=scored(setup),
             ways=() if self._base is None else self._ways(tuned[0], self._base[0], written),
