@@ -68,6 +68,18 @@ SURFACE = {
         "--validation",
         "--weight",
     ],
+    "tunesmith embed": [
+        "RUN",
+        "--among",
+        "--among-field",
+        "--count",
+        "--data",
+        "--field",
+        "--help",
+        "--home",
+        "--once",
+        "--out",
+    ],
     "tunesmith label": [
         "RUN",
         "--data",

@@ -132,8 +132,8 @@ def _asked(run: Run) -> str:
     from tunesmith.recipe import LABELS
 
     folder = shlex.quote(str(run.path))
-    if run.recipe.objective.kind in LABELS:
-        return f"label {folder} --once TEXT"
+    if command := LABELS.get(run.recipe.objective.kind):
+        return f"{command} {folder} --once TEXT"
     return f"chat {folder}"
 
 

@@ -66,6 +66,8 @@ class Batch:
     | origins      | list  | file and line of each sequence                                     |
     | labels_B     | B, …  | where sequences are labelled: the class of each (int64), its score  |
     |              |       | (float32), or 0 and 1 for each of C classes (float32; B, C)         |
+    | parts_B      | B     | where rows are several texts: which of its row's each is, int64     |
+    | texts_B      | B     | and a number that equal texts share, int64                          |
 
     Of a labelled sequence `weights_S` says how much the state at each of its sites adds to the one
     state it is judged by: 1 at a single site, or 1/n at each of n.
@@ -80,6 +82,8 @@ class Batch:
     owner_S: Array
     origins: tuple[Origin, ...]
     labels_B: Array | None = None
+    parts_B: Array | None = None
+    texts_B: Array | None = None
 
     @property
     def tokens(self) -> int:

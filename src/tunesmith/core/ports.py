@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from tunesmith.core.batch import Array, Batch, LossSum
 from tunesmith.core.records import (
@@ -54,6 +54,22 @@ class Objective(Protocol):
 
     def loss(self, model: Any, batch: Any) -> LossSum:
         """The undivided loss of one micro-batch."""
+        ...
+
+
+@runtime_checkable
+class AcrossMicroBatches(Protocol):
+    """An objective in which what one micro-batch is to learn depends on the others of its step.
+
+    Its own `loss` of a micro-batch is that of a step which has no other.
+    """
+
+    def of_step(self, model: Any, batches: Iterable[Any]) -> Sequence[Objective]:
+        """The objective of each micro-batch of a step, in order.
+
+        `batches` are taken one after the other, each computed before the next is taken: random
+        draws are then those of the backward pass.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.records import Tokens
 from tunesmith.core.spans import OUTSIDE
 
-Problem = Literal["single_label", "multi_label", "regression"]
+Problem = Literal["single_label", "multi_label", "regression", "similarity"]
 
 MOST_CLASSES = 100_000
 """More than this are no classes: the field is an identifier, or a text."""
@@ -23,10 +23,11 @@ class Targets:
 
     `single_label`: the index of the class (int64). `multi_label`: 0 or 1 for each of C classes
     (float32, C). `regression`: the number (float32), with a `mean` and a `scale` by which the head
-    learns it at unit size.
+    learns it at unit size. `similarity`: of a text beside others the score of the pair that it
+    begins (float32), NaN where there is none.
 
     Args:
-        problem: which of the three.
+        problem: which of the four.
         names: the classes in order; none for regression.
         mean: of the training rows' numbers.
         scale: their standard deviation.
@@ -56,6 +57,9 @@ class Targets:
             DataError: there is one class only, there are too many, or a number is none.
         """
         rows = list(train)
+        if problem == "similarity":
+            _require_alike(rows)
+            return cls(problem, ())
         if problem == "auto":
             problem = "multi_label" if any(len(row.labels) > 1 for row in rows) else "single_label"
         if problem == "regression":
@@ -90,8 +94,8 @@ class Targets:
 
     @property
     def outputs(self) -> int:
-        """C: how many numbers the head gives."""
-        return len(self.names) or 1
+        """C: how many numbers the head gives; 0 where there is none."""
+        return 0 if self.problem == "similarity" else len(self.names) or 1
 
     def knows(self, label: str) -> bool:
         """Whether a label is one of the classes; any number is, for regression."""
@@ -99,6 +103,8 @@ class Targets:
 
     def of(self, labels: Sequence[str]) -> np.ndarray:
         """The labels of one row, or of one word, as numbers."""
+        if self.problem == "similarity":
+            return np.array(labels[0] if labels else math.nan, dtype=np.float32)
         if self.problem == "regression":
             return np.array((float(labels[0]) - self.mean) / self.scale, dtype=np.float32)
         if self.problem == "single_label":
@@ -130,6 +136,18 @@ def number_of(row: Tokens) -> float:
             "regression. Correct the row, or set objective.problem=single_label."
         )
     return number
+
+
+def _require_alike(rows: Sequence[Tokens]) -> None:
+    firsts = [row for row in rows if row.part == 0]
+    other = next((row for row in firsts if bool(row.labels) != bool(firsts[0].labels)), None)
+    if other is not None:
+        scored, bare = (other, firsts[0]) if other.labels else (firsts[0], other)
+        raise DataError(
+            f"{scored.origin} has a score, and {bare.origin} has none: pairs with scores are "
+            "learned by another loss than pairs and triplets without. Train them in runs of their "
+            "own."
+        )
 
 
 def _require_single(rows: Sequence[Tokens]) -> None:

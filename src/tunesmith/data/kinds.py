@@ -45,6 +45,9 @@ TRAINED: Mapping[str, tuple[type[Content], ...]] = {
 }
 """The kinds that each objective of this version trains."""
 
+WHOLE_ROWS = ("embed",)
+"""Objectives that train the texts of a row together: a step has all of them, or none."""
+
 _ABOUT: Mapping[type[Content], tuple[str, str]] = {
     Preference: ("a preference (a chosen and a rejected answer)", "dpo, orpo, simpo or reward"),
     Rating: ("a rating (an answer, and whether it was liked)", "kto"),

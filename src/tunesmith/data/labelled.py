@@ -31,13 +31,16 @@ class LabelRenderer:
         tokenizer: a transformers fast tokenizer.
         last: a word is tagged at the last of its tokens and not at its first: what a decoder knows
             of a word it knows at its end.
+        cut: of a text longer than the context its beginning is kept, with the special tokens that
+            the tokenizer puts around any text.
     """
 
     completion_as = "labels"
 
-    def __init__(self, tokenizer: Any, *, last: bool = False) -> None:
+    def __init__(self, tokenizer: Any, *, last: bool = False, cut: bool = False) -> None:
         self.encoder = Encoder(tokenizer)
         self._last = last
+        self._cut = cut
 
     def identity(self) -> dict[str, Any]:
         """All that the tokens of an example follow from besides the example, as JSON."""
@@ -45,6 +48,7 @@ class LabelRenderer:
         return {
             "tokenizer": sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
             "labelled_at": "last" if self._last else "first",
+            "cut": self._cut,
             "versions": [version("tokenizers"), version("transformers")],
         }
 
@@ -57,24 +61,27 @@ class LabelRenderer:
     ) -> Iterator[list[Tokens] | Finding]:
         """What each example becomes, in order: its tokens, or why it cannot be trained.
 
-        A Label or a Tagged is one Tokens; a Pair two, part 0 and 1; a Triplet three. Nothing is
-        cut: Tokens may be longer than `context`, which `checks.too_long` finds.
+        A Label or a Tagged is one Tokens; a Pair two, part 0 and 1; a Triplet three. Unless texts
+        are cut, Tokens may be longer than `context`, which `checks.too_long` finds.
         """
         waiting = iter(examples)
         while chunk := list(islice(waiting, _CHUNK_ROWS)):
             found = [_finding(each, kind, self.encoder) for each in chunk]
             good = [each for each, finding in zip(chunk, found, strict=True) if finding is None]
-            rendered = self._render(good)
+            rendered = self._render(good, context)
             for finding in found:
                 yield finding or next(rendered)
 
-    def ids(self, text: str) -> np.ndarray:
-        """Token ids of one text as the model is asked with it (int32)."""
-        return np.array(self._encodings([text])[0].ids, dtype=np.int32)
+    def ids(self, text: str, context: int | None = None) -> np.ndarray:
+        """Token ids of one text as the model is asked with it (int32); `context` is where it is
+        cut, if texts are."""
+        return np.array(self._encodings([text], context)[0].ids, dtype=np.int32)
 
-    def _render(self, examples: Sequence[Example]) -> Iterator[list[Tokens] | Finding]:
+    def _render(
+        self, examples: Sequence[Example], context: int
+    ) -> Iterator[list[Tokens] | Finding]:
         texts = [texts_of(example) for example in examples]
-        encodings = iter(self._encodings([text for each in texts for text in each]))
+        encodings = iter(self._encodings([text for each in texts for text in each], context))
         for example, of_example in zip(examples, texts, strict=True):
             pieces = [(part, text, next(encodings)) for part, text in enumerate(of_example)]
             try:
@@ -82,11 +89,16 @@ class LabelRenderer:
             except Refused as refused:
                 yield Finding(refused.reason, str(refused), "drop", example.origin)
 
-    def _encodings(self, texts: Sequence[str]) -> list[Any]:
+    def _encodings(self, texts: Sequence[str], context: int | None) -> list[Any]:
         backend = self.encoder.tokenizer.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
-        return list(backend.encode_batch(list(texts), add_special_tokens=True))
+        if self._cut and context is not None:
+            backend.enable_truncation(context)
+        try:
+            return list(backend.encode_batch(list(texts), add_special_tokens=True))
+        finally:
+            backend.no_truncation()
 
     def _tokens(self, example: Example, part: int, text: str, encoding: Any) -> Tokens:
         ids_N = np.array(encoding.ids, dtype=np.int32)

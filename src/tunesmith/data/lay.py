@@ -2,13 +2,15 @@
 
 A sequence is judged by one state: that of its last token (a decoder's has seen all others), of its
 first (the one an encoder is trained to sum up in), or the mean of all. A tagged one is read at each
-of its words.
+of its words. Of a text beside others (a pair, a triplet) it is said which of its row it is, and to
+which others it is equal: those are not held against it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
 
 import numpy as np
 
@@ -51,7 +53,12 @@ class Layer:
         if self._pooling == "words":
             ones_S = np.ones(len(owner_S), dtype=np.float32)
             return replace(batch, targets_S=self._targets.of_rows(examples), weights_S=ones_S)
-        return replace(batch, labels_B=self._targets.of_rows(examples))
+        labels_B = self._targets.of_rows(examples)
+        if self._targets.problem != "similarity":
+            return replace(batch, labels_B=labels_B)
+        parts_B = np.array([example.part for example in examples], dtype=np.int64)
+        texts_B = np.array([text_number(example) for example in examples], dtype=np.int64)
+        return replace(batch, labels_B=labels_B, parts_B=parts_B, texts_B=texts_B)
 
     def _read(self, example: Tokens) -> np.ndarray:
         """The tokens of a sequence at which it is read."""
@@ -60,3 +67,9 @@ class Layer:
         if self._pooling == "mean":
             return np.arange(len(example))
         return np.array([0 if self._pooling == "cls" else len(example) - 1])
+
+
+def text_number(example: Tokens) -> int:
+    """A number that sequences of the same tokens share, and hardly any others."""
+    digest = blake2b(example.ids_N.astype("<i4").tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)

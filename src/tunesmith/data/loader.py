@@ -19,7 +19,8 @@ from tunesmith.data.pack import pack, within_budget
 class PackedBatches:
     """Examples in a new order each epoch, `batch_size` of them to an optimiser step.
 
-    An epoch sees each once, or as often as `mix` says.
+    An epoch sees each once, or as often as `mix` says, which also says what an example is: one of
+    `examples`, or all those of a row.
 
     The examples of a step are packed into micro-batches of at most `tokens_per_micro_batch`
     tokens; with `share` those with a common prefix meet there and it is laid down once. With
@@ -80,7 +81,7 @@ class PackedBatches:
         """What step `index` of `epoch` trains on."""
         start = index * self._batch_size
         chosen = self._order(epoch)[start : start + self._batch_size]
-        return [self._examples[int(i)] for i in chosen]
+        return [self._examples[i] for each in chosen for i in self.mix.sequences(int(each))]
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         example_M = self.mix.examples(self._seed, epoch, in_order=not self._shuffle)

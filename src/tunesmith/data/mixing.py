@@ -44,15 +44,24 @@ class Mix:
     """The examples of an epoch, drawn from sources by weight.
 
     Args:
-        source_N: the number of the source of each example, ascending.
+        source_N: the number of the source of each sequence, ascending.
         weights: by source, above 0.
         names: by source, for sentences.
+        row_N: the number of the row of each sequence, ascending, where an example is all sequences
+            of a row; None where each is one by itself.
     """
 
     def __init__(
-        self, source_N: np.ndarray, weights: Sequence[float], names: Sequence[str] = ()
+        self,
+        source_N: np.ndarray,
+        weights: Sequence[float],
+        names: Sequence[str] = (),
+        row_N: np.ndarray | None = None,
     ) -> None:
-        self._members = [np.flatnonzero(source_N == source) for source in range(len(weights))]
+        self._starts = np.arange(len(source_N)) if row_N is None else _firsts(row_N)
+        self._ends = np.append(self._starts[1:], len(source_N))
+        source_M = source_N[self._starts]
+        self._members = [np.flatnonzero(source_M == source) for source in range(len(weights))]
         self._weights, self._names = weights, names
         self._taken = [
             max(1, math.floor(weight * len(members) + 0.5)) if len(members) else 0
@@ -63,6 +72,10 @@ class Mix:
     def once(cls, count: int) -> Mix:
         """Each of so many examples once an epoch."""
         return cls(np.zeros(count, dtype=np.int64), (1.0,))
+
+    def sequences(self, example: int) -> range:
+        """The numbers of the sequences that an example is."""
+        return range(int(self._starts[example]), int(self._ends[example]))
 
     @property
     def epoch_size(self) -> int:
@@ -79,8 +92,9 @@ class Mix:
         return any(taken * epochs > len(members) for members, taken in self._sources())
 
     def per_epoch(self, value_N: np.ndarray) -> int:
-        """The sum of a value over the examples of an epoch, in the mean over all epochs."""
-        sums = ((int(value_N[m].sum()), len(m), taken) for m, taken in self._sources())
+        """The sum of a value of sequences over an epoch, in the mean over all epochs."""
+        value_M = np.add.reduceat(value_N, self._starts) if len(value_N) else value_N
+        sums = ((int(value_M[m].sum()), len(m), taken) for m, taken in self._sources())
         return round(sum(total * taken / members for total, members, taken in sums))
 
     def examples(self, seed: int, epoch: int, *, in_order: bool = False) -> np.ndarray:
@@ -113,6 +127,11 @@ class Mix:
         return ((m, taken) for m, taken in zip(self._members, self._taken, strict=True) if taken)
 
 
+def _firsts(row_N: np.ndarray) -> np.ndarray:
+    """Where a row begins."""
+    return np.flatnonzero(np.diff(row_N, prepend=-1))
+
+
 def _times(seed: int, source: int, start: int, taken: int, size: int) -> np.ndarray:
     """How often each of `size` examples stands in a stretch of the source's stream (int64)."""
     times = np.zeros(size, dtype=np.int64)
@@ -141,13 +160,14 @@ class Sources:
     names: tuple[str, ...]
     weights: tuple[float, ...]
 
-    def mix(self, file_N: np.ndarray, planted: int = 0) -> Mix:
-        """The mix of examples, given the number of the file of each.
+    def mix(self, file_N: np.ndarray, planted: int = 0, row_N: np.ndarray | None = None) -> Mix:
+        """The mix of examples, given the number of the file of each sequence, and that of its row
+        where a row is one example.
 
         Behind them stand `planted` examples of no file, each seen once an epoch.
         """
         if not planted:
-            return Mix(self.source_F[file_N], self.weights, self.names)
+            return Mix(self.source_F[file_N], self.weights, self.names, row_N)
         source_N = np.append(self.source_F[file_N], np.full(planted, len(self.names)))
         return Mix(source_N, (*self.weights, 1.0), (*self.names, "canaries"))
 

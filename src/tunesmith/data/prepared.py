@@ -15,7 +15,7 @@ from tunesmith.core.records import Canary, Completion, Example, Finding, Prompt,
 from tunesmith.data.canaries import planted_rows
 from tunesmith.data.examine import RowRenderer
 from tunesmith.data.formats import understand
-from tunesmith.data.kinds import Kind
+from tunesmith.data.kinds import WHOLE_ROWS, Kind
 from tunesmith.data.ledger import Ledger, planted_line
 from tunesmith.data.mixing import Mix, Sources
 from tunesmith.data.quality import Report
@@ -62,7 +62,9 @@ class Prepared:
     def mix(self) -> Mix:
         """Which of `trained_on` each epoch sees, and how often."""
         planted = len(self.trained_on) - len(self.train)
-        return self.sources.mix(self.store.rows["file"][self.train.rows], planted)
+        rows = self.train.rows
+        whole = rows if self.kind in WHOLE_ROWS else None
+        return self.sources.mix(self.store.rows["file"][rows], planted, whole)
 
     def account(self) -> dict[str, Any]:
         """`ledger.json`: the totals, and those of each file, beside its weight if it is trained on.

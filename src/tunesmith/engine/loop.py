@@ -1,6 +1,7 @@
 """The loop. It owns time: steps, validation, checkpoints, stopping. One loop for every objective.
 
     for each step:   micro-batches → LossSum each → backward      (sums only)
+                     (an objective that compares them looks at all of them first)
                      gradients ÷ the true count, once → clip → update
                      validate?  checkpoint?  asked to stop?
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch import nn
 
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.errors import Interrupted, NonFiniteLoss, OutOfMemory
-from tunesmith.core.ports import Batches, Objective, SiteModel, Watcher
+from tunesmith.core.ports import AcrossMicroBatches, Batches, Objective, SiteModel, Watcher
 from tunesmith.core.records import StepReport, Validation
 from tunesmith.core.seeds import derive
 from tunesmith.engine.allocator import give_back
@@ -171,25 +172,50 @@ class Loop:
             per_epoch = self._batches.steps_per_epoch
             batches = self._batches.step(step // per_epoch, step % per_epoch)
             self._updates.begin(learning_rate)
-            total = LossSum(0.0, 0.0)
-            for micro, batch in enumerate(batches):
-                try:
-                    loss = self._backward(batch, step, micro, batch is batches[-1])
-                except Exception as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    failed = batch
-                    break
-                total = total.plus(loss)
-            else:
-                return batches, total
+            tried: list[Batch] = []
+            try:
+                return batches, self._passes(batches, step, tried)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
             # The failed attempt's tensors are gone only now, with the error that held them.
-            self._narrow(failed, step)
+            self._narrow(tried[-1], step)
 
-    def _backward(self, batch: Batch, step: int, micro: int, last: bool) -> LossSum:
-        """The loss of one micro-batch as a number, its gradients added to the step's."""
+    def _passes(self, batches: Sequence[Batch], step: int, tried: list[Batch]) -> LossSum:
+        """The loss of a step; `tried` ends with the micro-batch that is being computed."""
+        total = LossSum(0.0, 0.0)
+        objectives = self._objectives(batches, step, tried)
+        for micro, (batch, objective) in enumerate(zip(batches, objectives, strict=True)):
+            tried.append(batch)
+            last = batch is batches[-1]
+            total = total.plus(self._backward(objective, batch, step, micro, last))
+        return total
+
+    def _objectives(
+        self, batches: Sequence[Batch], step: int, tried: list[Batch]
+    ) -> Sequence[Objective]:
+        """What each micro-batch is to learn; it may depend on the others."""
+        objective = self._objective
+        if len(batches) == 1 or not isinstance(objective, AcrossMicroBatches):
+            return [objective] * len(batches)
+
+        def one_by_one() -> Iterator[Batch]:
+            for micro, batch in enumerate(batches):
+                tried.append(batch)
+                yield self._ready(batch, step, micro)
+
+        return objective.of_step(self._model, one_by_one())
+
+    def _ready(self, batch: Batch, step: int, micro: int) -> Batch:
+        """The micro-batch on the device; what is drawn from now on depends on its number alone."""
         torch.manual_seed(derive(self._settings.seed, "dropout", step, micro))
-        loss = self._objective.loss(self._model, on_device(batch, self._device))
+        return on_device(batch, self._device)
+
+    def _backward(
+        self, objective: Objective, batch: Batch, step: int, micro: int, last: bool
+    ) -> LossSum:
+        """The loss of one micro-batch as a number, its gradients added to the step's."""
+        loss = objective.loss(self._model, self._ready(batch, step, micro))
         value = float(loss.sum.detach())
         if not math.isfinite(value):
             raise NonFiniteLoss(_non_finite("The loss", value, step, [batch]))

@@ -26,7 +26,7 @@ class Index:
         self._count = len(texts)
         self._bm25 = bm25s.BM25(method="lucene")
         # Without a word there is nothing to index; a text of none is found by nothing.
-        corpus = [_words(text) or [""] for text in texts]
+        corpus = [words_of(text) or [""] for text in texts]
         self._bm25.index(corpus, show_progress=False)
 
     def nearest(self, question: str, count: int) -> list[int]:
@@ -34,7 +34,7 @@ class Index:
 
         Of equal ones the earlier comes first.
         """
-        words = [word for word in _words(question) if word in self._bm25.vocab_dict]
+        words = [word for word in words_of(question) if word in self._bm25.vocab_dict]
         if not words:
             return []
         scores_N = np.asarray(self._bm25.get_scores(words))
@@ -42,5 +42,6 @@ class Index:
         return [int(number) for number in order if scores_N[number] > 0]
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text, in small letters."""
     return _WORDS.findall(text.casefold())

@@ -3,9 +3,10 @@
 A decoder is saved as transformers' own sequence classifier, whose head `score` reads the last
 token: `AutoModelForSequenceClassification` opens it, or PEFT with task type SEQ_CLS for an adapter.
 An encoder that is read by the mean of its tokens is saved as sentence-transformers has it: body,
-pooling, and a dense layer for the head. A tagger of words is saved as transformers' own token
-classifier, which `AutoModelForTokenClassification` opens, or PEFT with task type TOKEN_CLS.
-`labels.json` beside them is ours: what the outputs are called, and how sure they are to be taken.
+pooling, and a dense layer for the head. So is any body without a head, whose vectors then get
+length 1. A tagger of words is saved as transformers' own token classifier, which
+`AutoModelForTokenClassification` opens, or PEFT with task type TOKEN_CLS. `labels.json` beside them
+is ours: what the outputs are called, and how sure they are to be taken.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ LABELS = "labels.json"
 _ADAPTER = "adapter_model.safetensors"
 _DENSE = "2_Dense"
 _POOLING = "1_Pooling"
+_NORMALIZE = "2_Normalize"
 _PROBLEMS: dict[str, Any] = {
     "single_label": "single_label_classification",
     "multi_label": "multi_label_classification",
@@ -55,7 +57,9 @@ class Naming:
     `temperature` divides the logits before they become probabilities; below `threshold` no class is
     named (0 always names one). A regression's output times `scale` plus `mean` is the number. A
     word is tagged at its `word_at` token, "first" or "last", and `word_break` says where the words
-    of the training rows ended: at a "space", or at "punctuation", too.
+    of the training rows ended: at a "space", or at "punctuation", too. For the problem `similarity`
+    there is no head: a vector stands for a text. Of a longer text than `cut` tokens so many are
+    read; 0 refuses one that is longer than the model's context.
     """
 
     problem: str
@@ -67,6 +71,12 @@ class Naming:
     threshold: float = 0.0
     word_at: str = ""
     word_break: str = ""
+    cut: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """C; 0 without a head."""
+        return 0 if self.problem == "similarity" else len(self.names) or 1
 
     def save(self, folder: Path) -> None:
         """Write `labels.json`."""
@@ -92,7 +102,8 @@ def save_labelled(
 
     Raises Unsupported for a decoder of which transformers knows no classifier.
     """
-    classifier = naming.pooling in ("last", "words")
+    headless = isinstance(model.classifier, nn.Identity)
+    classifier = not headless and naming.pooling in ("last", "words")
     if adapter is not None:
         adapter.save_pretrained(str(folder), save_embedding_layers=False)
         if classifier:
@@ -104,7 +115,11 @@ def save_labelled(
     if not classifier:
         _as_sentence_model(model, naming, folder)
     naming.save(folder)
-    described.tokenizer.save_pretrained(folder)
+    tokenizer = described.tokenizer
+    if headless and tokenizer.pad_token is None:  # without it plain libraries ask one at a time
+        tokenizer = deepcopy(tokenizer)
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(folder)
 
 
 def load_head(model: LabelModel, folder: Path) -> None:
@@ -198,8 +213,12 @@ def _of_the_body(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _as_sentence_model(model: LabelModel, naming: Naming, folder: Path) -> None:
     """Pooling and head beside the body, as sentence-transformers reads them."""
-    kinds = ["", _POOLING, *([] if isinstance(model.classifier, nn.Identity) else [_DENSE])]
-    types = ("Transformer", "Pooling", "Dense")
+    headless = isinstance(model.classifier, nn.Identity)
+    modules = {
+        "": "Transformer",
+        _POOLING: "Pooling",
+        **({_NORMALIZE: "Normalize"} if headless else {_DENSE: "Dense"}),
+    }
     write_json(
         folder / "modules.json",
         [
@@ -207,9 +226,9 @@ def _as_sentence_model(model: LabelModel, naming: Naming, folder: Path) -> None:
                 "idx": index,
                 "name": str(index),
                 "path": path,
-                "type": f"sentence_transformers.models.{types[index]}",
+                "type": f"sentence_transformers.models.{kind}",
             }
-            for index, path in enumerate(kinds)
+            for index, (path, kind) in enumerate(modules.items())
         ],
     )
     width = int(model.body.config.get_text_config().hidden_size)
@@ -220,9 +239,13 @@ def _as_sentence_model(model: LabelModel, naming: Naming, folder: Path) -> None:
             "word_embedding_dimension": width,
             "pooling_mode_cls_token": naming.pooling == "cls",
             "pooling_mode_mean_tokens": naming.pooling == "mean",
+            "pooling_mode_lasttoken": naming.pooling == "last",
         },
     )
-    write_json(folder / "sentence_bert_config.json", {"do_lower_case": False})
+    read = {"max_seq_length": naming.cut} if naming.cut else {}
+    write_json(folder / "sentence_bert_config.json", {**read, "do_lower_case": False})
+    if headless:
+        (folder / _NORMALIZE).mkdir(exist_ok=True)
     if isinstance(model.classifier, nn.Linear):
         (folder / _DENSE).mkdir(exist_ok=True)
         head = {f"linear.{k}": v.detach().cpu() for k, v in model.classifier.named_parameters()}

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from tunesmith.recipe.kinds import LABELS, ObjectiveKind
+from tunesmith.recipe.kinds import ObjectiveKind
 from tunesmith.recipe.methods import METHODS, MethodName
 from tunesmith.recipe.optimizers import Rule
 
@@ -163,17 +163,27 @@ def together(facts: Facts, shuffle: bool) -> Choice[bool]:
     return False, "too few rows share a long context of their own"
 
 
+_PASSES = {
+    "classify": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "labelled rows"),
+    "tag": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "labelled rows"),
+    "embed": (((1000, 10), (5000, 5), (20000, 3)), 1, "rows of texts"),
+}
+"""Passes under so many rows, from there on, and what the rows are."""
+
+
 def epochs(facts: Facts) -> Choice[int]:
     """6 passes under 300 rows, 1 from 20,000; documents count per 500 tokens. Source: ours.
 
     Labels take more passes, for a row teaches one label: 20 under 300 rows, 3 from 20,000. The
-    weights of the best one are kept.
+    weights of the best one are kept. Texts beside others take half as many: a row of theirs meets
+    other negatives each time.
     """
-    if facts.objective in LABELS:
-        for below, passes in ((300, 20), (1000, 15), (5000, 10), (20000, 6)):
+    if facts.objective in _PASSES:
+        steps, least, what = _PASSES[facts.objective]
+        for below, passes in steps:
             if facts.examples < below:
-                return passes, f"fewer than {below} labelled rows ({facts.examples})"
-        return 3, f"{facts.examples} labelled rows"
+                return passes, f"fewer than {below} {what} ({facts.examples})"
+        return least, f"{facts.examples} {what}"
     if facts.from_scratch:
         return 1, "from scratch, fresh text teaches more than repeated text"
     rows, unit = facts.examples, "rows"
@@ -195,8 +205,13 @@ def batch_size(facts: Facts) -> Choice[int]:
 
     Small data wants small batches, and LoRA bears large ones worse (LoRA Without Regret). Examples:
     4 to 64, and about 16k tokens. Text and training from scratch: 8k to 16k tokens. Source: ours.
+    Embeddings 16 to 128, whatever the tokens: the other rows of a step are a row's negatives, and
+    more of them teach more (Henderson et al. 2017, §4; Gao et al. 2021).
     """
     count, mean = facts.sequences, facts.mean_sequence
+    if facts.objective == "embed":
+        size = 2 ** int(math.log2(min(max(count // STEPS_PER_EPOCH, 16), 128)))
+        return size, f"the {size - 1} others of a step are a row's negatives"
     if facts.objective == "text" or facts.from_scratch:
         tokens = min(max(count * mean / STEPS_PER_EPOCH, 8192), 16384)
         size = max(1, int(tokens // mean))
@@ -312,6 +327,14 @@ def evaluated_rows(level: Level, labels: bool = False) -> Choice[int]:
     if level == "standard":
         return 256, "evaluate.level standard"
     return 64, f"evaluate.level {level}"
+
+
+def distractors(level: Level) -> int:
+    """At most how many training rows' texts stand among the candidates of a search. Source: ours.
+
+    Among the held-out rows alone, a few hundred, search would look easier than it is.
+    """
+    return {"none": 0, "quick": 500, "standard": 4000, "full": 1_000_000}[level]
 
 
 def generated_rows(level: Level, rows: int) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-ObjectiveKind = Literal["sft", "text", "classify", "tag"]
+ObjectiveKind = Literal["sft", "text", "classify", "tag", "embed"]
 
-LABELS = ("classify", "tag")
-"""The objectives of models that label, where all others write."""
+LABELS = {"classify": "label", "tag": "label", "embed": "embed"}
+"""The objectives of models that label texts or words, or make vectors of them, and write nothing;
+and the command that asks such a model."""

@@ -50,7 +50,7 @@ class Method:
     trained, which an optimiser for them alone needs. `decays`: weight decay is on by default.
     `recomputes`: layers may be computed again in the backward pass, which drops what stands before
     a sequence in them. `labels`: it also trains a model that labels (objective.kind=classify),
-    beside its head.
+    beside its head, or makes vectors (embed).
     """
 
     trains: str

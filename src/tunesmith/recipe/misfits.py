@@ -17,6 +17,9 @@ _FIXED = ("init", "dropout", "rate_ratio", "virtual_tokens")
 """The keys with a default of their own; the others are `auto`, which says when they are unused."""
 
 
+_TOO_LONG = ("data", "too_long")
+
+
 def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(key, finished sentence) for each value that the method has no use for."""
     yield from _unused(recipe)
@@ -100,6 +103,14 @@ def _unused(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def _kind(recipe: Recipe) -> Iterator[tuple[str, str]]:
     kind, model = recipe.objective.kind, recipe.model
+    if kind != "embed":
+        yield from _for_embeddings(recipe)
+    elif model.method == "head":
+        yield (
+            "model.method",
+            "model.method=head trains a head, and objective.kind=embed has none: what a text is "
+            "told by is the body's own states. Set model.method=lora, full or last_layers.",
+        )
     if kind in LABELS and not METHODS[model.method].labels:
         able = tuple(name for name, each in METHODS.items() if each.labels)
         yield (
@@ -137,6 +148,18 @@ def _tags(recipe: Recipe) -> Iterator[tuple[str, str]]:
             "evaluate.abstain is for objective.kind=classify, where whole texts are left to a "
             "person. Set evaluate.abstain=0.",
         )
+
+
+def _for_embeddings(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    for section, key in (("objective", "temperature"), ("objective", "symmetric"), _TOO_LONG):
+        asked = getattr(recipe, section)
+        value, default = getattr(asked, key), type(asked).model_fields[key].default
+        if value != default:
+            yield (
+                f"{section}.{key}",
+                f"{section}.{key}={value} is for objective.kind=embed, and objective.kind is "
+                f"{recipe.objective.kind}. Leave it out.",
+            )
 
 
 def _engine(recipe: Recipe) -> Iterator[tuple[str, str]]:

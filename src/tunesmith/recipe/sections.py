@@ -82,7 +82,7 @@ class ModelSection(Section):
     adapted. What lies below them is computed once and reused by every later pass over the data."""
 
     pooling: Literal["auto", "last", "cls", "mean"] = knob("auto")
-    """classify only: which state stands for a text: that of its last token (`auto` for a decoder,
+    """classify and embed: which state stands for a text: of its last token (`auto` for a decoder,
     where it has seen all others), of its first, or the mean of all (`auto` for an encoder)."""
 
     dtype: Auto | Literal["float32", "bfloat16"] = knob(AUTO)
@@ -130,7 +130,12 @@ class DataSection(Section):
     """How prompt/completion rows are shown: as one turn of a chat, or as plain text going on."""
 
     context: Auto | Annotated[int, Field(ge=2)] = knob(AUTO, "tokens")
-    """The longest example. A longer one is never cut in silence: it is a bad row."""
+    """The longest example. A longer one is never cut in silence: it is a bad row, unless
+    `too_long` says otherwise."""
+
+    too_long: Literal["refuse", "cut"] = knob("refuse")
+    """embed only: `cut` reads the beginning of a text that is longer than the context, in training
+    as in use, and says of how many texts. Passages to be found often are longer."""
 
     bad_rows: Literal["refuse", "drop"] = knob("refuse")
     """What happens to a row that cannot be trained: it stops the run, named by file and line, or
@@ -179,7 +184,8 @@ class ObjectiveSection(Section):
 
     kind: ObjectiveKind = knob("sft")
     """sft learns the answers of conversations and completions; text learns every token; classify
-    learns the labels of texts; tag learns the tags of words, which mark the fields of a text."""
+    learns the labels of texts; tag learns the tags of words, which mark the fields of a text; embed
+    brings texts that belong together near each other."""
 
     problem: Literal["auto", "single_label", "multi_label", "regression"] = knob("auto")
     """classify only: whether a text has one class, several, or a number. `auto` is several where
@@ -192,6 +198,14 @@ class ObjectiveSection(Section):
     """Holds the model near the base's own predictions at every learned token, and keeps most where
     those are replayed; 0.5 is a beginning. No token loses more than log(1 + this) nats by it. The
     base is run beside the model, forward only: about a third more time."""
+
+    temperature: Positive = knob(0.05, "cosine")
+    """embed only: how much nearer its own positive a text must be than the others of its step. A
+    lower one looks at the nearest others alone, a higher one at all alike."""
+
+    symmetric: bool = knob(False)
+    """embed only: positives are to find their anchors, too. For pairs that are searched both ways,
+    such as sentences that say the same."""
 
 
 class EngineSection(Section):

@@ -25,7 +25,7 @@ def tell_data(setup: Setup | LabelSetup, watcher: Watcher) -> None:
     dropped = sum(totals["dropped"].values())
     watcher.note(
         f"{totals['rows_in']} rows in: {totals['trained']} to train on, {totals['held_out']} held "
-        f"out, {dropped} dropped; {totals['supervised_tokens']} {_learned(setup)}."
+        f"out, {dropped} dropped{_learned(setup, totals['supervised_tokens'])}."
     )
     for sentence in setup.prepared.recognised:
         watcher.note(sentence)
@@ -46,8 +46,10 @@ def tell_data(setup: Setup | LabelSetup, watcher: Watcher) -> None:
         watcher.note(sentence)
 
 
-def _learned(setup: Setup | LabelSetup) -> str:
-    return "labels" if isinstance(setup, LabelSetup) else "supervised tokens"
+def _learned(setup: Setup | LabelSetup, count: int) -> str:
+    if not isinstance(setup, LabelSetup):
+        return f"; {count} supervised tokens"
+    return f"; {count} labels" if setup.targets.outputs else ""
 
 
 def opened(setup: Setup, watcher: Watcher) -> Tuned:

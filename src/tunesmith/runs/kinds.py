@@ -20,5 +20,5 @@ def require_writing(recipe: Recipe, act: str) -> None:
         raise Unsupported(
             f"`tunesmith {act}` is for models that write, and objective.kind is {kind}. Train it "
             "with `tunesmith train`, whose report holds it against simpler ways, and ask it with "
-            "`tunesmith label`."
+            f"`tunesmith {LABELS[kind]}`."
         )

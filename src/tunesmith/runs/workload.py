@@ -107,8 +107,11 @@ def first_segments(batch: Batch, count: int) -> Batch:
         positions_T=batch.positions_T[:end],
         segments=segments,
         origins=batch.origins if labels_B is None else batch.origins[:count],
-        labels_B=None if labels_B is None else labels_B[:count],
         **{name: getattr(batch, name)[kept] for name in fields},
+        **{
+            name: None if (value := getattr(batch, name)) is None else value[:count]
+            for name in ("labels_B", "parts_B", "texts_B")
+        },
     )
 
 

@@ -42,7 +42,7 @@ def render_labels(
     plan: Json,
 ) -> str:
     """The whole page as HTML. The arguments are as for `report.render`."""
-    steps = [line for line in metrics if "loss" in line and "lr" in line]
+    steps = steps_of(metrics)
     pictures = {
         "learned": [
             loss_picture(steps, measured.course, scores.LOSSES[measured.problem]),
@@ -52,6 +52,38 @@ def render_labels(
         "worth": [_rivals(verdict["worth"], measured)],
     }
     tables = {"learned": _tables(measured), "worth": _rival_tables(verdict["worth"], measured)}
+    run = (steps, ledger, recipe_text, environment, plan)
+    tags = measured.problem == "tags"
+    return questions_page(
+        verdict,
+        QUESTIONS,
+        pictures,
+        tables,
+        *run,
+        labelled=() if tags else _wrong(measured),
+        tagged=marked_rows(measured) if tags else (),
+    )
+
+
+def steps_of(metrics: Sequence[Json]) -> list[Json]:
+    """The lines of `metrics.jsonl` that are optimiser steps."""
+    return [line for line in metrics if "loss" in line and "lr" in line]
+
+
+def questions_page(
+    verdict: Json,
+    asked: Mapping[str, tuple[str, str]],
+    pictures: Mapping[str, Sequence[Picture | None]],
+    tables: Mapping[str, Sequence[Table]],
+    steps: Sequence[Json],
+    ledger: Json,
+    recipe_text: str,
+    environment: Json,
+    plan: Json,
+    labelled: Sequence[Said] = (),
+    tagged: Sequence[Any] = (),
+) -> str:
+    """The page of a model that writes nothing: five questions as `asked`, and all about the run."""
     return page(
         "report.html.j2",
         verdict=verdict,
@@ -63,16 +95,16 @@ def render_labels(
                 [one for one in pictures.get(key, []) if one and one.svg],
                 tables.get(key, []),
             )
-            for key, words in QUESTIONS.items()
+            for key, words in asked.items()
         ],
         rate=rate_picture(steps),
-        remarks={key: verdict[key]["detail"].get("remarks", []) for key in QUESTIONS},
+        remarks={key: verdict[key]["detail"].get("remarks", []) for key in asked},
         training=training_of(steps),
         planned=Table(("The plan", "Planned before the start", "Measured"), planned_of(plan)),
         paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
-        labelled=[] if measured.problem == "tags" else _wrong(measured),
-        tagged=marked_rows(measured) if measured.problem == "tags" else [],
+        labelled=labelled,
+        tagged=tagged,
         spent=None,
         samples=(),
         failures=(),

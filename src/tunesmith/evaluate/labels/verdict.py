@@ -122,7 +122,7 @@ def worth(measured: LabelMeasured, seed: int) -> Judgement:
     return judged(gain.low > 0, gain, scores.UNITS[measured.problem], detail)
 
 
-def served(found: Certificate | None) -> Judgement:
+def served(found: Certificate | None, unit: str = "largest difference of a row") -> Judgement:
     """The saved model opened afresh against the one that was trained."""
     if found is None:
         return unmeasured("the saved model was not opened again")
@@ -139,7 +139,7 @@ def served(found: Certificate | None) -> Judgement:
         found.max_difference,
         None,
         None,
-        "between two numbers of a row",
+        unit,
         found.rows,
         {"summary": summary},
     )

@@ -54,12 +54,7 @@ class Labeller:
     """
 
     def __init__(self, run: Run) -> None:
-        kind = run.recipe.objective.kind
-        if kind not in LABELS:
-            raise Unsupported(
-                f"The run in {run.path} was trained to write (objective.kind={kind}), not to "
-                f"label. Ask it with `tunesmith chat {run.path}`."
-            )
+        require_asked_by("label", run)
         self._described, model, self._naming = open_labelled(run.artefact, run.recipe)
         self._context = int(run.recipe.data.context)
         self._renderer = LabelRenderer(self._described.tokenizer)
@@ -103,6 +98,18 @@ class Labeller:
         return Tokens(origin, ids_N, np.zeros(len(ids_N), np.float32), len(text.encode()))
 
 
+def require_asked_by(command: str, run: Run) -> None:
+    """Raises Unsupported where the model of a run is asked by another command."""
+    kind = run.recipe.objective.kind
+    other = LABELS.get(kind, "chat")
+    if other != command:
+        does = {"chat": "to write", "label": "to label texts", "embed": "to make vectors of texts"}
+        raise Unsupported(
+            f"The run in {run.path} was trained {does[other]} (objective.kind={kind}). Ask it with "
+            f"`tunesmith {other} {run.path}`."
+        )
+
+
 def label_file(labeller: Labeller, data: Path, field: str = "text") -> Iterator[dict[str, Any]]:
     """Each row of a data file with its answer, in order: its own fields, and `predicted`.
 
@@ -110,12 +117,13 @@ def label_file(labeller: Labeller, data: Path, field: str = "text") -> Iterator[
     """
     waiting = iter(read([str(data)]))
     while rows := list(islice(waiting, _TOGETHER)):
-        answers = labeller.label([(row.origin, _text(row, field)) for row in rows])
+        answers = labeller.label([(row.origin, text_of(row, field)) for row in rows])
         for row, answer in zip(rows, answers, strict=True):
             yield {**row.fields, "predicted": answer.to_json()}
 
 
-def _text(row: Row, field: str) -> str:
+def text_of(row: Row, field: str) -> str:
+    """The text of a row. Raises DataError if it has none under `field`."""
     value = row.fields.get(field)
     if not isinstance(value, str):
         there = ", ".join(f'"{name}"' for name in row.fields)

@@ -40,7 +40,7 @@ from tunesmith.runs.labels.tuned import open_labelled
 
 Floats = NDArray[np.float32]
 
-_TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
+TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 
 
 def said_of(
@@ -145,7 +145,7 @@ def measured_of(
             _difference(in_memory_RC, outputs_RC, naming),
             len(rows),
             _same_ids(LabelRenderer(described.tokenizer), rows, examples),
-            _TOLERANCE[recipe.model.dtype],
+            TOLERANCE[recipe.model.dtype],
         ),
         threshold=naming.threshold,
     )

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.ports import Watcher
+import torch
+
+from tunesmith.core.batch import Batch, LossSum
+from tunesmith.core.ports import FeatureModel, Objective, Watcher
 from tunesmith.core.records import Score, Tokens
 from tunesmith.engine.loop import Settings
 from tunesmith.models.checkpointing import checkpoint_activations
-from tunesmith.objectives.labels import Labels
+from tunesmith.objectives.embeddings import Embeddings
 from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.calibrate import Clock
 from tunesmith.runs.estimate import Answering, Judging, try_scoring
 from tunesmith.runs.labels.batches import label_batches, objective_of
+from tunesmith.runs.labels.judges import judged_texts
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.labels.tuned import LabelBase, LabelTuned, opened_labels
@@ -28,19 +32,31 @@ from tunesmith.runs.workload import Shape
 
 
 class LabelJudging(Judging):
-    """Labelling the held-out rows, as many trained ones, and what the simple learners read."""
+    """Asking the held-out rows, as many trained ones, and what they are held against."""
 
     def seconds(self, setup: Any, opening: float) -> float:
         """Of judging a whole run, at most."""
-        judging = setup.held_out.judging
         if setup.recipe.evaluate.level == "none":
             return opening
-        asked = [*judging, *judging, *judging, *setup.rehearsed(len(judging))]
-        return self.scoring_seconds([*asked, *setup.fitted()]) + opening
+        return self.scoring_seconds(judged_texts(setup)) + opening
 
     def bytes(self, setup: Any) -> float:
         """The peak of judging, above what is held."""
         return self.scoring_bytes(setup.held_out.judging)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """The Objective port as far as the cost of a step with several micro-batches goes: embeddings
+    are computed once more, without a graph."""
+
+    objective: Embeddings
+
+    def loss(self, model: FeatureModel, batch: Batch) -> LossSum:
+        """That of the micro-batch alone."""
+        with torch.no_grad():
+            self.objective.embed(model, batch)
+        return self.objective.loss(model, batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,7 @@ def foresee_labels(setup: LabelSetup, watcher: Watcher) -> Plan:
 def plan_labels(
     setup: LabelSetup,
     tuned: LabelTuned,
-    objective: Labels,
+    objective: Objective,
     settings: Settings,
     disk: Path,
     opening: float,
@@ -99,11 +115,13 @@ def plan_labels(
 def _planned(
     setup: LabelSetup,
     tuned: LabelTuned,
-    objective: Labels,
+    objective: Objective,
     settings: Settings,
     disk: Path,
     opening: float,
 ) -> tuple[LabelSetup, Plan]:
+    if isinstance(objective, Embeddings) and len(label_batches(setup, tuned).step(0, 0)) > 1:
+        objective = _Cached(objective)
     return make_plan(
         setup,  # type: ignore[arg-type]  # the plan reads what both kinds of run have
         tuned,  # type: ignore[arg-type]

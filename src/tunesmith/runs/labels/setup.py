@@ -61,8 +61,8 @@ class LabelSetup:
         return self.resolved.recipe
 
     def rehearsed(self, most: int) -> list[Tokens]:
-        """At most `most` training rows, evenly spread, which are asked again after training."""
-        return spread(self.prepared.train, most)
+        """The sequences of at most `most` training rows, evenly spread, which are asked again."""
+        return some_rows(self.prepared.train, most)
 
     def fitted(self) -> list[Tokens]:
         """The training rows, evenly spread, that simple learners are fitted on."""
@@ -86,19 +86,24 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
             f"{described.context}. Set data.context to that or less."
         )
     words = recipe.objective.kind == "tag"
-    renderer = LabelRenderer(described.tokenizer, last=words and reads_onwards(described.config))
+    renderer = LabelRenderer(
+        described.tokenizer,
+        last=words and reads_onwards(described.config),
+        cut=recipe.data.too_long == "cut",
+    )
 
     def share(rows: int) -> float:
         return float(resolve(recipe, replace(bare, examples=rows)).recipe.data.validation_share)
 
-    problem = recipe.objective.problem
+    kind = recipe.objective.kind
+    problem = "similarity" if kind == "embed" else recipe.objective.problem
     prepared = prepare(
         recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
-        recipe.objective.kind,
+        kind,
         renderer,
         int(early.context),
         share,
-        classes=problem != "regression",
+        classes=problem not in ("regression", "similarity"),
     )
     of_tags = check_tags(prepared.train) if words else []
     targets = Targets.tags(prepared.train) if words else Targets.found(prepared.train, problem)
@@ -111,22 +116,28 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
         targets=targets,
         held_out=_judges(prepared.held_out, resolved.recipe.evaluate.rows),
         inputs=prepared.files | _hashes(described),
-        warnings=(*require_checked(recipe.data.checks, prepared.report), *of_tags),
+        warnings=(
+            *require_checked(recipe.data.checks, prepared.report),
+            *of_tags,
+            *_cut(prepared, resolved.recipe),
+        ),
     )
 
 
 def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets) -> Resolved:
     """All choices, now that the rows are counted and measured."""
     rows = prepared.train
+    held_out = 0 if recipe.data.validation else len(np.unique(prepared.held_out.rows))
+    trained = len(np.unique(rows.rows))
     facts = replace(
         bare,
-        examples=len(rows) + (0 if recipe.data.validation else len(prepared.held_out)),
-        mean_tokens=float(np.mean(rows.lengths)),
+        examples=trained + held_out,
+        mean_tokens=float(rows.lengths.sum() / trained),
         sequences=prepared.mix.epoch_size,
         mean_sequence=prepared.mix.per_epoch(rows.lengths) / prepared.mix.epoch_size,
     )
     found = resolve(recipe, facts)
-    if recipe.objective.problem != "auto":
+    if recipe.objective.problem != "auto" or targets.problem == "similarity":
         return found
     why = "some row has several labels" if targets.problem == "multi_label" else "each has one"
     why = "each word has one tag" if targets.words else why
@@ -139,11 +150,37 @@ def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets)
 
 def _judges(held_out: Sequences, most: int) -> Judges:
     """Every third row chooses; of the others at most `most`, evenly spread, judge."""
-    rows: Sequence[Tokens] = list(held_out)
+    rows = np.unique(held_out.rows)
     if len(rows) < DIVIDED_FROM:
-        return Judges(list(rows), list(rows), shared=True)
-    others = [row for place, row in enumerate(rows) if place % 3]
-    return Judges(spread(rows[::3], CHOOSING_ROWS), spread(others, most), shared=False)
+        return Judges(list(held_out), list(held_out), shared=True)
+    choosing, others = np.arange(len(rows)) % 3 == 0, np.arange(len(rows)) % 3 != 0
+    return Judges(
+        _sequences(held_out, spread(rows[choosing].tolist(), CHOOSING_ROWS)),
+        _sequences(held_out, spread(rows[others].tolist(), most)),
+        shared=False,
+    )
+
+
+def some_rows(sequences: Sequences, most: int) -> list[Tokens]:
+    """The sequences of at most `most` rows, evenly spread, each with all that are its own."""
+    return _sequences(sequences, spread(np.unique(sequences.rows).tolist(), most))
+
+
+def _sequences(sequences: Sequences, rows: Sequence[int]) -> list[Tokens]:
+    return list(sequences.at(np.flatnonzero(np.isin(sequences.rows, rows))))
+
+
+def _cut(prepared: Prepared, recipe: Recipe) -> list[str]:
+    """What to say of texts of which the beginning is read."""
+    if recipe.data.too_long != "cut":
+        return []
+    sides = [prepared.train.lengths, prepared.held_out.lengths]
+    lengths_N, context = np.concatenate(sides), int(recipe.data.context)
+    filled = int((lengths_N >= context).sum())
+    return [
+        f"data.too_long=cut: {filled:,} of {len(lengths_N):,} texts have {context} tokens or more; "
+        f"of those the first {context} are read, in training as in use."
+    ]
 
 
 def _hashes(described: Described) -> dict[str, str]:

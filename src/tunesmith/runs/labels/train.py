@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from tunesmith.core.files import read_jsonl, whole_folder, write_json
-from tunesmith.core.ports import Watcher
+from tunesmith.core.ports import Objective, Watcher
 from tunesmith.data import PackedBatches
 from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoints
@@ -13,17 +15,10 @@ from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest
 from tunesmith.evaluate.measure import Course
-from tunesmith.objectives.labels import Labels
 from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.batches import label_batches, objective_of
-from tunesmith.runs.labels.judge import (
-    criterion,
-    judge_label_run,
-    measured_of,
-    naming_of,
-    rivals_of,
-)
+from tunesmith.runs.labels.judges import judge_of
 from tunesmith.runs.labels.plan import plan_labels
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
@@ -47,13 +42,10 @@ def go_labels(
     watcher.stage("base", f"open {recipe.model.base} and give it a head")
     tuned = opened_labels(setup)
     predictor = Predictor(tuned.model, recipe.engine.tokens_per_micro_batch)
-    rivals = frozen_RD = None
+    judge = judge_of(setup)
     if recipe.evaluate.level != "none" and setup.held_out.judging:
-        watcher.stage("measure", "simple learners on what the untrained base makes of the texts")
-        rivals, frozen_RD = (
-            rivals_of(setup, predictor),
-            predictor.features(setup.held_out.judging),
-        )
+        watcher.stage("measure", judge.begins)
+        judge.look(predictor)
     objective = objective_of(setup)
     settings = settings_of(recipe, label_batches(setup, tuned))
     if not folder.plan.exists():
@@ -66,37 +58,37 @@ def go_labels(
             begin(setup, folder)
         write_json(folder.plan, planned)
     batches = label_batches(setup, tuned)
+    validate = partial(judge.criterion, predictor) if setup.held_out.choosing else None
     progress = _train(
-        setup, folder, tuned, predictor, objective, batches, settings, from_step, watcher, stop
+        setup, folder, tuned, validate, objective, batches, settings, from_step, watcher, stop
     )
-    naming = naming_of(setup, predictor, tuned.model.pooling)
+    naming = judge.naming(predictor, tuned.model.pooling)
     watcher.stage("save", f"the {tuned.artefact}")
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(naming, target)
-    in_memory_RC = predictor.outputs(setup.held_out.judging)
+    judge.trained(predictor)
     artefact, course = (
         folder.artefact(tuned.artefact),
         _course(setup, folder, progress, settings, batches),
     )
-    del tuned, predictor  # their memory is wanted for the model opened from disk
+    del tuned, predictor, validate  # their memory is wanted for the model opened from disk
     watcher.stage("evaluate", "the tuned model, opened afresh")
-    measured = measured_of(setup, artefact, in_memory_RC, frozen_RD, rivals, course)
-    judge_label_run(setup, folder, measured)
+    judge.finish(folder, artefact, course)
 
 
 def _train(
     setup: LabelSetup,
     folder: RunFolder,
     tuned: LabelTuned,
-    predictor: Predictor,
-    objective: Labels,
+    validate: Callable[[], float] | None,
+    objective: Objective,
     batches: PackedBatches,
     settings: Settings,
     from_step: int | None,
     watcher: Watcher,
     stop: StopRequest,
 ) -> Progress:
-    recipe, choosing = setup.recipe, setup.held_out.choosing
+    recipe = setup.recipe
     checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
     loop = Loop(
         tuned.model,
@@ -104,7 +96,7 @@ def _train(
         objective,
         batches,
         settings,
-        validate=(lambda: criterion(predictor, choosing, setup.targets)) if choosing else None,
+        validate=validate,
         checkpoints=checkpoints,
         watcher=MetricsWriter(folder.metrics, watcher),
     )
@@ -118,7 +110,7 @@ def _train(
     watcher.stage(
         "train",
         f"{recipe.model.method} in {recipe.model.dtype}: {tuned.trainable:,} of {whole:,} weights, "
-        f"{setup.targets.outputs} outputs",
+        + (f"{setup.targets.outputs} outputs" if setup.targets.outputs else "vectors of texts"),
     )
     meter = Meter(next(tuned.model.parameters()).device)
     give_back()

@@ -116,7 +116,6 @@ def open_labelled(folder: Path, recipe: Recipe) -> tuple[Described, LabelModel, 
     body, path = open_body(described, recipe.model.dtype, device_here(recipe))
     if not whole:
         reopen_adapter(body, folder)
-    outputs = len(naming.names) or 1
-    model = LabelModel(body, path, outputs=outputs, pooling=naming.pooling, seed=0)
+    model = LabelModel(body, path, outputs=naming.outputs, pooling=naming.pooling, seed=0)
     load_head(model, folder)
     return described, model.eval(), naming

@@ -1,0 +1,93 @@
+"""What a labelling run measures before, while and after it trains, by what its model is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from tunesmith.core.batch import Pooling
+from tunesmith.core.records import Tokens
+from tunesmith.evaluate.labels.rivals import Rivals
+from tunesmith.evaluate.measure import Course
+from tunesmith.models.label_artefact import Naming
+from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.labels.embed_judge import EmbedJudge, embedded
+from tunesmith.runs.labels.judge import (
+    Floats,
+    criterion,
+    judge_label_run,
+    measured_of,
+    naming_of,
+    rivals_of,
+)
+from tunesmith.runs.labels.predict import Predictor
+from tunesmith.runs.labels.setup import LabelSetup
+
+
+class Judge(Protocol):
+    """Is called in the order of its methods."""
+
+    begins: str
+    """What `look` measures, a clause for the user."""
+
+    def look(self, predictor: Predictor) -> None:
+        """Measure the untrained base."""
+        ...
+
+    def criterion(self, predictor: Predictor) -> float:
+        """The held-out loss by which weights are chosen."""
+        ...
+
+    def naming(self, predictor: Predictor, pooling: Pooling) -> Naming:
+        """What the outputs of the trained model mean."""
+        ...
+
+    def trained(self, predictor: Predictor) -> None:
+        """Keep what the trained model says in memory, to hold the saved one against it."""
+        ...
+
+    def finish(self, folder: RunFolder, artefact: Path, course: Course) -> None:
+        """Measure what was saved, opened afresh, and write verdict and report."""
+        ...
+
+
+class ClassJudge:
+    """For models that label texts."""
+
+    begins = "simple learners on what the untrained base makes of the texts"
+
+    def __init__(self, setup: LabelSetup) -> None:
+        self._setup = setup
+        self._rivals: Rivals | None = None
+        self._frozen_RD: Floats | None = None
+        self._said_RC: Floats
+
+    def look(self, predictor: Predictor) -> None:
+        self._rivals = rivals_of(self._setup, predictor)
+        self._frozen_RD = predictor.features(self._setup.held_out.judging)
+
+    def criterion(self, predictor: Predictor) -> float:
+        return criterion(predictor, self._setup.held_out.choosing, self._setup.targets)
+
+    def naming(self, predictor: Predictor, pooling: Pooling) -> Naming:
+        return naming_of(self._setup, predictor, pooling)
+
+    def trained(self, predictor: Predictor) -> None:
+        self._said_RC = predictor.outputs(self._setup.held_out.judging)
+
+    def finish(self, folder: RunFolder, artefact: Path, course: Course) -> None:
+        sides = (self._said_RC, self._frozen_RD, self._rivals)
+        judge_label_run(self._setup, folder, measured_of(self._setup, artefact, *sides, course))
+
+
+def judge_of(setup: LabelSetup) -> Judge:
+    """The one that the recipe's objective asks for."""
+    return EmbedJudge(setup) if setup.targets.problem == "similarity" else ClassJudge(setup)
+
+
+def judged_texts(setup: LabelSetup) -> list[Tokens]:
+    """All that is asked to judge a whole run, as often as it is."""
+    if setup.targets.problem == "similarity":
+        return embedded(setup)
+    judging = setup.held_out.judging
+    return [*judging, *judging, *judging, *setup.rehearsed(len(judging)), *setup.fitted()]
