@@ -8,6 +8,7 @@ from typing import Protocol
 from tunesmith.core.batch import Pooling
 from tunesmith.core.records import Tokens
 from tunesmith.evaluate.labels.rivals import Rivals
+from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.evaluate.measure import Course
 from tunesmith.models.label_artefact import Naming
 from tunesmith.runs.folder import RunFolder
@@ -58,7 +59,7 @@ class ClassJudge:
 
     def __init__(self, setup: LabelSetup) -> None:
         self._setup = setup
-        self._rivals: Rivals | None = None
+        self._rivals: Rivals | TagRivals | None = None
         self._frozen_RD: Floats | None = None
         self._said_RC: Floats
 
