@@ -197,7 +197,8 @@ class Prices:
 class Measured:
     """All that the verdict and the report are made from. A side is None when not measured.
 
-    `exposed` are the planted secrets under the tuned model, and the controls.
+    `exposed` are the planted secrets under the tuned model, and the controls; `teacher` is the
+    bigger model that was learned from, on all rows that judge.
     """
 
     base: Side | None = None
@@ -210,6 +211,7 @@ class Measured:
     prices: Prices | None = None
     exposed: tuple[Exposed, ...] = ()
     judged: Judged | None = None
+    teacher: Baseline | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -239,6 +241,7 @@ class Measured:
             prices=Prices(**value["prices"]) if value.get("prices") else None,
             exposed=tuple(Exposed(**each) for each in value.get("exposed", ())),
             judged=Judged.from_json(value["judged"]) if value.get("judged") else None,
+            teacher=Baseline.from_json(value["teacher"]) if value.get("teacher") else None,
         )
 
 

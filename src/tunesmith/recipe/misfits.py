@@ -36,6 +36,33 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
             "model.method=lora.",
         )
     yield from _near_base(recipe)
+    yield from _taught(recipe)
+
+
+def _taught(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where a teacher is asked for and cannot teach, or is spoken of and not there."""
+    asked, fields = recipe.objective, type(recipe.objective).model_fields
+    for key in ("teacher_weight", "teacher_temperature"):
+        if asked.teacher is None and getattr(asked, key) != fields[key].default:
+            yield (
+                f"objective.{key}",
+                f"objective.{key} says how to learn from a teacher, and none is named. Set "
+                f"objective.teacher, or leave objective.{key} out.",
+            )
+    if asked.teacher is None:
+        return
+    if asked.kind == "classify":
+        yield (
+            "objective.teacher",
+            "objective.teacher predicts tokens, and objective.kind=classify learns labels. Leave "
+            "it out, or set objective.kind=sft.",
+        )
+    if asked.kl_to_base:
+        yield (
+            "objective.kl_to_base",
+            "objective.teacher and objective.kl_to_base are two targets for the same prediction. "
+            "Leave one of them out.",
+        )
 
 
 def _near_base(recipe: Recipe) -> Iterator[tuple[str, str]]:

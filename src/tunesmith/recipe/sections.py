@@ -196,6 +196,17 @@ class ObjectiveSection(Section):
     those are replayed; 0.5 is a beginning. No token loses more than log(1 + this) nats by it. The
     base is run beside the model, forward only: about a third more time."""
 
+    teacher: BaseModelName | None = knob(None)
+    """A bigger model that reads the same tokens: at every learned token its whole prediction is a
+    target, too (distillation). It is run beside the model, forward only, and takes its memory."""
+
+    teacher_weight: FullShare = knob(0.5, "share of the loss")
+    """How much the teacher's prediction counts, and the row's own token the rest. 0 learns from the
+    rows alone, and only compares with the teacher; 1 looks at no token."""
+
+    teacher_temperature: Positive = knob(2.0, "temperature")
+    """Above 1 it shows more of what the teacher holds possible beside its first choice."""
+
 
 class EngineSection(Section):
     """The training loop: how long, how fast, how often it looks and saves."""

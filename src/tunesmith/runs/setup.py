@@ -24,6 +24,7 @@ from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.evaluate.measure import Checker, Grading
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
+from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.environment import fast_bfloat16
@@ -41,7 +42,8 @@ class Setup:
     SHA-256 of every file that decides what the run becomes, `warnings` what the
     checks of the data's texts have to say, `instruction` what the base is told where it is helped
     instead of trained ("" for nothing), `trained_prompts` some training rows as questions;
-    `templated` says that the base brought a chat template of its own.
+    `teacher` is the model that is learned from, None for none; `templated` says that the base
+    brought a chat template of its own.
     """
 
     resolved: Resolved
@@ -57,6 +59,7 @@ class Setup:
     warnings: tuple[str, ...]
     instruction: str
     trained_prompts: list[Prompt]
+    teacher: Described | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -163,6 +166,7 @@ def set_up(recipe: Recipe) -> Setup:
     recipe = pinned(recipe)
     reader = reader_of(recipe)
     described, renderer = reader.described, reader.renderer
+    teacher = _teacher(recipe, reader)
     prepared, resolved = read_data(recipe, reader)
     # Saved with the result, so that serving renders as training did.
     described.tokenizer.chat_template = reader.template
@@ -185,12 +189,19 @@ def set_up(recipe: Recipe) -> Setup:
         grading=graded.grading,
         instruction=instruction_of(recipe),
         trained_prompts=_asked_again(resolved.recipe, prepared),
-        inputs=prepared.files | _hashes(recipe, described, probe_files.files),
+        teacher=teacher,
+        inputs=prepared.files
+        | _hashes(recipe, [described, *([teacher] if teacher else [])], probe_files.files),
         warnings=(
             *(found.message for found in probe_files.findings),
             *require_checked(recipe.data.checks, prepared.report),
         ),
     )
+
+
+def _teacher(recipe: Recipe, reader: Reader) -> Described | None:
+    name = recipe.objective.teacher
+    return None if name is None else describe_teacher(name, reader.described, reader.context)
 
 
 def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
@@ -219,15 +230,17 @@ def pinned(recipe: Recipe) -> Recipe:
     )
 
 
-def _hashes(recipe: Recipe, described: Described, probe_files: Sequence[str]) -> dict[str, str]:
+def _hashes(
+    recipe: Recipe, models: Sequence[Described], probe_files: Sequence[str]
+) -> dict[str, str]:
     """SHA-256 of the files beside the data that decide what a run becomes."""
     evaluate = recipe.evaluate
     judge = recipe.judge
     named = (recipe.data.template, evaluate.check, evaluate.prompt, judge.rubric, judge.labels)
     paths = [Path(path) for path in (*named, *probe_files) if path not in (None, AUTO)]
-    folder = Path(described.location)
-    for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
-        paths += sorted(folder.glob(pattern))
+    for folder in (Path(described.location) for described in models):
+        for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
+            paths += sorted(folder.glob(pattern))
     return {str(path): digest(path) for path in paths}
 
 
