@@ -37,6 +37,13 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
         )
     yield from _near_base(recipe)
     yield from _taught(recipe)
+    if recipe.engine.schedule == "rewarm" and recipe.model.from_scratch:
+        yield (
+            "engine.schedule",
+            "engine.schedule=rewarm warms up again what was trained before, and model.from_scratch "
+            "starts from random weights. Set engine.schedule=cosine, or leave model.from_scratch "
+            "out.",
+        )
 
 
 def _taught(recipe: Recipe) -> Iterator[tuple[str, str]]:

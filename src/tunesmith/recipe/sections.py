@@ -242,8 +242,11 @@ class EngineSection(Section):
     then limits the gradient of each weight by itself, since the whole is never there to be
     measured."""
 
-    schedule: Auto | Literal["constant", "linear", "cosine", "trapezoid"] = knob(AUTO)
-    """How the learning rate falls after the warm-up."""
+    schedule: Auto | Literal["constant", "linear", "cosine", "trapezoid", "rewarm"] = knob(AUTO)
+    """How the learning rate falls after the warm-up. rewarm is for going on with other text where
+    pre-training has ended at a small rate: warmed up again, it falls to a tenth, for the next time.
+    A warm rate forgets, so mix in text of the old kind by weight, a twentieth to a quarter of what
+    is seen (Ibrahim et al. 2024)."""
 
     warmup: Auto | Share = knob(AUTO, "share of all steps")
     """How long the learning rate rises to its peak, while Adam's averages settle."""
