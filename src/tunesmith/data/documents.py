@@ -9,6 +9,7 @@ import numpy as np
 
 from tunesmith.core.records import Origin, Tokens
 from tunesmith.data.encode import Encoder
+from tunesmith.data.infill import ROOM, Infilling
 
 
 def pieces(
@@ -19,6 +20,7 @@ def pieces(
     context: int,
     *,
     delimit: bool,
+    infilling: Infilling | None = None,
 ) -> list[Tokens]:
     """The pieces of a document, each at most `context` tokens long (at least 2).
 
@@ -38,16 +40,30 @@ def pieces(
         context: tokens the model can see.
         delimit: put the start token (if the tokenizer adds one to plain text) and the end token
             around the text; off for texts whose template writes them.
+        infilling: tells some pieces out of order, behind those in order (see `infill`).
+
+    Raises Refused where the text spells a token that infilling uses.
     """
     lead = [encoder.start] if delimit and encoder.start is not None else []
     ids = np.array(lead + encoding.ids, dtype=np.int32)
     if delimit and (not len(ids) or ids[-1] != encoder.end):
         ids = np.append(ids, np.int32(encoder.end))
     begins = np.append(_begins(encoding, len(lead)), [len(text)] * 2)
-    return [
-        _piece(encoder, origin, text, begins, ids[start:end], start, part)
-        for part, (start, end) in enumerate(_cut(text, begins, len(ids), context))
-    ]
+
+    def cut(most: int) -> tuple[list[Tokens], list[str]]:
+        borders = [*_cut(text, begins, len(ids), most)]
+        made = [
+            _piece(encoder, origin, text, begins, ids[start:end], start, part)
+            for part, (start, end) in enumerate(borders)
+        ]
+        spans = [(begins[start + 1] if start else 0, begins[end]) for start, end in borders]
+        return made, [text[first:behind] for first, behind in spans]
+
+    in_order, _ = cut(context)
+    if infilling is None or context <= 2 * ROOM:
+        return in_order
+    found, texts = cut(context - ROOM)
+    return [*in_order, *infilling.apply(encoder, texts, found)]
 
 
 def _cut(text: str, begins: np.ndarray, count: int, context: int) -> Iterator[tuple[int, int]]:

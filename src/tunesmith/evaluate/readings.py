@@ -24,6 +24,7 @@ _SAID = {
     "judge": "summary",
     "noise_floor": "answers",
     "code": "summary",
+    "infilled": "summary",
     "samples": "summary",
     "frontier": "summary",
     "recall": "summary",

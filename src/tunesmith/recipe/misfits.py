@@ -37,12 +37,29 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
         )
     yield from _near_base(recipe)
     yield from _taught(recipe)
+    yield from _infilling(recipe)
     if recipe.engine.schedule == "rewarm" and recipe.model.from_scratch:
         yield (
             "engine.schedule",
             "engine.schedule=rewarm warms up again what was trained before, and model.from_scratch "
             "starts from random weights. Set engine.schedule=cosine, or leave model.from_scratch "
             "out.",
+        )
+
+
+def _infilling(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    data, kind = recipe.data, recipe.objective.kind
+    if data.fill_in_the_middle and kind != "text":
+        yield (
+            "data.fill_in_the_middle",
+            "data.fill_in_the_middle tells documents out of order, and objective.kind is "
+            f"{kind}. Set objective.kind=text, or leave it out.",
+        )
+    if data.infill_tokens is not None and not data.fill_in_the_middle:
+        yield (
+            "data.infill_tokens",
+            "data.infill_tokens marks gaps, and data.fill_in_the_middle is 0, so there are none. "
+            "Set data.fill_in_the_middle=0.5, or leave data.infill_tokens out.",
         )
 
 

@@ -25,6 +25,7 @@ from tunesmith.recipe.fields import (
     FullShare,
     Index,
     MetricNames,
+    Names3,
     NotNegative,
     Patterns,
     Positive,
@@ -130,6 +131,16 @@ class DataSection(Section):
 
     context: Auto | Annotated[int, Field(ge=2)] = knob(AUTO, "tokens")
     """The longest example. A longer one is never cut in silence: it is a bad row."""
+
+    fill_in_the_middle: FullShare = knob(0.0, "share of documents")
+    """text only: so many documents are told out of order, what stands before and behind a gap
+    first, so that the model learns to fill it; half of them costs next to nothing of what is
+    learned in order (Bavarian et al. 2022). Held-out documents are scored in order and, by
+    themselves, so told."""
+
+    infill_tokens: Names3 | None = knob(None)
+    """The base's tokens that mark what stands before, behind and in the gap, where it is of no
+    known family."""
 
     bad_rows: Literal["refuse", "drop"] = knob("refuse")
     """What happens to a row that cannot be trained: it stops the run, named by file and line, or
