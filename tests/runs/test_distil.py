@@ -15,7 +15,7 @@ from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, EndpointError, InputError, Interrupted
 from tunesmith.core.files import read_jsonl
 from tunesmith.core.records import Chat, Message, Origin, Row
-from tunesmith.data.formats import understand
+from tunesmith.data.formats import read_row, understand
 from tunesmith.data.questions import question_of
 from tunesmith.data.sources import rows_of
 from tunesmith.models.endpoint import Endpoint
@@ -67,6 +67,7 @@ def test_answers_become_rows_that_are_read_again(prompts: Path, tmp_path: Path) 
     rows = read_jsonl(out)
     assert (done.rows_in, done.written, len(rows)) == (7, 4, 4)
     read = [understand(row) for row in rows_of(str(out))]
+    assert not any(read_row(row).extras for row in rows_of(str(out)))
     answer = Message("assistant", "  an answer\n")
     assert read[2].content == Chat((Message("system", "Be brief."), Message("user", "3"), answer))
     assert rows[1]["messages"][0] == {"role": "user", "content": "two"}

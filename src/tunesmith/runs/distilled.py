@@ -11,6 +11,7 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import write_jsonl
 from tunesmith.core.records import Chat, Message, Reply
+from tunesmith.data.formats.rows import PROVENANCE
 from tunesmith.data.formats.write import chat
 from tunesmith.data.questions import Question
 
@@ -140,4 +141,4 @@ def _row(source: Source, reply: Reply, provenance: Mapping[str, Any]) -> dict[st
     said = Chat((*source.question, Message("assistant", reply.text)))
     fields = chat(said)
     assert fields is not None  # a chat can always be written as one
-    return {**fields, "provenance": {**provenance, "date": reply.date, "origin": source.origin}}
+    return {**fields, PROVENANCE: {**provenance, "date": reply.date, "origin": source.origin}}

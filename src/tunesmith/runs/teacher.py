@@ -9,6 +9,7 @@ from tunesmith.models.open import Base, open_base
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.measuring import Material, measured_on
 from tunesmith.runs.setup import Setup
+from tunesmith.runs.verdict_cost import HELPED, timed
 
 
 def open_teacher(setup: Setup, watcher: Watcher) -> Base | None:
@@ -35,7 +36,8 @@ def measure_teacher(
     name, held_out = teacher.described.name, setup.held_out
     watcher.stage("compare", f"the teacher {name}")
     material = Material(held_out.judging, held_out.prompts, setup.check, probes=(), samples=())
-    side = measured_on(teacher, setup.renderer, setup.recipe, material)
+    with timed(folder, HELPED):
+        side = measured_on(teacher, setup.renderer, setup.recipe, material)
     found = Baseline("teacher", f"the teacher {name}", side)
     write_json(folder.teacher, found.to_json())
     return found

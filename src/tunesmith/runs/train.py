@@ -163,8 +163,7 @@ def _go(
             samples = own_samples(plain, setup, folder)
         base_side = _base_side(plain, setup, samples, folder, watcher)
         baselines = _baselines(plain, setup, folder, watcher)
-    with timed(folder, HELPED):
-        teacher = measure_teacher(tuned.teacher, setup, folder, watcher)
+    teacher = measure_teacher(tuned.teacher, setup, folder, watcher)
     paths = choose_paths(setup, folder, tuned, batches, settings)
     write_json(folder.plan, {**read_json(folder.plan), "trunk": paths.to_json()})
     progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
