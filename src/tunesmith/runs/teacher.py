@@ -9,7 +9,6 @@ from tunesmith.models.open import Base, open_base
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.measuring import Material, measured_on
 from tunesmith.runs.setup import Setup
-from tunesmith.runs.verdict_cost import HELPED, timed
 
 
 def open_teacher(setup: Setup, watcher: Watcher) -> Base | None:
@@ -25,19 +24,13 @@ def open_teacher(setup: Setup, watcher: Watcher) -> Base | None:
     return base
 
 
-def measure_teacher(
-    teacher: Base | None, setup: Setup, folder: RunFolder, watcher: Watcher
-) -> Baseline | None:
+def measure_teacher(teacher: Base, setup: Setup, folder: RunFolder) -> Baseline:
     """What the teacher itself can do; measured once and kept for a resumed run."""
-    if teacher is None or setup.recipe.evaluate.level == "none":
-        return None
     if folder.teacher.exists():
         return Baseline.from_json(read_json(folder.teacher))
     name, held_out = teacher.described.name, setup.held_out
-    watcher.stage("compare", f"the teacher {name}")
     material = Material(held_out.judging, held_out.prompts, setup.check, probes=(), samples=())
-    with timed(folder, HELPED):
-        side = measured_on(teacher, setup.renderer, setup.recipe, material)
+    side = measured_on(teacher, setup.renderer, setup.recipe, material)
     found = Baseline("teacher", f"the teacher {name}", side)
     write_json(folder.teacher, found.to_json())
     return found

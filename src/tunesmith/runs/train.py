@@ -163,7 +163,7 @@ def _go(
             samples = own_samples(plain, setup, folder)
         base_side = _base_side(plain, setup, samples, folder, watcher)
         baselines = _baselines(plain, setup, folder, watcher)
-    teacher = measure_teacher(tuned.teacher, setup, folder, watcher)
+    teacher = _teacher(tuned.teacher, setup, folder, watcher)
     paths = choose_paths(setup, folder, tuned, batches, settings)
     write_json(folder.plan, {**read_json(folder.plan), "trunk": paths.to_json()})
     progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
@@ -242,6 +242,16 @@ def _baselines(
     watcher.stage("compare", "the base with examples in its prompt, and with search")
     with timed(folder, HELPED):
         return measure_baselines(base, setup, folder)
+
+
+def _teacher(
+    teacher: Base | None, setup: Setup, folder: RunFolder, watcher: Watcher
+) -> Baseline | None:
+    if teacher is None or setup.recipe.evaluate.level == "none":
+        return None
+    watcher.stage("compare", f"the teacher {teacher.described.name}")
+    with timed(folder, HELPED):
+        return measure_teacher(teacher, setup, folder)
 
 
 def _train(
