@@ -322,6 +322,39 @@ def test_cutting_a_text_loses_no_token_and_no_byte(
     assert sum(part.learned_bytes for part in parts) == len(LONG.encode()) - unseen
 
 
+def _pieces(tokenizer: Any, text: str, context: int) -> list[str]:
+    """What each piece of a document adds to those before."""
+    renderer = Renderer(tokenizer, choose(tokenizer, "auto")[0])
+    parts = _render(renderer, Text(text), "text", context)
+    assert max(map(len, parts)) <= context
+    end = tokenizer.eos_token
+    return [tokenizer.decode(p.ids_N[1 if p.part else 0 :]).removesuffix(end) for p in parts]
+
+
+def test_a_document_is_cut_between_its_paragraphs(plain: Any) -> None:
+    paragraphs = [f"Paragraph {n} says this.\nAnd it says that.\n\n" for n in range(12)]
+    pieces = _pieces(plain, "".join(paragraphs), 80)
+    assert len(pieces) > 3
+    assert "".join(pieces) == "".join(paragraphs)
+    assert all(piece.startswith("Paragraph") for piece in pieces)
+
+
+def test_code_is_cut_between_functions_rather_than_inside_them(plain: Any) -> None:
+    functions = [f"def f{n}(x):\n    y = x + {n}\n\n    return y\n\n\n" for n in range(12)]
+    pieces = _pieces(plain, "".join(functions), 80)
+    assert len(pieces) > 3
+    assert "".join(pieces) == "".join(functions)
+    assert all(piece.startswith("def ") for piece in pieces)
+
+
+def test_without_paragraphs_lines_are_whole_and_without_lines_pieces_are_full(plain: Any) -> None:
+    lines = [f"line number {n} of them\n" for n in range(40)]
+    assert all(piece.startswith("line") for piece in _pieces(plain, "".join(lines), 60))
+    renderer = Renderer(plain, choose(plain, "auto")[0])
+    parts = _render(renderer, Text("word " * 300), "text", 50)
+    assert {len(part) for part in parts[:-1]} == {50}
+
+
 def test_the_text_objective_learns_a_chat_whole(plain: Any, chatml: str) -> None:
     tokens = _one(Renderer(plain, chatml), TWO_TURNS, "text")
     assert tokens.ids_N.tolist() == _served(plain, chatml, TWO_TURNS.messages, False)

@@ -48,3 +48,10 @@ def test_the_trapezoid_is_flat_for_three_quarters() -> None:
     rates = _rates("trapezoid", 100, 0.0)
     assert set(rates[:76]) == {2e-3}
     assert rates[76:] == pytest.approx([2e-3 * (100 - step) / 25 for step in range(76, 100)])
+
+
+def test_a_re_warmed_rate_ends_at_a_tenth() -> None:
+    rates = _rates("rewarm", 1000, 0.1)
+    assert rates[99] < rates[100] == 2e-3
+    assert rates[550] == pytest.approx(0.55 * 2e-3)
+    assert rates[-1] == pytest.approx(2e-4, rel=1e-3)

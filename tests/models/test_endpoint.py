@@ -43,7 +43,7 @@ def test_each_reply_finds_its_question() -> None:
         return "A"
 
     with judge_server(says=says, delay=0.02) as server:
-        assert heard(server) == [Reply("A")] * 12
+        assert heard(server) == [Reply("A", finish="stop")] * 12
         assert server.most_at_once == 4
         sent = sorted((each["messages"][1]["content"] for each in server.asked), key=len)
     assert sorted(sent) == sorted(conversation[1].content for conversation in ASKED)

@@ -33,6 +33,12 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
     ("settings", "sentence"),
     [
         (
+            {"model.method": "full", "model.from_scratch": True, "engine.schedule": "rewarm"},
+            "engine.schedule=rewarm warms up again what was trained before, and model.from_scratch "
+            "starts from random weights. Set engine.schedule=cosine, or leave model.from_scratch "
+            "out.",
+        ),
+        (
             {"model.method": "full", "model.dropout": 0.1},
             "model.dropout=0.1 is read by lora, rslora, dora, lora_plus and vera, and model.method "
             "is full. Set model.dropout=0.0, or another model.method.",

@@ -63,7 +63,7 @@ def test_probes_in_a_folder_are_hashed_file_by_file(tmp_path: Path) -> None:
         (tmp_path / "probes" / name).write_text(name)
     recipe = load(None, [f"evaluate.probes={tmp_path / 'probes'}"])
     files = expand(recipe.evaluate.probes or ()).files
-    found = _hashes(recipe, SimpleNamespace(location=str(tmp_path)), files)  # type: ignore[arg-type]
+    found = _hashes(recipe, [SimpleNamespace(location=str(tmp_path))], files)  # type: ignore[list-item]
     assert found == {str(file): sha256(file) for file in sorted((tmp_path / "probes").iterdir())}
 
 

@@ -17,6 +17,7 @@ from tunesmith.cli.chat import chat
 from tunesmith.cli.compare import compare
 from tunesmith.cli.curve import curve
 from tunesmith.cli.data import data
+from tunesmith.cli.distil import distil
 from tunesmith.cli.doctor import doctor
 from tunesmith.cli.embed import embed
 from tunesmith.cli.evaluate import evaluate
@@ -39,7 +40,10 @@ class Asked:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-for command in (advise, train, plan, curve, search, chat, label, embed, evaluate, judge, sample):
+for command in (
+    *(advise, train, plan, curve, search, chat, label, embed),
+    *(evaluate, judge, distil, sample),
+):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(compare)

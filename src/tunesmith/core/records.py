@@ -289,10 +289,16 @@ class Canary:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a model somewhere else said; `refused` says why it took this one request not (the text
-    is then empty), None where it did."""
+    is then empty), None where it did.
+
+    `finish` is its word for why it ended, as "stop", or "length" where it was cut off; `date` is
+    the day on which it was said, in ISO 8601 and UTC. Both are None where they are not known.
+    """
 
     text: str
     refused: str | None = None
+    finish: str | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from tunesmith.data.checks import (
     unseen_label,
 )
 from tunesmith.data.formats import all_recognised, unused
+from tunesmith.data.infill import INFILLED
 from tunesmith.data.ledger import DROPPED, HELD_OUT, TRAINED, Account, Ledger, Places
 from tunesmith.data.sequences import Sequences
 from tunesmith.data.split import held_out, places, twins
@@ -90,10 +91,26 @@ class Fates:
             self._reason_R[rows] = len(self._reasons)
             self._unseen = frozenset(rows.tolist())
 
-    def sequences(self, side_R: np.ndarray) -> Sequences:
-        """The tokens of the kept rows among these."""
-        chosen_R = side_R & self.kept()
-        return Sequences(self._store, np.flatnonzero(chosen_R[self._store.sequences["row"]]))
+    def sequences(self, side_R: np.ndarray, *, infilled: bool = False) -> Sequences:
+        """The tokens of the kept rows among these, in order; `infilled`: of those that are."""
+        chosen_S = (side_R & self.kept())[self._store.sequences["row"]]
+        return Sequences(self._store, np.flatnonzero(chosen_S & (self._are_infilled() == infilled)))
+
+    def trained(self, train_R: np.ndarray) -> Sequences:
+        """The tokens that are trained on: of a row that is infilled these, and no others."""
+        chosen_S = (train_R & self.kept())[self._store.sequences["row"]]
+        return Sequences(self._store, np.flatnonzero(chosen_S & self._as_trained()))
+
+    def _are_infilled(self) -> np.ndarray:
+        found: np.ndarray = self._store.sequences["part"] >= INFILLED
+        return found
+
+    def _as_trained(self) -> np.ndarray:
+        """Which sequences are those of their row in training."""
+        row_S, infilled_S = self._store.sequences["row"], self._are_infilled()
+        infilled_R = np.zeros(len(self._reason_R), dtype=bool)
+        infilled_R[row_S[infilled_S]] = True
+        return infilled_S == infilled_R[row_S]
 
     def refuse_mixed(self) -> None:
         """Raises DataError if chats and plain completions stand together.
@@ -199,7 +216,9 @@ class Fates:
         """The account of every row."""
         rows = self._store.rows
         outcome_R = np.where(self.kept(), np.where(held_R, HELD_OUT, TRAINED), DROPPED)
-        supervised_R = np.where(self.kept(), self._store.sites_of_rows(), 0)
+        row_S = self._store.sequences["row"]
+        counted_S = np.where(held_R[row_S], ~self._are_infilled(), self._as_trained())
+        supervised_R = np.where(self.kept(), self._store.sites_of_rows(counted_S), 0)
         account = Account(
             outcome_R.astype(np.int8),
             self._reason_R,

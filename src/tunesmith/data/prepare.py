@@ -104,11 +104,12 @@ def prepare(
     fates.require_both(held_R, settings.validation)
     ledger = fates.ledger(held_R)
     ledger.verify()
-    sides = [fates.sequences(held_R == side) for side in (False, True)]
-    unstarted = missing_start(sides[0], renderer.encoder.start)
+    trained = fates.trained(~held_R)
+    unstarted = missing_start(trained, renderer.encoder.start)
     return Prepared(
-        train=sides[0],
-        held_out=sides[1],
+        train=trained,
+        held_out=fates.sequences(held_R),
+        infilled=fates.sequences(held_R, infilled=True),
         ledger=ledger,
         findings=[
             *train.findings,

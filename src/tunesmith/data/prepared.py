@@ -31,6 +31,7 @@ class Prepared:
     """The data of a run.
 
     `train` and `held_out` are in the order of the input rows; one row may be several Tokens.
+    `infilled` are the held-out documents that would be trained on infilled, as such.
     `findings` holds warnings and drops (of the drops the first some hundred; the ledger has all),
     `files` the SHA-256 of each file read. `mapping` is the recipe's `data.mapping`; `recognised`
     says of each file which formats its rows have, `report` what the checks of whole data sets
@@ -40,6 +41,7 @@ class Prepared:
 
     train: Sequences
     held_out: Sequences
+    infilled: Sequences
     ledger: Ledger
     findings: list[Finding]
     files: dict[str, str]

@@ -34,6 +34,7 @@ from tunesmith.core.records import (
 from tunesmith.data.answers import Answers, Job, learning
 from tunesmith.data.documents import pieces
 from tunesmith.data.encode import Encoder
+from tunesmith.data.infill import Infilling
 from tunesmith.data.kinds import Kind, wrong_kind
 from tunesmith.data.refusals import Refused
 from tunesmith.data.spelled import refuse_special_tokens
@@ -57,16 +58,24 @@ class Renderer:
         template: the jinja chat template, see `template.choose`.
         completion_as: "chat" renders prompt and completion as a user and an assistant turn,
             "plain" lays them end to end without a template.
+        infilling: tells some documents out of order as well, for training (see `infill`).
 
     Raises:
         DataError: the template cannot render one question and one answer.
     """
 
-    def __init__(self, tokenizer: Any, template: str, completion_as: CompletionAs = "chat") -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: str,
+        completion_as: CompletionAs = "chat",
+        infilling: Infilling | None = None,
+    ) -> None:
         self.encoder = Encoder(tokenizer)
         self._chat = ChatTemplate(self.encoder, template)
         self.completion_as = completion_as
         self._template = template
+        self._infilling = infilling
         self._answers = Answers(self.encoder, self.stop_ids())
 
     @property
@@ -86,6 +95,7 @@ class Renderer:
             "start": self.encoder.start,
             "template": self._template,
             "completion_as": self.completion_as,
+            "infilling": None if self._infilling is None else self._infilling.identity(),
             "date": date.today().isoformat() if dated else None,
             "versions": [version(package) for package in ("tokenizers", "transformers", "jinja2")],
         }
@@ -207,7 +217,13 @@ class Renderer:
         return Job(
             (text,),
             lambda encodings: pieces(
-                self.encoder, origin, text, encodings[0], context, delimit=delimit
+                self.encoder,
+                origin,
+                text,
+                encodings[0],
+                context,
+                delimit=delimit,
+                infilling=self._infilling if delimit else None,
             ),
         )
 

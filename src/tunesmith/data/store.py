@@ -301,9 +301,9 @@ class Store:
         reason = self.summary.reasons[self.rows[row]["reason"] - 1]
         return Finding(reason, message, "drop", self.origin(row))
 
-    def sites_of_rows(self) -> np.ndarray:
-        """How many tokens of each row are predicted (int64, one a row)."""
-        sequences = self.sequences
+    def sites_of_rows(self, counted_S: np.ndarray) -> np.ndarray:
+        """How many tokens of each row are predicted in these sequences (int64, one a row)."""
+        sequences = self.sequences[counted_S]
         sites = np.bincount(sequences["row"], sequences["sites"], minlength=len(self.rows))
         return sites.astype(np.int64)
 

@@ -31,11 +31,25 @@ def trapezoid(progress: float) -> float:
     return min(1.0, 4.0 * (1.0 - progress))
 
 
+_REDECAYED = 0.1
+"""Of the peak, where a re-warmed rate ends: the next continuation begins from there, not from 0."""
+
+
+def rewarm(progress: float) -> float:
+    """Half a cosine to a tenth of the full rate (Ibrahim et al. 2024, §4.1, eq. 1).
+
+    For a model that was trained to the end of its schedule and goes on with other text: behind the
+    warm-up this is its re-decay.
+    """
+    return _REDECAYED + (1.0 - _REDECAYED) * cosine(progress)
+
+
 SCHEDULES: dict[str, Schedule] = {
     "constant": constant,
     "linear": linear,
     "cosine": cosine,
     "trapezoid": trapezoid,
+    "rewarm": rewarm,
 }
 
 

@@ -92,6 +92,7 @@ class Side:
     recalled: tuple[Answered, ...] = ()
     samples: tuple[Score, ...] = ()
     noise: Noise | None = None
+    infilled: tuple[Score, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
@@ -109,6 +110,7 @@ class Side:
             recalled=tuple(_answered(answer) for answer in value.get("recalled", ())),
             samples=_scores(value.get("samples", ())),
             noise=Noise(**value["noise"]) if value.get("noise") else None,
+            infilled=_scores(value.get("infilled", ())),
         )
 
 
@@ -197,7 +199,8 @@ class Prices:
 class Measured:
     """All that the verdict and the report are made from. A side is None when not measured.
 
-    `exposed` are the planted secrets under the tuned model, and the controls.
+    `exposed` are the planted secrets under the tuned model, and the controls; `teacher` is the
+    bigger model that was learned from, on all rows that judge.
     """
 
     base: Side | None = None
@@ -210,6 +213,7 @@ class Measured:
     prices: Prices | None = None
     exposed: tuple[Exposed, ...] = ()
     judged: Judged | None = None
+    teacher: Baseline | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -239,6 +243,7 @@ class Measured:
             prices=Prices(**value["prices"]) if value.get("prices") else None,
             exposed=tuple(Exposed(**each) for each in value.get("exposed", ())),
             judged=Judged.from_json(value["judged"]) if value.get("judged") else None,
+            teacher=Baseline.from_json(value["teacher"]) if value.get("teacher") else None,
         )
 
 
@@ -255,11 +260,13 @@ def measure(
     trained_prompts: Sequence[Prompt] = (),
     samples: Sequence[Tokens] = (),
     twice: int = 0,
+    infilled: Sequence[Tokens] = (),
 ) -> Side:
     """Score rows, probes and the base's own samples, and let the model answer the prompts greedily.
 
     `count_tokens` says how many tokens an answer has. At most `twice` held-out rows, evenly spread,
-    are scored once more, each by itself: see `Noise`.
+    are scored once more, each by itself: see `Noise`. `infilled` are held-out documents told out of
+    order.
 
     Raises NonFiniteLoss, naming the rows, when a loss is not a number, and DataError when the
     user's check fails on an answer.
@@ -277,6 +284,7 @@ def measure(
         recalled=_answer(sampler, trained_prompts, None, max_new_tokens),
         samples=scored(scorer, samples),
         noise=_noise(scorer, held_out, scores, twice),
+        infilled=scored(scorer, infilled),
     )
 
 

@@ -20,6 +20,7 @@ from tunesmith.evaluate.bootstrap import (
 )
 from tunesmith.evaluate.chance import beyond_chance
 from tunesmith.evaluate.exposure import exposure
+from tunesmith.evaluate.infilled import infilled
 from tunesmith.evaluate.judge_opinion import opinion, preference
 from tunesmith.evaluate.judgement import (
     Judgement,
@@ -87,6 +88,7 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
         "metrics": {"chosen": list(measured.grading.metrics), "why": measured.grading.reason},
         "code": ran(measured),
         "judge": said,
+        "infilled": infilled(base, tuned, seed),
         "worse": lost,
         "beyond_chance": beyond.to_json() if beyond else None,
         "noise_floor": {

@@ -13,12 +13,18 @@ from tunesmith.evaluate.pairing import pair_scores, unit_of
 Json = Mapping[str, Any]
 
 _METRIC = {"name", "kind", "base", "tuned", "change", "low", "high", "n"}
-_NAMES = {"prompt": "with your prompt", "examples": "with examples", "search": "with search"}
+_NAMES = {
+    "prompt": "with your prompt",
+    "examples": "with examples",
+    "search": "with search",
+    "teacher": "teacher",
+}
 _SAID = {
     "metrics": "why",
     "judge": "summary",
     "noise_floor": "answers",
     "code": "summary",
+    "infilled": "summary",
     "samples": "summary",
     "frontier": "summary",
     "recall": "summary",
@@ -84,12 +90,13 @@ def ways_of(answer: Json, measured: Measured) -> list[Way]:
     """The ways that the question of worth compared, the tuned model last; none where unmeasured."""
     detail = answer["detail"]
     lines = detail.get("baselines", ())
-    if not lines or measured.tuned is None:
+    taught = detail.get("teacher")
+    if measured.tuned is None or not (lines or taught):
         return []
     helped = [
         Way(
             short_of(line["name"]),
-            f"the base with {line['title']}",
+            line["title"] if line is taught else f"the base with {line['title']}",
             "base",
             line["loss"],
             line["tuned_loss"] + line["low"],
@@ -97,13 +104,12 @@ def ways_of(answer: Json, measured: Measured) -> list[Way]:
             line["cost"],
             _of(line.get("exact_match"), "base"),
         )
-        for line in lines
+        for line in (*lines, *([taught] if taught else []))
     ]
-    best = next(line for line in lines if line["name"] == detail["best"])
+    best = next((line for line in lines if line["name"] == detail["best"]), taught)
     exact = _of(best.get("exact_match"), "tuned")
-    tuned = Way(
-        "tuned", "the tuned model", "tuned", detail["tuned"], None, None, detail["cost"], exact
-    )
+    loss = detail.get("tuned", best["tuned_loss"])
+    tuned = Way("tuned", "the tuned model", "tuned", loss, None, None, detail["cost"], exact)
     return [*_as_asked(measured), *helped, tuned]
 
 
@@ -121,7 +127,8 @@ def _as_asked(measured: Measured) -> Iterator[Way]:
     base, tuned = measured.base, measured.tuned
     if base is None or tuned is None:
         return
-    asked = {score.origin for score in measured.baselines[0].side.held_out}
+    first = next(each for each in (*measured.baselines, measured.teacher) if each is not None)
+    asked = {score.origin for score in first.side.held_out}
     before = [score for score in base.held_out if score.origin in asked]
     after = [score for score in tuned.held_out if score.origin in asked]
     if not before:
@@ -129,7 +136,7 @@ def _as_asked(measured: Measured) -> Iterator[Way]:
     rows = pair_scores(after, before, unit_of(before, after))
     more = paired_change(rows, seed=0)
     low, high = rows.base + more.low, rows.base + more.high
-    answers = {one.origin for one in measured.baselines[0].side.answers}
+    answers = {one.origin for one in first.side.answers}
     exact = [one.exact for one in base.answers if one.origin in answers]
     share = sum(exact) / len(exact) if exact else None
     title = "the base as it is asked, without help"

@@ -7,7 +7,7 @@ answers given, and what a request costs in tokens and seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.core.records import Origin, Score
@@ -35,7 +35,26 @@ class _Compared:
 
 
 def worth(measured: Measured, seed: int = 0) -> Judgement:
-    """Was it worth it? Loss of the best baseline minus loss of the tuned model, on the same rows.
+    """Was it worth it? The base that is helped decides; a teacher stands beside it.
+
+    A student may be worth it that is worse than its teacher, for its requests cost less: how much
+    of either is told, and left to the reader.
+    """
+    found = _against_help(measured, seed)
+    if measured.tuned is None or measured.teacher is None:
+        return found
+    unit = unit_of(measured.tuned.held_out, measured.teacher.side.held_out)
+    compared = _compare(measured.tuned, measured.teacher, unit, seed)
+    summary = f"{found.detail['summary']}; {_beside_teacher(compared, unit, measured.tuned.cost)}"
+    line = _line(compared, measured.tuned, measured.grading, seed)
+    cost = cost_of(measured.tuned.cost)
+    return replace(
+        found, detail={"cost": cost, **found.detail, "teacher": line, "summary": summary}
+    )
+
+
+def _against_help(measured: Measured, seed: int) -> Judgement:
+    """Loss of the best baseline minus loss of the tuned model, on the same rows.
 
     The best baseline is the one with the lowest loss, which favours it a little. Passes where the
     whole interval is above zero; where it is not clear which of the two is better, a tuned model
@@ -146,3 +165,15 @@ def _summary(best: _Compared, unit: str, cost: Cost | None, pays: int | None) ->
     if pays is None:
         return said
     return f"{said}, and the time of training is saved after {pays:,} requests"
+
+
+def _beside_teacher(found: _Compared, unit: str, cost: Cost | None) -> str:
+    """Loss and seconds of both."""
+    said = (
+        f"{found.baseline.title} reaches {number(found.rows.base)} {unit} on the same rows, the "
+        f"tuned model {number(found.rows.tuned)}"
+    )
+    theirs = found.baseline.side.cost
+    if cost is None or theirs is None:
+        return said
+    return f"{said}, at {cost.seconds:.2g} s a request instead of {theirs.seconds:.2g} s"

@@ -7,6 +7,7 @@ the client's headers about this machine are left out.
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tunesmith.core.errors import EndpointError, Unsupported
+from tunesmith.core.errors import EndpointError, RecipeError, Unsupported
 from tunesmith.core.records import Message, Reply
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Endpoint:
                 max_tokens=openai.omit if self.max_tokens is None else self.max_tokens,
                 extra_headers=dict.fromkeys(self._unsent, openai.omit),
             )
-            return Reply(completion.choices[0].message.content or "")
+            return _reply_of(completion.choices[0])
         except openai.APITimeoutError:
             raise self._error(
                 f"did not answer within {self.timeout:g} s, asked {self.retries + 1} times. Allow "
@@ -200,3 +201,34 @@ class Endpoint:
         text = text.replace(self.key, "…") if self.key else text
         line = " ".join(text.split()).rstrip(".")
         return f"{line[:_QUOTED]}…" if len(line) > _QUOTED else line
+
+
+def _reply_of(choice: Any) -> Reply:
+    """A model's own refusal stands in a field beside the text, and is told as its ending."""
+    said = choice.message
+    if getattr(said, "refusal", None):
+        return Reply("", finish="refusal")
+    finish = getattr(choice, "finish_reason", None)
+    return Reply(said.content or "", finish=finish if isinstance(finish, str) else None)
+
+
+def key_from(variable: str | None, named: str) -> str | None:
+    """The key in the environment variable `variable`; None without one.
+
+    `named` is where the user named it. Raises RecipeError if it is not set or holds no key.
+    """
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise RecipeError(
+            f"{named} names {variable}, and no such environment variable is set. Put "
+            f"the endpoint's key into it, as in: export {variable}=..., or leave it out for an "
+            "endpoint without keys."
+        )
+    if not key.isascii() or not key.isprintable():
+        raise RecipeError(
+            f"The environment variable {variable}, which {named} names, holds "
+            "characters that no key has. Put the endpoint's key into it, and nothing else."
+        )
+    return key

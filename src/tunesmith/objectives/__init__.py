@@ -1,7 +1,8 @@
 """Floor 3, objectives: what is minimised. A page each, and one table.
 
 `text` and `sft` share one loss: they differ in which tokens carry weight, which the data room
-decides when it renders a row. `KlToBase` is that loss held near the base.
+decides when it renders a row. `KlToBase` is that loss held near the base, `Distillation`
+that loss beside a teacher's predictions.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Callable
 
 from tunesmith.core.ports import Objective
 from tunesmith.objectives.cross_entropy import CrossEntropy
+from tunesmith.objectives.distillation import Distillation
 from tunesmith.objectives.kl_to_base import KlToBase
 
-__all__ = ["OBJECTIVES", "KlToBase"]
+__all__ = ["OBJECTIVES", "Distillation", "KlToBase"]
 
 OBJECTIVES: dict[str, Callable[[], Objective]] = {
     "sft": CrossEntropy,

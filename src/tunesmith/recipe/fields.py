@@ -70,6 +70,11 @@ class Names(dict[str, str]):
         raise TypeError("A recipe is never changed; make another one.")
 
 
+Names3 = Annotated[
+    tuple[Text, Text, Text],
+    BeforeValidator(_listed, json_schema_input_type=list[str]),
+    Words(("a list of three tokens",)),
+]
 FieldName = Annotated[str, Field(min_length=1), Words(("the name of a field",))]
 FieldNames = Annotated[
     dict[Text, Text],

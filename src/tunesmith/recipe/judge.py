@@ -23,7 +23,8 @@ from tunesmith.recipe.fields import (
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _endpoint(url: str) -> str:
+def endpoint_url(url: str) -> str:
+    """The address without a slash at its end; raises ValueError if it is none."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("no address of an endpoint")
@@ -46,7 +47,7 @@ def _variable(name: str) -> str:
 
 EndpointUrl = Annotated[
     str,
-    AfterValidator(_endpoint),
+    AfterValidator(endpoint_url),
     Field(min_length=1),
     Words(("an http:// or https:// address without user, password and query",)),
 ]

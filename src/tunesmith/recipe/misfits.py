@@ -40,6 +40,57 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
             "model.method=lora.",
         )
     yield from _near_base(recipe)
+    yield from _taught(recipe)
+    yield from _infilling(recipe)
+    if recipe.engine.schedule == "rewarm" and recipe.model.from_scratch:
+        yield (
+            "engine.schedule",
+            "engine.schedule=rewarm warms up again what was trained before, and model.from_scratch "
+            "starts from random weights. Set engine.schedule=cosine, or leave model.from_scratch "
+            "out.",
+        )
+
+
+def _infilling(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    data, kind = recipe.data, recipe.objective.kind
+    if data.fill_in_the_middle and kind != "text":
+        yield (
+            "data.fill_in_the_middle",
+            "data.fill_in_the_middle tells documents out of order, and objective.kind is "
+            f"{kind}. Set objective.kind=text, or leave it out.",
+        )
+    if data.infill_tokens is not None and not data.fill_in_the_middle:
+        yield (
+            "data.infill_tokens",
+            "data.infill_tokens marks gaps, and data.fill_in_the_middle is 0, so there are none. "
+            "Set data.fill_in_the_middle=0.5, or leave data.infill_tokens out.",
+        )
+
+
+def _taught(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Where a teacher is asked for and cannot teach, or is spoken of and not there."""
+    asked, fields = recipe.objective, type(recipe.objective).model_fields
+    for key in ("teacher_weight", "teacher_temperature"):
+        if asked.teacher is None and getattr(asked, key) != fields[key].default:
+            yield (
+                f"objective.{key}",
+                f"objective.{key} says how to learn from a teacher, and none is named. Set "
+                f"objective.teacher, or leave objective.{key} out.",
+            )
+    if asked.teacher is None:
+        return
+    if asked.kind == "classify":
+        yield (
+            "objective.teacher",
+            "objective.teacher predicts tokens, and objective.kind=classify learns labels. Leave "
+            "it out, or set objective.kind=sft.",
+        )
+    if asked.kl_to_base:
+        yield (
+            "objective.kl_to_base",
+            "objective.teacher and objective.kl_to_base are two targets for the same prediction. "
+            "Leave one of them out.",
+        )
 
 
 def _near_base(recipe: Recipe) -> Iterator[tuple[str, str]]:

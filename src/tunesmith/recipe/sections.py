@@ -25,6 +25,7 @@ from tunesmith.recipe.fields import (
     FullShare,
     Index,
     MetricNames,
+    Names3,
     NotNegative,
     Patterns,
     Positive,
@@ -137,6 +138,16 @@ class DataSection(Section):
     """embed only: `cut` reads the beginning of a text that is longer than the context, in training
     as in use, and says of how many texts. Passages to be found often are longer."""
 
+    fill_in_the_middle: FullShare = knob(0.0, "share of documents")
+    """text only: so many documents are told out of order, what stands before and behind a gap
+    first, so that the model learns to fill it; half of them costs next to nothing of what is
+    learned in order (Bavarian et al. 2022). Held-out documents are scored in order and, by
+    themselves, so told."""
+
+    infill_tokens: Names3 | None = knob(None)
+    """The base's tokens that mark what stands before, behind and in the gap, where it is of no
+    known family."""
+
     bad_rows: Literal["refuse", "drop"] = knob("refuse")
     """What happens to a row that cannot be trained: it stops the run, named by file and line, or
     it is left out and counted in the ledger."""
@@ -207,6 +218,17 @@ class ObjectiveSection(Section):
     """embed only: positives are to find their anchors, too. For pairs that are searched both ways,
     such as sentences that say the same."""
 
+    teacher: BaseModelName | None = knob(None)
+    """A bigger model that reads the same tokens: at every learned token its whole prediction is a
+    target, too (distillation). It is run beside the model, forward only, and takes its memory."""
+
+    teacher_weight: FullShare = knob(0.5, "share of the loss")
+    """How much the teacher's prediction counts, and the row's own token the rest. 0 learns from the
+    rows alone, and only compares with the teacher; 1 looks at no token."""
+
+    teacher_temperature: Positive = knob(2.0, "temperature")
+    """Above 1 it shows more of what the teacher holds possible beside its first choice."""
+
 
 class EngineSection(Section):
     """The training loop: how long, how fast, how often it looks and saves."""
@@ -242,8 +264,11 @@ class EngineSection(Section):
     then limits the gradient of each weight by itself, since the whole is never there to be
     measured."""
 
-    schedule: Auto | Literal["constant", "linear", "cosine", "trapezoid"] = knob(AUTO)
-    """How the learning rate falls after the warm-up."""
+    schedule: Auto | Literal["constant", "linear", "cosine", "trapezoid", "rewarm"] = knob(AUTO)
+    """How the learning rate falls after the warm-up. rewarm is for going on with other text where
+    pre-training has ended at a small rate: warmed up again, it falls to a tenth, for the next time.
+    A warm rate forgets, so mix in text of the old kind by weight, a twentieth to a quarter of what
+    is seen (Ibrahim et al. 2024)."""
 
     warmup: Auto | Share = knob(AUTO, "share of all steps")
     """How long the learning rate rises to its peak, while Adam's averages settle."""

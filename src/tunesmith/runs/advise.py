@@ -117,7 +117,7 @@ def _evidence(recipe: Recipe, half: float, watcher: Watcher) -> Evidence:
         )
     began = time.perf_counter()
     tuned = opened(setup, watcher)
-    steps = settings_of(setup.recipe, batches_of(setup, share=tuned.base.forward.shares))
+    steps = settings_of(setup.recipe, batches_of(setup, share=tuned.shares))
     watcher.stage("plan", "compute a few micro-batches")
     opening = time.perf_counter() - began
     disk = Path(tempfile.gettempdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tunesmith.core.ports import Objective, Watcher
 from tunesmith.data import PackedBatches, Prepared
@@ -12,11 +13,12 @@ from tunesmith.evaluate.exposed import to_score
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
-from tunesmith.objectives import OBJECTIVES, KlToBase
+from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase
 from tunesmith.recipe import Recipe
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.small_data import few_rows
+from tunesmith.runs.teacher import open_teacher
 
 
 def tell_data(setup: Setup | LabelSetup, watcher: Watcher) -> None:
@@ -68,7 +70,7 @@ def opened(setup: Setup, watcher: Watcher) -> Tuned:
         tuned = tuned.remembering()
     if recipe.engine.activation_checkpointing:
         checkpoint_activations(base.model)
-    return tuned
+    return replace(tuned, teacher=open_teacher(setup, watcher))
 
 
 def remembers(recipe: Recipe) -> bool:
@@ -78,6 +80,10 @@ def remembers(recipe: Recipe) -> bool:
 
 def objective_of(recipe: Recipe, tuned: Tuned) -> Objective:
     """What is minimised; `tuned` remembers its start where the recipe holds it near the base."""
+    asked = recipe.objective
+    if tuned.teacher is not None and asked.teacher_weight:
+        teacher = tuned.teacher.forward
+        return Distillation(teacher, asked.teacher_weight, asked.teacher_temperature)
     if not recipe.objective.kl_to_base:
         return OBJECTIVES[recipe.objective.kind]()
     assert tuned.start is not None

@@ -72,6 +72,11 @@ class RunFolder:
         return self.path / "measured_baselines.json"
 
     @property
+    def teacher(self) -> Path:
+        """What was measured of the teacher that is learned from."""
+        return self.path / "measured_teacher.json"
+
+    @property
     def judge_replies(self) -> Path:
         """What a judge model replied: one line a request, by the hash of what was asked."""
         return self.path / "judge.jsonl"

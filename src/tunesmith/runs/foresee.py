@@ -30,7 +30,7 @@ def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
         return foresee_labels(setup, watcher)
     began = time.perf_counter()
     tuned = opened(setup, watcher)
-    settings = settings_of(setup.recipe, batches_of(setup, share=tuned.base.forward.shares))
+    settings = settings_of(setup.recipe, batches_of(setup, share=tuned.shares))
     watcher.stage("plan", "compute a few micro-batches")
     opening = time.perf_counter() - began
     _, planned = make_plan(

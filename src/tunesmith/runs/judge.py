@@ -6,7 +6,6 @@ much goes where. A judge that fails never costs a run: the verdict then says "no
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,12 +34,12 @@ from tunesmith.evaluate.measure import Measured
 from tunesmith.evaluate.verdict import Verdict
 from tunesmith.evaluate.wording import plural
 from tunesmith.evaluate.worth import worth
-from tunesmith.models.endpoint import Endpoint, require_client
+from tunesmith.models.endpoint import Endpoint, key_from, require_client
 from tunesmith.recipe import JudgeSection, Recipe, load
 from tunesmith.runs.finished import content_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.heldout import spread
-from tunesmith.runs.judge_replies import Remembered
+from tunesmith.runs.replies import Remembered
 from tunesmith.runs.written import write_judgement
 
 
@@ -145,7 +144,7 @@ def endpoint_of(section: JudgeSection) -> Endpoint:
     return Endpoint(
         url=str(section.url),
         model=str(section.model),
-        key=_key(section.key_variable),
+        key=key_from(section.key_variable, "judge.key_variable"),
         temperature=section.temperature,
         max_tokens=section.max_tokens,
         timeout=section.timeout,
@@ -170,24 +169,6 @@ def rubric_of(section: JudgeSection) -> str:
             "answer good, or leave judge.rubric out."
         )
     return text
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise RecipeError(
-            f"judge.key_variable names {variable}, and no such environment variable is set. Put "
-            f"the endpoint's key into it, as in: export {variable}=..., or leave it out for an "
-            "endpoint without keys."
-        )
-    if not key.isascii() or not key.isprintable():
-        raise RecipeError(
-            f"The environment variable {variable}, which judge.key_variable names, holds "
-            "characters that no key has. Put the endpoint's key into it, and nothing else."
-        )
-    return key
 
 
 def _of_judge(overrides: Sequence[str]) -> Sequence[str]:

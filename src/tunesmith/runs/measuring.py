@@ -20,7 +20,8 @@ from tunesmith.runs.setup import Setup
 @dataclass(frozen=True, slots=True)
 class Material:
     """Rows that judge, as sequences and as questions, some trained rows likewise, probes, and texts
-    that the base wrote; `check` looks at each answer to a question that judges."""
+    that the base wrote; `check` looks at each answer to a question that judges. `infilled` are
+    documents that judge, told out of order."""
 
     judging: Sequence[Tokens]
     prompts: Sequence[Prompt]
@@ -29,6 +30,7 @@ class Material:
     samples: Sequence[Tokens]
     trained: Sequence[Tokens] = ()
     trained_prompts: Sequence[Prompt] = ()
+    infilled: Sequence[Tokens] = ()
 
 
 def material_of(setup: Setup, samples: Sequence[Tokens]) -> Material:
@@ -41,6 +43,7 @@ def material_of(setup: Setup, samples: Sequence[Tokens]) -> Material:
         samples=samples,
         trained=trained_of(setup),
         trained_prompts=setup.trained_prompts,
+        infilled=setup.infilled,
     )
 
 
@@ -67,6 +70,7 @@ def measured_on(base: Base, renderer: Renderer, recipe: Recipe, material: Materi
         samples=material.samples,
         trained_prompts=material.trained_prompts,
         twice=MEASURED_AGAIN,
+        infilled=material.infilled,
     )
 
 

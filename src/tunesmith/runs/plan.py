@@ -110,7 +110,7 @@ def make_plan(
     Raises:
         Unsupported: it does not fit, and nothing that keeps the result would make it fit.
     """
-    began, share = clock(), tuned.base.forward.shares
+    began, share = clock(), tuned.shares
     available = (limit or room)(tuned.base.model.device)
     batches = batches_of(setup, share)
     objective = objective or OBJECTIVES[setup.recipe.objective.kind]()

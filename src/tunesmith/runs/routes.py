@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunesmith.models.fused import fused_parts
 from tunesmith.models.methods import Tuned
+from tunesmith.models.open import Base
 from tunesmith.runs.assembly import remembers
 from tunesmith.runs.fitting import gigabytes
 from tunesmith.runs.setup import Setup
@@ -29,7 +30,21 @@ def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -
         paths["activations"] = "Each layer is computed again in the backward pass."
     if remembers(setup.recipe) and tuned.start:
         paths["base"] = _beside(setup, tuned.start.bytes)
+    if tuned.teacher:
+        paths["teacher"] = _taught(setup, tuned.teacher)
     return paths
+
+
+def _taught(setup: Setup, teacher: Base) -> str:
+    """What the teacher does and holds."""
+    held = gigabytes(sum(weight.nbytes for weight in teacher.model.parameters()))
+    asked = setup.recipe.objective
+    does = (
+        f"is run beside the model, {teacher.forward.name}, forward only"
+        if asked.teacher_weight
+        else "is only compared with"
+    )
+    return f"The teacher {teacher.described.name} {does}; its weights take {held}."
 
 
 def _beside(setup: Setup, held: int) -> str:

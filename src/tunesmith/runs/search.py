@@ -123,7 +123,7 @@ def _plan(
     """
     opening = time.perf_counter()
     tuned = opened(setup, watcher)
-    batches = batches_of(setup, share=tuned.base.forward.shares)
+    batches = batches_of(setup, share=tuned.shares)
     settings = settings_of(setup.recipe, batches)
     watcher.stage("plan", "compute a few micro-batches")
     _, planned = make_plan(

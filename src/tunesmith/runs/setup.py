@@ -19,11 +19,13 @@ from tunesmith.data.canaries import make_canaries
 from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
+from tunesmith.data.infill import infilling_of
 from tunesmith.data.sources import at_revision, expand, read
 from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.evaluate.measure import Checker, Grading
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described, describe
+from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.environment import fast_bfloat16
@@ -41,7 +43,8 @@ class Setup:
     SHA-256 of every file that decides what the run becomes, `warnings` what the
     checks of the data's texts have to say, `instruction` what the base is told where it is helped
     instead of trained ("" for nothing), `trained_prompts` some training rows as questions;
-    `templated` says that the base brought a chat template of its own.
+    `teacher` is the model that is learned from, None for none, `infilled` documents that judge,
+    told out of order; `templated` says that the base brought a chat template of its own.
     """
 
     resolved: Resolved
@@ -57,6 +60,8 @@ class Setup:
     warnings: tuple[str, ...]
     instruction: str
     trained_prompts: list[Prompt]
+    teacher: Described | None = None
+    infilled: Sequence[Tokens] = ()
 
     @property
     def recipe(self) -> Recipe:
@@ -68,11 +73,13 @@ class Setup:
 class Reader:
     """How rows are read for a base, chosen before any row is: what `read_data` reads with.
 
-    `bare` are the facts without the data, `reason` is why this template was chosen.
+    `bare` are the facts without the data, `reason` is why this template was chosen. `trained`
+    renders rows of the data, which may be infilled, `renderer` all others.
     """
 
     described: Described
     renderer: Renderer
+    trained: Renderer
     context: int
     bare: Facts
     template: str
@@ -97,7 +104,12 @@ def reader_of(recipe: Recipe) -> Reader:
             f"{_taken(described.context - room)}. Set data.context to that or less."
         )
     renderer = Renderer(described.tokenizer, template, early.completion_as)
-    return Reader(described, renderer, context, bare, template, reason)
+    data, tokenizer = recipe.data, described.tokenizer
+    infilling = infilling_of(
+        tokenizer, data.fill_in_the_middle, recipe.engine.seed, data.infill_tokens
+    )
+    trained = Renderer(tokenizer, template, early.completion_as, infilling)
+    return Reader(described, renderer, trained, context, bare, template, reason)
 
 
 def _room(recipe: Recipe, described: Described) -> int:
@@ -129,7 +141,7 @@ def read_data(recipe: Recipe, reader: Reader) -> tuple[Prepared, Resolved]:
     prepared = prepare(
         recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
         recipe.objective.kind,
-        reader.renderer,
+        reader.trained,
         reader.context,
         share,
     )
@@ -163,6 +175,7 @@ def set_up(recipe: Recipe) -> Setup:
     recipe = pinned(recipe)
     reader = reader_of(recipe)
     described, renderer = reader.described, reader.renderer
+    teacher = _teacher(recipe, reader)
     prepared, resolved = read_data(recipe, reader)
     # Saved with the result, so that serving renders as training did.
     described.tokenizer.chat_template = reader.template
@@ -185,12 +198,26 @@ def set_up(recipe: Recipe) -> Setup:
         grading=graded.grading,
         instruction=instruction_of(recipe),
         trained_prompts=_asked_again(resolved.recipe, prepared),
-        inputs=prepared.files | _hashes(recipe, described, probe_files.files),
+        teacher=teacher,
+        infilled=_infilled(prepared, held_out),
+        inputs=prepared.files
+        | _hashes(recipe, [described, *([teacher] if teacher else [])], probe_files.files),
         warnings=(
             *(found.message for found in probe_files.findings),
             *require_checked(recipe.data.checks, prepared.report),
         ),
     )
+
+
+def _infilled(prepared: Prepared, held_out: HeldOut) -> Sequence[Tokens]:
+    """The rows that judge, as far as training would have infilled them."""
+    found = prepared.infilled
+    return found.at(np.flatnonzero(np.isin(found.rows, held_out.rows)))
+
+
+def _teacher(recipe: Recipe, reader: Reader) -> Described | None:
+    name = recipe.objective.teacher
+    return None if name is None else describe_teacher(name, reader.described, reader.context)
 
 
 def _asked_again(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
@@ -219,15 +246,17 @@ def pinned(recipe: Recipe) -> Recipe:
     )
 
 
-def _hashes(recipe: Recipe, described: Described, probe_files: Sequence[str]) -> dict[str, str]:
+def _hashes(
+    recipe: Recipe, models: Sequence[Described], probe_files: Sequence[str]
+) -> dict[str, str]:
     """SHA-256 of the files beside the data that decide what a run becomes."""
     evaluate = recipe.evaluate
     judge = recipe.judge
     named = (recipe.data.template, evaluate.check, evaluate.prompt, judge.rubric, judge.labels)
     paths = [Path(path) for path in (*named, *probe_files) if path not in (None, AUTO)]
-    folder = Path(described.location)
-    for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
-        paths += sorted(folder.glob(pattern))
+    for folder in (Path(described.location) for described in models):
+        for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
+            paths += sorted(folder.glob(pattern))
     return {str(path): digest(path) for path in paths}
 
 

@@ -15,6 +15,7 @@ from tunesmith.core.records import Example, Finding, Origin, Tokens
 from tunesmith.data import Prepared, show
 from tunesmith.data.examine import look
 from tunesmith.data.formats import understand
+from tunesmith.data.infill import INFILLED
 from tunesmith.data.sources import expand, require_readable, rows_of
 from tunesmith.evaluate.shown import render_page
 from tunesmith.recipe import Recipe
@@ -170,7 +171,8 @@ def _first(files: Sequence[str], recipe: Recipe, reader: Reader, limit: int) -> 
 def _of_row(example: Example, recipe: Recipe, reader: Reader) -> Iterator[Shown]:
     """The first sequences of a row; the last of them says how many more there are."""
     kind = recipe.objective.kind
-    ((parts, finding),) = look([example], kind, reader.renderer, reader.context)
+    ((parts, finding),) = look([example], kind, reader.trained, reader.context)
+    parts = [part for part in parts if part.part >= INFILLED] or parts
     complaint = None if finding is None else finding.message
     outcome: Outcome = "not_split" if finding is None else "dropped"
     if not parts:

@@ -48,6 +48,7 @@ from tunesmith.runs.samples import own_samples
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.starting import begin
+from tunesmith.runs.teacher import measure_teacher
 from tunesmith.runs.trunk import Paths, choose_paths
 from tunesmith.runs.verdict_cost import BASE, HELPED, SAMPLES, STRENGTH, TUNED, timed
 from tunesmith.runs.watching import MetricsWriter
@@ -144,14 +145,14 @@ def _go(
     recipe = setup.recipe
     tuned = opened(setup, watcher)
     base = tuned.base
-    batches = batches_of(setup, share=base.forward.shares)
+    batches = batches_of(setup, share=tuned.shares)
     settings = settings_of(recipe, batches, tuned.rate_factors)
     if folder.plan.exists():
         planned = read_json(folder.plan)
     else:
         opening = time.perf_counter() - began
         setup, planned = _plan(setup, tuned, settings, folder.disk(), opening, watcher)
-        batches = batches_of(setup, share=base.forward.shares)
+        batches = batches_of(setup, share=tuned.shares)
     if not folder.recipe.exists():
         folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
         begin(setup, folder)
@@ -162,6 +163,7 @@ def _go(
             samples = own_samples(plain, setup, folder)
         base_side = _base_side(plain, setup, samples, folder, watcher)
         baselines = _baselines(plain, setup, folder, watcher)
+    teacher = _teacher(tuned.teacher, setup, folder, watcher)
     paths = choose_paths(setup, folder, tuned, batches, settings)
     write_json(folder.plan, {**read_json(folder.plan), "trunk": paths.to_json()})
     progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
@@ -175,6 +177,7 @@ def _go(
         base=base_side,
         course=course,
         baselines=baselines,
+        teacher=teacher,
         frontier=frontier,
         grading=setup.grading,
         prices=prices_of(recipe.evaluate),
@@ -239,6 +242,16 @@ def _baselines(
     watcher.stage("compare", "the base with examples in its prompt, and with search")
     with timed(folder, HELPED):
         return measure_baselines(base, setup, folder)
+
+
+def _teacher(
+    teacher: Base | None, setup: Setup, folder: RunFolder, watcher: Watcher
+) -> Baseline | None:
+    if teacher is None or setup.recipe.evaluate.level == "none":
+        return None
+    watcher.stage("compare", f"the teacher {teacher.described.name}")
+    with timed(folder, HELPED):
+        return measure_teacher(teacher, setup, folder)
 
 
 def _train(

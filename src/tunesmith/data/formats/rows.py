@@ -17,6 +17,9 @@ _NAMED = 12
 _MANY = 20
 """Files that are each told of; a folder of images or of code holds thousands."""
 
+PROVENANCE = "provenance"
+"""Where `tunesmith distil` writes who answered: it is there to be looked up, not to be learned."""
+
 Mapped = Mapping[str, str]
 _AS_THEY_ARE: Mapped = {}
 
@@ -80,7 +83,8 @@ def read_row(row: Row, mapping: Mapped = _AS_THEY_ARE) -> Reading:
         return Reading(Finding("wrong_type", message, "drop", row.origin), title)
     if isinstance(example.content, Prompted):
         return Reading(example, title)  # all else in the row is its reference
-    extras = fields.keys() - {*form.fields, *form.beside, *([TESTS] if tests else [])}
+    used = {*form.fields, *form.beside, *([TESTS] if tests else [])}
+    extras = fields.keys() - used - {PROVENANCE}
     inside = (
         f"{name}.{key}"
         for name, read in form.inside.items()

@@ -47,7 +47,7 @@ class Tuned:
     `base` answers with what is trained, `plain` is the base as it was opened. `artefact` is
     "adapter" (PEFT's format) or "model" (a whole model folder). `rate_factors` names the weights
     whose learning rate is another, and how many times the run's it is. `start` are the trained
-    weights as they were at first, where training needs them.
+    weights as they were at first, where training needs them, `teacher` is whom it learns from.
     """
 
     base: Base
@@ -56,10 +56,17 @@ class Tuned:
     plain: Base
     rate_factors: Mapping[str, float] = field(default_factory=dict)
     start: Start | None = None
+    teacher: Base | None = None
 
     def remembering(self) -> Tuned:
         """The same, with its present weights for a start."""
         return replace(self, start=Start(self.module))
+
+    @property
+    def shares(self) -> bool:
+        """Whether a batch may hold a prefix that sequences share once: all who read it can."""
+        taught = self.teacher is None or self.teacher.forward.shares
+        return self.base.forward.shares and taught
 
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer; plain transformers (and PEFT) open the folder."""

@@ -1,4 +1,4 @@
-"""What a judge replied, kept in the run folder, so that no question is asked twice."""
+"""What a model behind an endpoint replied, kept in a file, so that no question is asked twice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tunesmith.core.files import append_jsonl, write_jsonl
@@ -47,18 +49,19 @@ class Remembered:
         for place, conversation in enumerate(conversations):
             places.setdefault(self._key(conversation), []).append(place)
         for key in places.keys() & self._known.keys():
-            yield from ((place, Reply(self._known[key])) for place in places[key])
+            yield from ((place, self._known[key]) for place in places[key])
         asked = [key for key in places if key not in self._known]
         first = [conversations[places[key][0]] for key in asked]
         with closing(self._endpoint.replies(first)) as replies:
             for at, reply in replies:
-                self._keep(asked[at], reply)
-                yield from ((place, reply) for place in places[asked[at]])
+                dated = replace(reply, date=datetime.now(UTC).date().isoformat())
+                self._keep(asked[at], dated)
+                yield from ((place, dated) for place in places[asked[at]])
 
     def _keep(self, key: str, reply: Reply) -> None:
         if reply.refused is None:
-            self._known[key] = reply.text
-            append_jsonl(self._path, {"request": key, "reply": reply.text})
+            self._known[key] = reply
+            append_jsonl(self._path, _line(key, reply))
 
     def _key(self, conversation: Sequence[Message]) -> str:
         endpoint = self._endpoint
@@ -72,7 +75,7 @@ class Remembered:
         return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, Reply]:
     """The replies by key. A file with lines that say nothing is written again without them."""
     if not path.exists():
         return {}
@@ -80,14 +83,20 @@ def _read(path: Path) -> dict[str, str]:
     lines = text.splitlines()
     found = dict(pair for line in lines if (pair := _pair(line)) is not None)
     if len(found) != len(lines) or not text.endswith("\n"):
-        write_jsonl(path, ({"request": key, "reply": reply} for key, reply in found.items()))
+        write_jsonl(path, (_line(key, reply) for key, reply in found.items()))
     return found
 
 
-def _pair(line: str) -> tuple[str, str] | None:
+def _line(key: str, reply: Reply) -> dict[str, str | None]:
+    return {"request": key, "reply": reply.text, "finish": reply.finish, "date": reply.date}
+
+
+def _pair(line: str) -> tuple[str, Reply] | None:
     try:
         value = json.loads(line)
-        key, reply = value["request"], value["reply"]
+        key, text = value["request"], value["reply"]
     except (ValueError, TypeError, KeyError):
         return None
-    return (key, reply) if isinstance(key, str) and isinstance(reply, str) else None
+    if not isinstance(key, str) or not isinstance(text, str):
+        return None
+    return key, Reply(text, finish=value.get("finish"), date=value.get("date"))
