@@ -68,6 +68,7 @@ def render(
         failures=[one for one in told[_SAMPLES:] if failed(one.told[-1])][:_FAILURES],
         prompts=len(told),
         labelled=(),
+        tagged=(),
         ledger=ledger,
         dropped=sorted(ledger.get("dropped", {}).items()),
         resamples=RESAMPLES,
