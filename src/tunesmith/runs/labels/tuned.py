@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from peft import PeftModel
 from transformers import PreTrainedModel
@@ -39,6 +40,10 @@ class LabelTuned:
     described: Described
     model: LabelModel
     adapter: PeftModel | None
+    shares: ClassVar[bool] = False
+    """Rows are judged one by one: no prefix is computed once for several."""
+    teacher: ClassVar[None] = None
+    """Labels are learned from rows alone."""
 
     @property
     def base(self) -> LabelBase:
