@@ -14,7 +14,7 @@ from tunesmith.core.errors import InputError
 from tunesmith.core.records import Origin
 
 if TYPE_CHECKING:
-    from tunesmith.runs.labels.ask import Labeller
+    from tunesmith.runs.labels.ask import Asking
 
 
 def label(
@@ -22,21 +22,28 @@ def label(
         Path, typer.Argument(metavar="RUN", help="A run folder, or the name of a promoted model.")
     ],
     once: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Label this text, and leave.")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Label this text (or the image of this path), and leave."
+        ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Label each row of a data file; JSON lines come out."),
     ] = None,
     field: Annotated[
-        str, typer.Option(metavar="NAME", help="The field of the rows that holds the text.")
-    ] = "text",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The field of the rows that holds the text [text], or the image's path [image].",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the lines here, whole or not at all.")
     ] = None,
     home: Home = None,
 ) -> None:
-    """Label texts with the tuned model of a run (objective.kind=classify or tag).
+    """Label texts or images with the tuned model of a run (objective.kind=classify, tag, image).
 
     Each answer has its labels, the probability of the likeliest, and whether that is enough not to
     ask a person (evaluate.abstain); or, of a model that tags, the fields of the text with their
@@ -44,10 +51,10 @@ def label(
     """
     if (once is None) == (data is None):
         raise InputError("Give either --once TEXT or --data FILE: what should be labelled?")
-    from tunesmith.runs.labels.ask import Labeller
+    from tunesmith.runs.asking import open_labeller
     from tunesmith.runs.open import open_run
 
-    labeller = Labeller(open_run(run_named(run, home)))
+    labeller = open_labeller(open_run(run_named(run, home)))
     if once is not None:
         (answer,) = labeller.label([(Origin("--once", 1), once)])
         typer.echo(json.dumps(answer.to_json(), ensure_ascii=False))
@@ -55,7 +62,7 @@ def label(
         _label_file(labeller, data, field, out)
 
 
-def _label_file(labeller: Labeller, data: Path, field: str, out: Path | None) -> None:
+def _label_file(labeller: Asking, data: Path, field: str | None, out: Path | None) -> None:
     from tunesmith.core.files import write_jsonl
     from tunesmith.runs.labels.ask import label_file
 

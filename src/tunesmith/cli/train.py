@@ -133,7 +133,8 @@ def _asked(run: Run) -> str:
 
     folder = shlex.quote(str(run.path))
     if command := LABELS.get(run.recipe.objective.kind):
-        return f"{command} {folder} --once TEXT"
+        what = "IMAGE" if run.recipe.objective.kind == "image" else "TEXT"
+        return f"{command} {folder} --once {what}"
     return f"chat {folder}"
 
 

@@ -8,7 +8,8 @@ Shape legend, used by every name in the code:
     V   vocabulary size
     N   tokens of one example
     B   sequences in the batch
-    C   classes
+    C   classes; of an image, its channels
+    H W height and width of an image, in pixels
 
 Arrays are numpy when the data room makes them and torch once the engine has put them on the
 device; the fields and shapes are the same.
@@ -89,6 +90,29 @@ class Batch:
     def tokens(self) -> int:
         """T."""
         return len(self.tokens_T)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBatch:
+    """One micro-batch of images.
+
+    | field        | shape      | meaning                                                       |
+    |--------------|------------|---------------------------------------------------------------|
+    | pixels_BCHW  | B, 3, H, W | red, green and blue, uint8; None where the features are known |
+    | origins      | list       | file and line of each image's row                             |
+    | labels_B     | B, …       | as in Batch; None where nothing is learned                    |
+    | features_BD  | B, D       | what the frozen part of the model makes of each, float32      |
+    """
+
+    pixels_BCHW: Array | None
+    origins: tuple[Origin, ...]
+    labels_B: Array | None = None
+    features_BD: Array | None = None
+
+    @property
+    def tokens(self) -> int:
+        """B: what a run counts in, where it reads no tokens."""
+        return len(self.origins)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,8 @@ class Batches(Protocol):
         """Optimiser steps in one pass over the data."""
         ...
 
-    def step(self, epoch: int, index: int) -> Sequence[Batch]:
-        """The micro-batches of one optimiser step, as numpy arrays."""
+    def step(self, epoch: int, index: int) -> Sequence[Any]:
+        """The micro-batches of one optimiser step, each a Batch or ImageBatch of numpy arrays."""
         ...
 
     @property

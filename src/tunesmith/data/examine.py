@@ -8,16 +8,24 @@ from typing import Any, Protocol
 
 from tunesmith.core.records import Example, Finding, Tokens
 from tunesmith.data.checks import Limits, check
-from tunesmith.data.encode import Encoder
 from tunesmith.data.kinds import Kind
+
+
+class Starting(Protocol):
+    """What the checks ask of a tokenizer: the token that begins a text, None for none."""
+
+    @property
+    def start(self) -> int | None: ...
+    @property
+    def tokenizer(self) -> Any: ...
 
 
 class RowRenderer(Protocol):
     """Examples to tokens, for some objectives: `Renderer` for those that write, `LabelRenderer` for
-    those that label."""
+    those that label, `ImageRenderer` for images."""
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> Starting:
         """The tokenizer."""
         ...
 

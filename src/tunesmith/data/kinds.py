@@ -20,7 +20,7 @@ from tunesmith.core.records import (
     Triplet,
 )
 
-Kind = Literal["sft", "text", "classify", "tag", "embed"]
+Kind = Literal["sft", "text", "classify", "tag", "embed", "image"]
 
 KINDS: tuple[type[Content], ...] = (
     Chat,
@@ -42,6 +42,7 @@ TRAINED: Mapping[str, tuple[type[Content], ...]] = {
     "classify": (Label,),
     "tag": (Tagged,),
     "embed": (Pair, Triplet),
+    "image": (ImageLabel,),
 }
 """The kinds that each objective of this version trains."""
 
@@ -66,6 +67,7 @@ _TAKES: Mapping[str, str] = {
     "classify": "texts with labels",
     "tag": "words with tags",
     "embed": "pairs and triplets of texts",
+    "image": "images with labels",
 }
 
 

@@ -18,12 +18,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from tunesmith.core.batch import Batch, LossSum
+from tunesmith.core.batch import Batch, ImageBatch, LossSum
 from tunesmith.core.errors import Interrupted, NonFiniteLoss, OutOfMemory
 from tunesmith.core.ports import AcrossMicroBatches, Batches, Objective, SiteModel, Watcher
 from tunesmith.core.records import StepReport, Validation
@@ -41,6 +42,8 @@ from tunesmith.engine.progress import Progress
 from tunesmith.engine.schedules import rate
 from tunesmith.engine.stopping import StopRequest
 from tunesmith.engine.updates import UPDATES, Start, Updates
+
+AnyBatch = TypeVar("AnyBatch", Batch, ImageBatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +287,7 @@ class Loop:
         self._checkpoints.save(self._progress.step, self._progress.to_json(), groups)
 
 
-def on_device(batch: Batch, device: torch.device) -> Batch:
+def on_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
     """The same batch with torch tensors on `device`."""
     values = {each.name: getattr(batch, each.name) for each in fields(batch)}
     tensors = {

@@ -69,6 +69,7 @@ def render(
         prompts=len(told),
         labelled=(),
         tagged=(),
+        right=(),
         ledger=ledger,
         dropped=sorted(ledger.get("dropped", {}).items()),
         resamples=RESAMPLES,

@@ -43,7 +43,7 @@ _ADAPTER = "adapter_model.safetensors"
 _DENSE = "2_Dense"
 _POOLING = "1_Pooling"
 _NORMALIZE = "2_Normalize"
-_PROBLEMS: dict[str, Any] = {
+PROBLEMS: dict[str, Any] = {
     "single_label": "single_label_classification",
     "multi_label": "multi_label_classification",
     "regression": "regression",
@@ -152,7 +152,7 @@ def _saved_head(folder: Path) -> dict[str, torch.Tensor]:
 def _as_classifier(model: LabelModel, described: Described, naming: Naming) -> PreTrainedModel:
     """The body and the head in transformers' classifier of the family, sharing their weights."""
     config = model.body.config
-    config.problem_type = _PROBLEMS.get(naming.problem)
+    config.problem_type = PROBLEMS.get(naming.problem)
     config.id2label = dict(enumerate(naming.names or ("number",)))
     config.label2id = {name: index for index, name in config.id2label.items()}
     if config.pad_token_id is None:  # by it the classifier knows where a padded row ends

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from tunesmith.core.batch import Batch, LossSum
+from tunesmith.core.batch import Batch, ImageBatch, LossSum
 from tunesmith.core.ports import FeatureModel
 
 
@@ -46,10 +46,12 @@ class Labels:
         self._smoothing = smoothing
         self._words = words
 
-    def loss(self, model: FeatureModel, batch: Batch) -> LossSum:
+    def loss(self, model: FeatureModel, batch: Batch | ImageBatch) -> LossSum:
         """The loss in nats (for a number: half squared errors), and what it is divided by."""
         logits_BC = model.head(model.features(batch)).float()
-        targets: Any = batch.targets_S if self._words else batch.labels_B
+        targets: Any = batch.labels_B
+        if self._words and isinstance(batch, Batch):
+            targets = batch.targets_S
         return self._loss(logits_BC, targets)
 
     def _one(self, logits_BC: torch.Tensor, classes_B: torch.Tensor) -> LossSum:

@@ -34,7 +34,8 @@ class Facts:
     tokens. `max_context` is in tokens. `device` is the one `auto` means; `fast_bfloat16` says that
     the processor's bfloat16 products beat float32. `together_saves` is the share of an epoch's
     tokens that rows on one context save when they are drawn together. `from_scratch` and
-    `objective` are the recipe's: `resolve` sets them.
+    `objective` are the recipe's: `resolve` sets them. `image_size` is what an image model was
+    trained on, in pixels, and `classes` how many its rows have (0 where there are none).
     """
 
     hidden_size: int
@@ -50,6 +51,8 @@ class Facts:
     together_saves: float = 0.0
     from_scratch: bool = False
     objective: ObjectiveKind = "sft"
+    image_size: int = 0
+    classes: int = 0
 
     @property
     def tokens(self) -> float:
@@ -120,6 +123,8 @@ def layers(facts: Facts, method: MethodName) -> Choice[int]:
 
 def dtype(facts: Facts) -> Choice[str]:
     """bfloat16 wherever the machine multiplies it faster. Source: ours."""
+    if facts.objective == "image" and facts.device == "cpu":
+        return "float32", "convolutions are no faster in bfloat16 on this processor"
     if facts.device == "cuda":
         return "bfloat16", "the accelerator multiplies bfloat16 fastest"
     if facts.fast_bfloat16:
@@ -166,6 +171,7 @@ def together(facts: Facts, shuffle: bool) -> Choice[bool]:
 _PASSES = {
     "classify": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "labelled rows"),
     "tag": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "labelled rows"),
+    "image": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "images"),
     "embed": (((1000, 10), (5000, 5), (20000, 3)), 1, "rows of texts"),
 }
 """Passes under so many rows, from there on, and what the rows are."""
@@ -310,6 +316,8 @@ def validate_every(steps_per_epoch: int, steps: int) -> Choice[int]:
 
 def patience(facts: Facts) -> Choice[int]:
     """4 validations, about one epoch; off from scratch. Source: ours."""
+    if facts.objective == "image":
+        return 0, "the loss of varied images falls to the end of the schedule"
     if facts.from_scratch:
         return 0, "from scratch, the loss keeps falling to the end of the schedule"
     return 4, "about one epoch without a better held-out loss"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-ObjectiveKind = Literal["sft", "text", "classify", "tag", "embed"]
+ObjectiveKind = Literal["sft", "text", "classify", "tag", "embed", "image"]
 
-LABELS = {"classify": "label", "tag": "label", "embed": "embed"}
-"""The objectives of models that label texts or words, or make vectors of them, and write nothing;
-and the command that asks such a model."""
+LABELS = {"classify": "label", "tag": "label", "embed": "embed", "image": "label"}
+"""The objectives of models that label texts, words or images, or make vectors of texts, and write
+nothing; and the command that asks such a model."""

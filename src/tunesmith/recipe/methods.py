@@ -49,8 +49,8 @@ class Method:
     saved, which the frontier of gain and forgetting asks for. `matrices`: hidden matrices are
     trained, which an optimiser for them alone needs. `decays`: weight decay is on by default.
     `recomputes`: layers may be computed again in the backward pass, which drops what stands before
-    a sequence in them. `labels`: it also trains a model that labels (objective.kind=classify),
-    beside its head, or makes vectors (embed).
+    a sequence in them. `labels`: it also trains a model that labels (objective.kind=classify,
+    tag or image), beside its head, or makes vectors (embed).
     """
 
     trains: str

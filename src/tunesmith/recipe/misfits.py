@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 _FIXED = ("init", "dropout", "rate_ratio", "virtual_tokens")
 """The keys with a default of their own; the others are `auto`, which says when they are unused."""
 
+UNUSED: dict[str, int | str] = {
+    "data.image_size": 224,
+    "data.augment": "none",
+    "engine.images_per_micro_batch": 1,
+}
+"""What the keys for images become where there are none."""
+
 
 _TOO_LONG = ("data", "too_long")
 
@@ -24,6 +31,7 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(key, finished sentence) for each value that the method has no use for."""
     yield from _unused(recipe)
     yield from _kind(recipe)
+    yield from _images(recipe)
     yield from _engine(recipe)
     model, method = recipe.model, METHODS[recipe.model.method]
     if model.init == "orthogonal" and isinstance(model.rank, int) and model.rank % 2:
@@ -211,6 +219,42 @@ def _for_embeddings(recipe: Recipe) -> Iterator[tuple[str, str]]:
                 f"{section}.{key}={value} is for objective.kind=embed, and objective.kind is "
                 f"{recipe.objective.kind}. Leave it out.",
             )
+
+
+def _images(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What only images have, and what they have not."""
+    data, engine = recipe.data, recipe.engine
+    if recipe.objective.kind != "image":
+        for key, value in (
+            ("data.image_size", data.image_size),
+            ("data.augment", data.augment),
+            ("engine.images_per_micro_batch", engine.images_per_micro_batch),
+        ):
+            if value not in (AUTO, UNUSED.get(key)):
+                yield (
+                    key,
+                    f"{key}={value} is for images, and objective.kind is {recipe.objective.kind}. "
+                    "Leave it at auto, or set objective.kind=image.",
+                )
+        return
+    if recipe.model.method == "head" and data.augment not in (AUTO, "none"):
+        yield (
+            "data.augment",
+            "model.method=head computes what the frozen base makes of each image once, and "
+            f"data.augment={data.augment} would vary the images each epoch. Set data.augment=none, "
+            "or model.method=last_layers.",
+        )
+    if engine.activation_checkpointing is True:
+        yield (
+            "engine.activation_checkpointing",
+            "engine.activation_checkpointing=true is for models that read text, and objective.kind "
+            "is image. Set it to false; a smaller engine.images_per_micro_batch saves memory, too.",
+        )
+    if recipe.data.canaries:
+        yield (
+            "data.canaries",
+            "data.canaries plants secrets in texts, and objective.kind is image. Leave it out.",
+        )
 
 
 def _engine(recipe: Recipe) -> Iterator[tuple[str, str]]:

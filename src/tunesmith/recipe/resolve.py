@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from tunesmith.recipe import defaults
+from tunesmith.recipe import defaults, images
 from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.kinds import LABELS
@@ -72,12 +72,15 @@ def _resolve_data(choices: _Choices, facts: Facts, recipe: Recipe) -> int:
     choices.pick("data.completion_as", defaults.completion_as(facts))
     choices.pick("data.validation_share", defaults.validation_share(facts, has_file))
     choices.pick("data.together", defaults.together(facts, recipe.data.shuffle))
+    choices.pick("data.image_size", images.size(facts))
+    choices.pick("data.augment", images.augment(facts, recipe.model.method))
     return choices.pick("data.context", defaults.context(facts))
 
 
 def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     method, max_steps = recipe.model.method, recipe.engine.max_steps
-    batch = choices.pick("engine.batch_size", defaults.batch_size(facts))
+    rules: Any = images if facts.objective == "image" else defaults
+    batch = choices.pick("engine.batch_size", rules.batch_size(facts))
     per_epoch = math.ceil(facts.sequences / batch)
     passes = defaults.epochs_for(max_steps, per_epoch) if max_steps else defaults.epochs(facts)
     steps = choices.pick("engine.epochs", passes) * per_epoch
@@ -85,8 +88,9 @@ def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     context = choices.value("data.context")
     rule = RULES[choices.pick("engine.optimizer", defaults.optimizer(recipe.engine.memory))]
     for key, choice in (
-        ("learning_rate", defaults.rate_for(rule, defaults.learning_rate(facts, method))),
+        ("learning_rate", defaults.rate_for(rule, rules.learning_rate(facts, method))),
         ("tokens_per_micro_batch", defaults.tokens_per_micro_batch(facts, context)),
+        ("images_per_micro_batch", images.per_micro_batch(facts)),
         ("activation_checkpointing", defaults.activation_checkpointing()),
         ("schedule", defaults.schedule(rule)),
         ("warmup", defaults.warmup(facts, steps)),
@@ -97,7 +101,7 @@ def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
             ),
         ),
         ("checkpoint_every", defaults.checkpoint_every(steps)),
-        ("validate_every", defaults.validate_every(per_epoch, steps)),
+        ("validate_every", rules.validate_every(per_epoch, steps)),
         ("patience", defaults.patience(facts)),
     ):
         choices.pick(f"engine.{key}", choice)

@@ -176,6 +176,15 @@ class DataSection(Section):
     prompt) into the same steps, at most half a step of each, so that the context is computed once
     for all. Steps are then less varied, so `auto` does it where it saves a quarter of the work."""
 
+    image_size: Auto | Annotated[int, Field(ge=16)] = knob(AUTO, "pixels")
+    """image only: height and width of what the model sees. `auto` is what the base was trained on;
+    time and memory grow with the square."""
+
+    augment: Auto | Literal["none", "light", "strong"] = knob(AUTO)
+    """image only: every epoch sees each image varied: a part of it, mirrored or not, in another
+    light. Fewer images bear more. The head alone reads features that are computed once, of the
+    images as they are."""
+
     def require_train(self) -> tuple[str, ...]:
         """The names of the training files, without their weights.
 
@@ -196,14 +205,14 @@ class ObjectiveSection(Section):
     kind: ObjectiveKind = knob("sft")
     """sft learns the answers of conversations and completions; text learns every token; classify
     learns the labels of texts; tag learns the tags of words, which mark the fields of a text; embed
-    brings texts that belong together near each other."""
+    brings texts that belong together near each other; image learns the labels of images."""
 
     problem: Literal["auto", "single_label", "multi_label", "regression"] = knob("auto")
-    """classify only: whether a text has one class, several, or a number. `auto` is several where
-    any row has."""
+    """classify and image: whether a row has one class, several, or a number. `auto` is several
+    where any row has."""
 
     class_weights: Literal["none", "balanced"] = knob("none")
-    """classify and tag: `balanced` lets rare classes count as much as common ones."""
+    """classify, tag and image: `balanced` lets rare classes count as much as common ones."""
 
     kl_to_base: NotNegative = knob(0.0, "nats of loss per nat of KL(base ‖ tuned)")
     """Holds the model near the base's own predictions at every learned token, and keeps most where
@@ -253,6 +262,9 @@ class EngineSection(Section):
 
     tokens_per_micro_batch: Auto | Count = knob(AUTO, "tokens")
     """How much is computed at once. It bounds memory and never changes the result."""
+
+    images_per_micro_batch: Auto | Count = knob(AUTO, "images")
+    """image only: how many are computed at once. It bounds memory and never changes the result."""
 
     activation_checkpointing: Auto | bool = knob(AUTO)
     """Keep only the input of each layer and compute the layer again in the backward pass: far less
@@ -340,8 +352,8 @@ class EvaluateSection(Section):
     it was trained."""
 
     abstain: Share = knob(0.0, "share of rows")
-    """classify only: how many rows like the held-out ones may be left to a person, those of which
-    the model is least sure. What it saves in wrong answers stands in the report."""
+    """classify and image: how many rows like the held-out ones may be left to a person, those of
+    which the model is least sure. What it saves in wrong answers stands in the report."""
 
     prompt: FilePath | None = knob(None)
     """A text file with what you would tell the base instead of training it. The tuned model is held

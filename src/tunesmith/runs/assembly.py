@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tunesmith.core.ports import Objective, Watcher
+from tunesmith.core.ports import Batches, Objective, Watcher
 from tunesmith.data import PackedBatches, Prepared
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.loop import Settings
@@ -15,13 +15,13 @@ from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
 from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase
 from tunesmith.recipe import Recipe
-from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.setup import Labelling
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.small_data import few_rows
 from tunesmith.runs.teacher import open_teacher
 
 
-def tell_data(setup: Setup | LabelSetup, watcher: Watcher) -> None:
+def tell_data(setup: Setup | Labelling, watcher: Watcher) -> None:
     """What became of the rows, and what there is to say about them."""
     totals = setup.prepared.ledger.totals()
     dropped = sum(totals["dropped"].values())
@@ -48,8 +48,8 @@ def tell_data(setup: Setup | LabelSetup, watcher: Watcher) -> None:
         watcher.note(sentence)
 
 
-def _learned(setup: Setup | LabelSetup, count: int) -> str:
-    if not isinstance(setup, LabelSetup):
+def _learned(setup: Setup | Labelling, count: int) -> str:
+    if isinstance(setup, Setup):
         return f"; {count} supervised tokens"
     return f"; {count} labels" if setup.targets.outputs else ""
 
@@ -111,7 +111,7 @@ def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatche
 
 
 def settings_of(
-    recipe: Recipe, batches: PackedBatches, rate_factors: Mapping[str, float] | None = None
+    recipe: Recipe, batches: Batches, rate_factors: Mapping[str, float] | None = None
 ) -> Settings:
     """What the loop needs to know of a resolved recipe; `rate_factors` are those of a `Tuned`."""
     engine = recipe.engine

@@ -9,6 +9,8 @@ from pathlib import Path
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.recipe import Recipe
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
+from tunesmith.runs.images.plan import foresee_images
+from tunesmith.runs.images.setup import ImageSetup
 from tunesmith.runs.kinds import set_up_any
 from tunesmith.runs.labels.plan import foresee_labels
 from tunesmith.runs.labels.setup import LabelSetup
@@ -28,6 +30,8 @@ def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
     tell_data(setup, watcher)
     if isinstance(setup, LabelSetup):
         return foresee_labels(setup, watcher)
+    if isinstance(setup, ImageSetup):
+        return foresee_images(setup, watcher)
     began = time.perf_counter()
     tuned = opened(setup, watcher)
     settings = settings_of(setup.recipe, batches_of(setup, share=tuned.shares))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.recipe import LABELS, Recipe
+from tunesmith.runs.images.setup import ImageSetup, set_up_images
 from tunesmith.runs.labels.setup import LabelSetup, set_up_labels
 from tunesmith.runs.setup import Setup, set_up
 
 
-def set_up_any(recipe: Recipe) -> Setup | LabelSetup:
-    """The setup that the recipe's objective asks for; see `set_up` and `set_up_labels`."""
+def set_up_any(recipe: Recipe) -> Setup | LabelSetup | ImageSetup:
+    """The setup that the recipe's objective asks for."""
+    if recipe.objective.kind == "image":
+        return set_up_images(recipe)
     return set_up_labels(recipe) if recipe.objective.kind in LABELS else set_up(recipe)
 
 

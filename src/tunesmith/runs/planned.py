@@ -67,10 +67,10 @@ class Plan:
         """`About 4 min to train …, peak 2.1 GB of 24 GB, then at most 1 min to judge.`"""
         predicted = self.predicted
         of = "" if self.room is None else f" of {gigabytes(self.room.bytes)}"
-        judging = predicted.judging
+        judging, unit = predicted.judging, self.facts.get("unit", "tokens")
         then = f", then at most {minutes(judging)} to judge" if judging else ""
         return (
-            f"About {minutes(predicted.training)} to train {predicted.tokens:,} tokens "
+            f"About {minutes(predicted.training)} to train {predicted.tokens:,} {unit} "
             f"({predicted.tokens / predicted.steps:,.0f} a second), peak "
             f"{gigabytes(max(predicted.peak_bytes, predicted.judging_peak_bytes))}{of}{then}."
         )

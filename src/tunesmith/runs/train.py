@@ -34,6 +34,8 @@ from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_o
 from tunesmith.runs.baselines import measure_baselines
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
+from tunesmith.runs.images.setup import ImageSetup
+from tunesmith.runs.images.train import go_images
 from tunesmith.runs.judge import judged
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
 from tunesmith.runs.kinds import set_up_any
@@ -87,6 +89,8 @@ def train(
             )
             if isinstance(setup, LabelSetup):
                 go_labels(setup, folder, from_step, watcher, stop)
+            elif isinstance(setup, ImageSetup):
+                go_images(setup, folder, from_step, watcher, stop)
             elif setup is not None:
                 _go(setup, folder, from_step, watcher, stop)
         except KeyboardInterrupt:
@@ -100,7 +104,7 @@ def _named(recipe: Recipe | None) -> Recipe:
     return recipe
 
 
-def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup | LabelSetup:
+def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup | LabelSetup | ImageSetup:
     """Check a new run as far as that needs no weights."""
     folder.require_new()
     watcher.stage("data", "read, check, split")
@@ -111,7 +115,7 @@ def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup | Label
 
 def _take_up(
     folder: RunFolder, from_step: int | None, watcher: Watcher
-) -> Setup | LabelSetup | None:
+) -> Setup | LabelSetup | ImageSetup | None:
     """The setup of a run that was begun, made again; None if the run is finished.
 
     Raises RunFolderError if a file the run is made from is no longer what it was, or if a finished

@@ -16,7 +16,8 @@ class Said:
 
     For a number `wanted` and `said` are its text, and `sure` is 1. `ids` are those of the row's
     tokens, by which serving is held against training; `text` is shown in the report. Where words
-    are tagged, `wanted` and `said` are a tag for each of the `words`.
+    are tagged, `wanted` and `said` are a tag for each of the `words`. `picture` is a small image as
+    a data URI.
     """
 
     origin: Origin
@@ -25,6 +26,7 @@ class Said:
     sure: float = 1.0
     text: str = ""
     words: tuple[str, ...] = ()
+    picture: str = ""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Said:

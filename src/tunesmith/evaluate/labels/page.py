@@ -20,7 +20,9 @@ from tunesmith.evaluate.wording import number, percent, plural
 Json = Mapping[str, Any]
 
 _MOST_CLASSES = 30
-_WRONG = 12
+SHOWN = 12
+"""Rows of each sort that the report shows."""
+
 _ROWS = ("row", "class", "classes")
 
 QUESTIONS = {
@@ -60,7 +62,8 @@ def render_labels(
         pictures,
         tables,
         *run,
-        labelled=() if tags else _wrong(measured),
+        labelled=() if tags else wrong_of(measured.held_out)[:SHOWN],
+        right=[row for row in right_of(measured.held_out)[:SHOWN] if row.picture],
         tagged=marked_rows(measured) if tags else (),
     )
 
@@ -81,6 +84,7 @@ def questions_page(
     environment: Json,
     plan: Json,
     labelled: Sequence[Said] = (),
+    right: Sequence[Said] = (),
     tagged: Sequence[Any] = (),
 ) -> str:
     """The page of a model that writes nothing: five questions as `asked`, and all about the run."""
@@ -104,6 +108,7 @@ def questions_page(
         paths=plan.get("paths", {}),
         course=verdict["memorised"]["detail"].get("course"),
         labelled=labelled,
+        right=right,
         tagged=tagged,
         spent=None,
         samples=(),
@@ -186,7 +191,13 @@ def _rival_tables(answer: Json, measured: LabelMeasured) -> list[Table]:
     return [Table(("Against", "Better by", "95 % interval"), rows, words)] if rows else []
 
 
-def _wrong(measured: LabelMeasured) -> list[Said]:
+def wrong_of(rows: Sequence[Said]) -> list[Said]:
     """Rows that were labelled wrongly, those of which the model was surest first."""
-    wrong = [row for row in measured.held_out if set(row.wanted) != set(row.said) and row.text]
-    return sorted(wrong, key=lambda row: -row.sure)[:_WRONG]
+    wrong = [row for row in rows if set(row.wanted) != set(row.said) and row.text]
+    return sorted(wrong, key=lambda row: -row.sure)
+
+
+def right_of(rows: Sequence[Said]) -> list[Said]:
+    """Rows that were labelled rightly, those of which the model was least sure first."""
+    right = [row for row in rows if set(row.wanted) == set(row.said) and row.text]
+    return sorted(right, key=lambda row: row.sure)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -47,11 +47,22 @@ class Answer:
         return {"labels": list(self.labels), **chance, "certain": self.named}
 
 
+class Asking(Protocol):
+    """A tuned model that labels, of texts or of images; `field` is where rows have what is asked
+    about."""
+
+    @property
+    def field(self) -> str: ...
+    def label(self, texts: Sequence[tuple[Origin, str]]) -> list[Answer]: ...
+
+
 class Labeller:
     """The tuned model of a finished run, opened from disk.
 
     Raises Unsupported for a run that does not label, and as `open_labelled`.
     """
+
+    field = "text"
 
     def __init__(self, run: Run) -> None:
         require_asked_by("label", run)
@@ -72,7 +83,7 @@ class Labeller:
         if self._naming.problem == "tags":
             return self._tagged(texts)
         rows = [self._tokens(origin, text) for origin, text in texts]
-        return _answers(self._predictor.outputs(rows), self._naming)
+        return answers(self._predictor.outputs(rows), self._naming)
 
     def _tagged(self, texts: Sequence[tuple[Origin, str]]) -> list[Answer]:
         found = fields_of(texts, self._described, self._predictor, self._naming, self._context)
@@ -110,15 +121,16 @@ def require_asked_by(command: str, run: Run) -> None:
         )
 
 
-def label_file(labeller: Labeller, data: Path, field: str = "text") -> Iterator[dict[str, Any]]:
+def label_file(labeller: Asking, data: Path, field: str | None = None) -> Iterator[dict[str, Any]]:
     """Each row of a data file with its answer, in order: its own fields, and `predicted`.
 
     Raises DataError for a row that cannot be read, or has no text under `field`.
     """
+    field = field or labeller.field
     waiting = iter(read([str(data)]))
     while rows := list(islice(waiting, _TOGETHER)):
-        answers = labeller.label([(row.origin, text_of(row, field)) for row in rows])
-        for row, answer in zip(rows, answers, strict=True):
+        found = labeller.label([(row.origin, text_of(row, field)) for row in rows])
+        for row, answer in zip(rows, found, strict=True):
             yield {**row.fields, "predicted": answer.to_json()}
 
 
@@ -134,7 +146,8 @@ def text_of(row: Row, field: str) -> str:
     return value
 
 
-def _answers(outputs_RC: np.ndarray, naming: Naming) -> list[Answer]:
+def answers(outputs_RC: np.ndarray, naming: Naming) -> list[Answer]:
+    """What a head's outputs say."""
     if naming.problem == "regression":
         numbers = outputs_RC[:, 0].astype(np.float64) * naming.scale + naming.mean
         return [Answer((repr(round(float(each), 6)),), None, True) for each in numbers]

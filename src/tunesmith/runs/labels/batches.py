@@ -9,7 +9,7 @@ from tunesmith.data import PackedBatches
 from tunesmith.data.lay import Layer
 from tunesmith.objectives.embeddings import Embeddings
 from tunesmith.objectives.labels import Labels
-from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.tuned import LabelTuned
 
 
@@ -28,20 +28,20 @@ def label_batches(setup: LabelSetup, tuned: LabelTuned) -> PackedBatches:
     )
 
 
-def objective_of(setup: LabelSetup) -> Objective:
+def objective_of(setup: Labelling) -> Objective:
     """The loss that the recipe's objective and the rows ask for."""
     targets = setup.targets
     return embeddings_of(setup) if targets.problem == "similarity" else _labels_of(setup)
 
 
-def embeddings_of(setup: LabelSetup) -> Embeddings:
+def embeddings_of(setup: Labelling) -> Embeddings:
     """The loss of texts beside others: by their scores, where rows have any."""
     asked = setup.recipe.objective
     scored = bool(setup.prepared.train[0].labels)
     return Embeddings(asked.temperature, symmetric=asked.symmetric, scored=scored)
 
 
-def _labels_of(setup: LabelSetup) -> Labels:
+def _labels_of(setup: Labelling) -> Labels:
     """The loss of labels, with the weights of the classes where they are asked for."""
     targets, words = setup.targets, setup.targets.words
     if setup.recipe.objective.class_weights == "none" or targets.problem == "regression":

@@ -33,8 +33,8 @@ from tunesmith.models.label_artefact import Naming
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.labels.predict import Predictor
-from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.predict import Asked, Predictor
+from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.tags import naming_of_tags, said_of_words, tag_rivals
 from tunesmith.runs.labels.tuned import open_labelled
 
@@ -72,7 +72,7 @@ def named(chance_C: NDArray[np.float64], naming: Naming) -> tuple[str, ...]:
     return tuple(naming.names[place] for place in np.flatnonzero(chance_C > 0.5))
 
 
-def criterion(predictor: Predictor, rows: Sequence[Tokens], targets: Targets) -> float:
+def criterion(predictor: Asked, rows: Sequence[Tokens], targets: Targets) -> float:
     """The held-out loss by which weights are chosen: nats a row at its best temperature.
 
     How sure a model is can be mended after training, which classes it confuses cannot: weights are
@@ -87,11 +87,12 @@ def criterion(predictor: Predictor, rows: Sequence[Tokens], targets: Targets) ->
     return negative_log_likelihood(outputs_RC, wanted, problem, temperature, doubt)
 
 
-def naming_of(setup: LabelSetup, predictor: Predictor, pooling: Pooling) -> Naming:
+def naming_of(setup: Labelling, predictor: Asked, pooling: Pooling) -> Naming:
     """What the outputs mean, with the temperature and the threshold that the choosing rows give."""
     targets, rows = setup.targets, setup.held_out.choosing
     naming = Naming(targets.task, targets.names, pooling, targets.mean, targets.scale)
     if targets.words:
+        assert isinstance(setup, LabelSetup)  # words are of texts
         naming = naming_of_tags(setup, naming)
     if targets.problem == "regression" or not rows:
         return naming
@@ -105,7 +106,7 @@ def naming_of(setup: LabelSetup, predictor: Predictor, pooling: Pooling) -> Nami
     )
 
 
-def rivals_of(setup: LabelSetup, frozen: Predictor) -> Rivals | TagRivals:
+def rivals_of(setup: Labelling, frozen: Asked) -> Rivals | TagRivals:
     """The simple learners, fitted on what the untrained base makes of the training rows."""
     if setup.targets.words:
         return tag_rivals(setup, frozen)
@@ -128,30 +129,52 @@ def measured_of(
     if not rows:
         return LabelMeasured(naming.problem, naming.names, course=course)
     predictor = Predictor(model, recipe.engine.tokens_per_micro_batch)
-    outputs_RC = predictor.outputs(rows)
     numbers = np.unique(setup.prepared.held_out.rows).tolist()
     examples = {each.origin: each for each in setup.prepared.examples(numbers)}
-    held_out = said_of(rows, outputs_RC, naming, [examples[row.origin] for row in rows])
+    shown = [examples[row.origin] for row in rows]
+    same = _same_ids(LabelRenderer(described.tokenizer), rows, examples)
+    return gathered(setup, predictor, naming, shown, in_memory_RC, frozen_RD, rivals, course, same)
+
+
+def gathered(
+    setup: Labelling,
+    reopened: Asked,
+    naming: Naming,
+    shown: Sequence[Example],
+    in_memory_RC: Floats,
+    frozen_RD: Floats | None,
+    rivals: Rivals | TagRivals | None,
+    course: Course,
+    same: int,
+) -> LabelMeasured:
+    """What the saved model says of the rows that judge, and of as many that were trained on.
+
+    `shown` are these rows as the report shows their texts; `same` of them are asked as they were
+    trained.
+    """
+    rows = setup.held_out.judging
+    outputs_RC = reopened.outputs(rows)
+    held_out = said_of(rows, outputs_RC, naming, shown)
     seen = setup.rehearsed(len(rows))
     return LabelMeasured(
         problem=naming.problem,
         names=naming.names,
         held_out=held_out,
-        trained=said_of(seen, predictor.outputs(seen), naming),
+        trained=said_of(seen, reopened.outputs(seen), naming),
         rivals=() if rivals is None or frozen_RD is None else rivals.judge(frozen_RD, held_out),
         course=course,
         calibration=_calibration(held_out, outputs_RC, setup.targets, naming),
         certificate=Certificate(
             _difference(in_memory_RC, outputs_RC, naming),
             len(rows),
-            _same_ids(LabelRenderer(described.tokenizer), rows, examples),
-            TOLERANCE[recipe.model.dtype],
+            same,
+            TOLERANCE[setup.recipe.model.dtype],
         ),
         threshold=naming.threshold,
     )
 
 
-def judge_label_run(setup: LabelSetup, folder: RunFolder, measured: LabelMeasured) -> Verdict:
+def judge_label_run(setup: Labelling, folder: RunFolder, measured: LabelMeasured) -> Verdict:
     """Write all that says what was made and how good it is; verdict.json last: it ends the run."""
     verdict = judge_labels(measured, setup.recipe.engine.seed)
     write_json(folder.measured, measured.to_json())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,18 @@ from tunesmith.engine.loop import on_device
 from tunesmith.models.labelled import LabelModel
 
 Floats = NDArray[np.float32]
+
+
+class Asked(Protocol):
+    """A model that labels, as it is asked about rows of any kind."""
+
+    def features(self, rows: Sequence[Tokens]) -> Floats:
+        """What the head reads of each row, (R, D) float32."""
+        ...
+
+    def outputs(self, rows: Sequence[Tokens]) -> Floats:
+        """What the head gives for each row, (R, C) float32."""
+        ...
 
 
 class Predictor:

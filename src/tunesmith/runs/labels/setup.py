@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import DIVIDED_FROM, spread
 from tunesmith.runs.setup import check_device, facts_of, pinned
 
-_FITTED = 20_000
+FITTED = 20_000
 
 CHOOSING_ROWS = 1000
 """At most this many rows are labelled at each validation during training: that costs little."""
@@ -36,6 +37,27 @@ class Judges:
     choosing: list[Tokens]
     judging: list[Tokens]
     shared: bool
+
+
+class Labelling(Protocol):
+    """What any run that labels knows before a model is opened, be it of texts or of images."""
+
+    @property
+    def resolved(self) -> Resolved: ...
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def prepared(self) -> Prepared: ...
+    @property
+    def targets(self) -> Targets: ...
+    @property
+    def held_out(self) -> Judges: ...
+    @property
+    def inputs(self) -> dict[str, str]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def rehearsed(self, most: int) -> list[Tokens]: ...
+    def fitted(self) -> list[Tokens]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +88,7 @@ class LabelSetup:
 
     def fitted(self) -> list[Tokens]:
         """The training rows, evenly spread, that simple learners are fitted on."""
-        return self.rehearsed(_FITTED)
+        return self.rehearsed(FITTED)
 
 
 def set_up_labels(recipe: Recipe) -> LabelSetup:
@@ -114,7 +136,7 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
         renderer=renderer,
         prepared=prepared,
         targets=targets,
-        held_out=_judges(prepared.held_out, resolved.recipe.evaluate.rows),
+        held_out=judges_of(prepared.held_out, resolved.recipe.evaluate.rows),
         inputs=prepared.files | _hashes(described),
         warnings=(
             *require_checked(recipe.data.checks, prepared.report),
@@ -136,8 +158,12 @@ def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets)
         sequences=prepared.mix.epoch_size,
         mean_sequence=prepared.mix.per_epoch(rows.lengths) / prepared.mix.epoch_size,
     )
-    found = resolve(recipe, facts)
-    if recipe.objective.problem != "auto" or targets.problem == "similarity":
+    return with_problem(resolve(recipe, facts), targets)
+
+
+def with_problem(found: Resolved, targets: Targets) -> Resolved:
+    """With the problem that the labels pose, where the recipe left it open."""
+    if found.recipe.objective.problem != "auto" or targets.problem == "similarity":
         return found
     why = "some row has several labels" if targets.problem == "multi_label" else "each has one"
     why = "each word has one tag" if targets.words else why
@@ -148,7 +174,7 @@ def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets)
     )
 
 
-def _judges(held_out: Sequences, most: int) -> Judges:
+def judges_of(held_out: Sequences, most: int) -> Judges:
     """Every third row chooses; of the others at most `most`, evenly spread, judge."""
     rows = np.unique(held_out.rows)
     if len(rows) < DIVIDED_FROM:

@@ -16,8 +16,8 @@ from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.models.classifier_form import reads_onwards
 from tunesmith.models.label_artefact import Naming
 from tunesmith.runs.heldout import spread
-from tunesmith.runs.labels.predict import Predictor
-from tunesmith.runs.labels.setup import LabelSetup
+from tunesmith.runs.labels.predict import Asked
+from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.words import break_of
 
 _FITTED_ROWS = 20_000
@@ -49,7 +49,7 @@ def said_of_words(
     )
 
 
-def tag_rivals(setup: LabelSetup, frozen: Predictor) -> TagRivals:
+def tag_rivals(setup: Labelling, frozen: Asked) -> TagRivals:
     """Simple ways to tag, fitted on the training rows and what the untrained base makes of them."""
     known = _remembered(setup)
     rows = setup.fitted()
@@ -73,7 +73,7 @@ def naming_of_tags(setup: LabelSetup, naming: Naming) -> Naming:
     )
 
 
-def _remembered(setup: LabelSetup) -> list[Tagged]:
+def _remembered(setup: Labelling) -> list[Tagged]:
     numbers = spread(setup.prepared.train.rows.tolist(), _FITTED_ROWS)
     return [_tagged(example) for example in setup.prepared.examples(numbers)]
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from torch import nn
+
 from tunesmith.core.files import read_jsonl, whole_folder, write_json
-from tunesmith.core.ports import Objective, Watcher
-from tunesmith.data import PackedBatches
+from tunesmith.core.ports import Batches, Objective, Watcher
 from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
@@ -21,8 +22,8 @@ from tunesmith.runs.labels.batches import label_batches, objective_of
 from tunesmith.runs.labels.judges import judge_of
 from tunesmith.runs.labels.plan import plan_labels
 from tunesmith.runs.labels.predict import Predictor
-from tunesmith.runs.labels.setup import LabelSetup
-from tunesmith.runs.labels.tuned import LabelTuned, opened_labels
+from tunesmith.runs.labels.setup import Labelling, LabelSetup
+from tunesmith.runs.labels.tuned import opened_labels
 from tunesmith.runs.memory import Meter
 from tunesmith.runs.plan import bytes_needed
 from tunesmith.runs.planned import afterwards, note_cost
@@ -59,8 +60,8 @@ def go_labels(
         write_json(folder.plan, planned)
     batches = label_batches(setup, tuned)
     validate = partial(judge.criterion, predictor) if setup.held_out.choosing else None
-    progress = _train(
-        setup, folder, tuned, validate, objective, batches, settings, from_step, watcher, stop
+    progress = run_loop(
+        setup, folder, tuned.model, validate, objective, batches, settings, from_step, watcher, stop
     )
     naming = judge.naming(predictor, tuned.model.pooling)
     watcher.stage("save", f"the {tuned.artefact}")
@@ -69,30 +70,31 @@ def go_labels(
     judge.trained(predictor)
     artefact, course = (
         folder.artefact(tuned.artefact),
-        _course(setup, folder, progress, settings, batches),
+        course_of(setup, folder, progress, settings, batches),
     )
     del tuned, predictor, validate  # their memory is wanted for the model opened from disk
     watcher.stage("evaluate", "the tuned model, opened afresh")
     judge.finish(folder, artefact, course)
 
 
-def _train(
-    setup: LabelSetup,
+def run_loop(
+    setup: Labelling,
     folder: RunFolder,
-    tuned: LabelTuned,
+    model: nn.Module,
     validate: Callable[[], float] | None,
     objective: Objective,
-    batches: PackedBatches,
+    batches: Batches,
     settings: Settings,
     from_step: int | None,
     watcher: Watcher,
     stop: StopRequest,
 ) -> Progress:
+    """Train `model`, a FeatureModel, from the start or from a checkpoint, and note what it took."""
     recipe = setup.recipe
     checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
     loop = Loop(
-        tuned.model,
-        tuned.model,  # type: ignore[arg-type]  # the objective asks it for features
+        model,
+        model,  # type: ignore[arg-type]  # the objective asks it for features
         objective,
         batches,
         settings,
@@ -106,13 +108,14 @@ def _train(
         folder.forget_metrics_after(checkpoint.step)
     else:
         folder.forget_metrics_after(0)
-    whole = sum(weight.numel() for weight in tuned.model.parameters())
+    whole = sum(weight.numel() for weight in model.parameters())
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     watcher.stage(
         "train",
-        f"{recipe.model.method} in {recipe.model.dtype}: {tuned.trainable:,} of {whole:,} weights, "
+        f"{recipe.model.method} in {recipe.model.dtype}: {trained:,} of {whole:,} weights, "
         + (f"{setup.targets.outputs} outputs" if setup.targets.outputs else "vectors of texts"),
     )
-    meter = Meter(next(tuned.model.parameters()).device)
+    meter = Meter(next(model.parameters()).device)
     give_back()
     meter.mark()
     began = time.perf_counter()
@@ -122,13 +125,14 @@ def _train(
     return progress
 
 
-def _course(
-    setup: LabelSetup,
+def course_of(
+    setup: Labelling,
     folder: RunFolder,
     progress: Progress,
     settings: Settings,
-    batches: PackedBatches,
+    batches: Batches,
 ) -> Course:
+    """How training went, for the verdict and its picture."""
     kept = progress.best_step if settings.keep_best and progress.best_step else progress.step
     return Course(
         validations=tuple(progress.validations),
