@@ -51,11 +51,6 @@ class LabelTuned:
         return LabelBase(self.described, self.model.body, self.model)
 
     @property
-    def shares(self) -> bool:
-        """Whether a batch may hold a prefix that sequences share once."""
-        return self.model.shares
-
-    @property
     def module(self) -> LabelModel:
         """Holds all that is trained."""
         return self.model
