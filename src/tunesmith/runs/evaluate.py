@@ -23,6 +23,7 @@ from tunesmith.recipe import Recipe, compared_rows
 from tunesmith.runs.baselines import asking, helped
 from tunesmith.runs.grading import graded_by
 from tunesmith.runs.heldout import spread, whole_rows
+from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.measuring import Material, measured_on, prices_of, trained_of
 from tunesmith.runs.open import Run, device_here
 from tunesmith.runs.samples import saved_samples
@@ -57,6 +58,7 @@ def evaluate(
         RunFolderError: what the run was made from has changed.
     """
     watcher = watcher or Silent()
+    require_writing(run.recipe, "evaluate")
     recipe = _recipe(run, level)
     examples = read_examples([str(data)], recipe.data.mapping)
     _refuse_trained(run, examples, data)
