@@ -87,6 +87,6 @@ def test_no_process_outlives_its_maker(number: signal.Signals) -> None:
     assert len(processes) == 2
     assert all(map(_alive, processes))
     os.killpg(maker.pid, number)
-    _, told = maker.communicate(timeout=20)
+    _, told = maker.communicate(timeout=90)
     assert _gone(processes)
     assert told.count("Traceback") == (number == signal.SIGINT), "the maker's own, if any"

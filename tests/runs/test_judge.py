@@ -274,7 +274,7 @@ def test_what_cannot_be_used_is_said_before_anything_is_written(
 def test_runs_within_other_acts_are_not_judged(tiny_base: Path, data: Path) -> None:
     with judge_server() as server:
         named = asked(tiny_base, data, server)
-    assert trials._unjudged(named).judge == JudgeSection()
+    assert trials.unjudged(named).judge == JudgeSection()
     assert curve._scored(named).judge == JudgeSection()
     assert advise._asked(named).judge == JudgeSection()
 
