@@ -71,7 +71,7 @@ class Settings:
 
 
 class Loop:
-    """One training run over `batches`, from step 0 or from a checkpoint."""
+    """One training run over `batches`, from step 0 or from one of `checkpoints`, on `device`."""
 
     def __init__(
         self,
@@ -97,11 +97,11 @@ class Loop:
         self._batches = batches
         self._settings = settings
         self._validate = validate
-        self._checkpoints = checkpoints
+        self.checkpoints = checkpoints
         self._watcher = watcher
         self._take_up = take_up or (lambda batches, done: None)
         self._updates: Updates = UPDATES[settings.memory](module, settings, start)
-        self._device = next(module.parameters()).device
+        self.device = next(module.parameters()).device
         self._progress = Progress()
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -109,7 +109,7 @@ class Loop:
         self._updates.load_weights(checkpoint.groups["weights"])
         self._updates.load_state(checkpoint.groups["optimizer"])
         self._progress = Progress.from_json(checkpoint.state)
-        self._checkpoints.forget_after(checkpoint.step)
+        self.checkpoints.forget_after(checkpoint.step)
         if tokens := self._progress.tokens_per_micro_batch:
             self._batches = self._batches.within(tokens)
         self._take_up(self._batches, self._progress.step)
@@ -139,7 +139,7 @@ class Loop:
                     f"{settings.total_steps}. All work is saved; resume the run to go on."
                 )
         if settings.keep_best and progress.best_step not in (0, progress.step):
-            self._updates.load_weights(self._checkpoints.load_best())
+            self._updates.load_weights(self.checkpoints.load_best())
         else:
             self._updates.settle()
         return progress
@@ -212,7 +212,7 @@ class Loop:
     def _ready(self, batch: Batch, step: int, micro: int) -> Batch:
         """The micro-batch on the device; what is drawn from now on depends on its number alone."""
         torch.manual_seed(derive(self._settings.seed, "dropout", step, micro))
-        return on_device(batch, self._device)
+        return on_device(batch, self.device)
 
     def _backward(
         self, objective: Objective, batch: Batch, step: int, micro: int, last: bool
@@ -249,7 +249,7 @@ class Loop:
         give_back()
         tokens = min(self._batches.tokens_per_micro_batch, failed.tokens)
         if self._updates.spoilt:
-            saved = self._checkpoints.steps()
+            saved = self.checkpoints.steps()
             raise OutOfMemory(half_made(step, saved[-1] if saved else 0, tokens))
         if len(failed.origins) == 1:
             raise OutOfMemory(single_example(failed, step))
@@ -277,14 +277,14 @@ class Loop:
         if best:
             progress.best_loss, progress.best_step = loss, progress.step
             if settings.keep_best:
-                self._checkpoints.save_best(self._updates.weights())
+                self.checkpoints.save_best(self._updates.weights())
         since_best = [v for v in progress.validations if v.step > progress.best_step]
         progress.stopped_early = 0 < settings.patience <= len(since_best)
         self._watcher.validated(validation)
 
     def _save(self) -> None:
         groups = {"weights": self._updates.weights(), "optimizer": self._updates.state()}
-        self._checkpoints.save(self._progress.step, self._progress.to_json(), groups)
+        self.checkpoints.save(self._progress.step, self._progress.to_json(), groups)
 
 
 def on_device(batch: AnyBatch, device: torch.device) -> AnyBatch:

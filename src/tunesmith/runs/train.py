@@ -12,7 +12,6 @@ from typing import Any
 from tunesmith.core.errors import Interrupted, RunFolderError
 from tunesmith.core.files import (
     read_json,
-    read_jsonl,
     remove_partial,
     whole_folder,
     write_json,
@@ -20,12 +19,11 @@ from tunesmith.core.files import (
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import Tokens
 from tunesmith.data import PackedBatches
-from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest, stop_on_signals
-from tunesmith.evaluate.measure import Baseline, Course, Measured, Side
+from tunesmith.evaluate.measure import Baseline, Measured, Side
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
@@ -41,11 +39,10 @@ from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, sc
 from tunesmith.runs.kinds import set_up_any
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.labels.train import go_labels
+from tunesmith.runs.looping import course_of, run_loop
 from tunesmith.runs.measuring import prices_of
-from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
-from tunesmith.runs.planned import afterwards, note_cost
 from tunesmith.runs.samples import own_samples
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
@@ -176,7 +173,8 @@ def _go(
     watcher.stage("save", f"the {tuned.artefact}")
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(target)
-    course = _course(setup, folder, progress, settings, batches)
+    shared = setup.held_out.shared
+    course = course_of(progress, settings, batches, folder, shared=shared)
     measured = Measured(
         base=base_side,
         course=course,
@@ -270,8 +268,6 @@ def _train(
     stop: StopRequest,
 ) -> Progress:
     recipe = setup.recipe
-    checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
-    metrics = MetricsWriter(folder.metrics, watcher)
     choosing = setup.held_out.choosing
     budget = recipe.engine.tokens_per_micro_batch
     scorer = ModelScorer(tuned.base, budget, forward=paths.validation)
@@ -282,50 +278,17 @@ def _train(
         batches,
         settings,
         validate=(lambda: scorer.mean_loss(choosing)) if choosing else None,
-        checkpoints=checkpoints,
-        watcher=metrics,
+        checkpoints=Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints),
+        watcher=MetricsWriter(folder.metrics, watcher),
         take_up=lambda batches, done: paths.refill(batches, done, tuned),
         start=tuned.start.weights if tuned.start else None,
     )
-    if from_step is not None or checkpoints.steps():
-        checkpoint = checkpoints.load(from_step)
-        loop.resume(checkpoint)
-        folder.forget_metrics_after(checkpoint.step)
-    else:
-        folder.forget_metrics_after(0)
-    watcher.stage("train", _described(tuned, recipe))
+    said = [_described(tuned, recipe)]
     if paths.trunk.note:
-        watcher.note(paths.trunk.note)
+        said.append(paths.trunk.note)
     if paths.trunk.place:
-        watcher.note("Later epochs compute the trained part only; the plan counts them in full.")
-    meter = Meter(tuned.base.model.device)
-    give_back()
-    meter.mark()
-    began = time.perf_counter()
-    with stop.between_steps():
-        progress = loop.run(stop)
-    watcher.note(afterwards(note_cost(folder, time.perf_counter() - began, meter.peak())))
-    return progress
-
-
-def _course(
-    setup: Setup,
-    folder: RunFolder,
-    progress: Progress,
-    settings: Settings,
-    batches: PackedBatches,
-) -> Course:
-    return Course(
-        validations=tuple(progress.validations),
-        kept_step=progress.best_step
-        if settings.keep_best and progress.best_step
-        else progress.step,
-        last_step=progress.step,
-        planned_steps=settings.total_steps,
-        planned_epochs=settings.total_steps / batches.steps_per_epoch,
-        chosen_on_judged=setup.held_out.shared and settings.keep_best,
-        seconds=sum(line.get("seconds", 0.0) for line in read_jsonl(folder.metrics)),
-    )
+        said.append("Later epochs compute the trained part only; the plan counts them in full.")
+    return run_loop(loop, folder, from_step, said, watcher, stop)
 
 
 def _described(tuned: Tuned, recipe: Recipe) -> str:

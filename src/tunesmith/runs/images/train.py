@@ -29,7 +29,8 @@ from tunesmith.runs.images.tuned import opened_images
 from tunesmith.runs.labels.batches import objective_of
 from tunesmith.runs.labels.judge import criterion, judge_label_run, naming_of, rivals_of, said_of
 from tunesmith.runs.labels.predict import Floats
-from tunesmith.runs.labels.train import course_of, run_loop
+from tunesmith.runs.labels.train import run_labels
+from tunesmith.runs.looping import course_of
 from tunesmith.runs.plan import bytes_needed
 from tunesmith.runs.starting import begin
 
@@ -69,7 +70,7 @@ def go_images(
     predictor = ImagePredictor(tuned.model, setup.gallery, _at_once(setup.recipe), known_RD)
     choosing = setup.held_out.choosing
     validate = partial(criterion, predictor, choosing, setup.targets) if choosing else None
-    progress = run_loop(
+    progress = run_labels(
         setup,
         folder,
         tuned.model,
@@ -87,7 +88,8 @@ def go_images(
     with whole_folder(artefact) as target:
         tuned.save(naming, target)
     in_memory_RC = predictor.outputs(setup.held_out.judging)
-    course = course_of(setup, folder, progress, settings, batches)
+    shared = setup.held_out.shared
+    course = course_of(progress, settings, batches, folder, shared=shared)
     del tuned, predictor, validate  # their memory is wanted for the model opened from disk
     watcher.stage("evaluate", "the tuned model, opened afresh")
     measured = measured_images(setup, artefact, in_memory_RC, frozen_RD, rivals, course)

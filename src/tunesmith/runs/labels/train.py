@@ -8,14 +8,12 @@ from functools import partial
 
 from torch import nn
 
-from tunesmith.core.files import read_jsonl, whole_folder, write_json
+from tunesmith.core.files import whole_folder, write_json
 from tunesmith.core.ports import Batches, Objective, Watcher
-from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest
-from tunesmith.evaluate.measure import Course
 from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.batches import label_batches, objective_of
@@ -24,9 +22,8 @@ from tunesmith.runs.labels.plan import plan_labels
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.tuned import opened_labels
-from tunesmith.runs.memory import Meter
+from tunesmith.runs.looping import course_of, run_loop
 from tunesmith.runs.plan import bytes_needed
-from tunesmith.runs.planned import afterwards, note_cost
 from tunesmith.runs.starting import begin
 from tunesmith.runs.watching import MetricsWriter
 
@@ -60,7 +57,7 @@ def go_labels(
         write_json(folder.plan, planned)
     batches = label_batches(setup, tuned)
     validate = partial(judge.criterion, predictor) if setup.held_out.choosing else None
-    progress = run_loop(
+    progress = run_labels(
         setup, folder, tuned.model, validate, objective, batches, settings, from_step, watcher, stop
     )
     naming = judge.naming(predictor, tuned.model.pooling)
@@ -68,16 +65,14 @@ def go_labels(
     with whole_folder(folder.artefact(tuned.artefact)) as target:
         tuned.save(naming, target)
     judge.trained(predictor)
-    artefact, course = (
-        folder.artefact(tuned.artefact),
-        course_of(setup, folder, progress, settings, batches),
-    )
+    artefact, shared = folder.artefact(tuned.artefact), setup.held_out.shared
+    course = course_of(progress, settings, batches, folder, shared=shared)
     del tuned, predictor, validate  # their memory is wanted for the model opened from disk
     watcher.stage("evaluate", "the tuned model, opened afresh")
     judge.finish(folder, artefact, course)
 
 
-def run_loop(
+def run_labels(
     setup: Labelling,
     folder: RunFolder,
     model: nn.Module,
@@ -91,7 +86,6 @@ def run_loop(
 ) -> Progress:
     """Train `model`, a FeatureModel, from the start or from a checkpoint, and note what it took."""
     recipe = setup.recipe
-    checkpoints = Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints)
     loop = Loop(
         model,
         model,  # type: ignore[arg-type]  # the objective asks it for features
@@ -99,47 +93,13 @@ def run_loop(
         batches,
         settings,
         validate=validate,
-        checkpoints=checkpoints,
+        checkpoints=Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints),
         watcher=MetricsWriter(folder.metrics, watcher),
     )
-    if from_step is not None or checkpoints.steps():
-        checkpoint = checkpoints.load(from_step)
-        loop.resume(checkpoint)
-        folder.forget_metrics_after(checkpoint.step)
-    else:
-        folder.forget_metrics_after(0)
     whole = sum(weight.numel() for weight in model.parameters())
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    watcher.stage(
-        "train",
-        f"{recipe.model.method} in {recipe.model.dtype}: {trained:,} of {whole:,} weights, "
-        + (f"{setup.targets.outputs} outputs" if setup.targets.outputs else "vectors of texts"),
+    outputs = setup.targets.outputs
+    said = f"{recipe.model.method} in {recipe.model.dtype}: {trained:,} of {whole:,} weights, " + (
+        f"{outputs} outputs" if outputs else "vectors of texts"
     )
-    meter = Meter(next(model.parameters()).device)
-    give_back()
-    meter.mark()
-    began = time.perf_counter()
-    with stop.between_steps():
-        progress = loop.run(stop)
-    watcher.note(afterwards(note_cost(folder, time.perf_counter() - began, meter.peak())))
-    return progress
-
-
-def course_of(
-    setup: Labelling,
-    folder: RunFolder,
-    progress: Progress,
-    settings: Settings,
-    batches: Batches,
-) -> Course:
-    """How training went, for the verdict and its picture."""
-    kept = progress.best_step if settings.keep_best and progress.best_step else progress.step
-    return Course(
-        validations=tuple(progress.validations),
-        kept_step=kept,
-        last_step=progress.step,
-        planned_steps=settings.total_steps,
-        planned_epochs=settings.total_steps / batches.steps_per_epoch,
-        chosen_on_judged=setup.held_out.shared and settings.keep_best,
-        seconds=sum(line.get("seconds", 0.0) for line in read_jsonl(folder.metrics)),
-    )
+    return run_loop(loop, folder, from_step, [said], watcher, stop)
