@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -76,8 +77,7 @@ class Fates:
 
     def unseen(self, held_R: np.ndarray) -> np.ndarray:
         """The kept rows among `held_R` with a label that no other kept row has (ascending)."""
-        sequences = self._store.sequences
-        row_L = np.repeat(sequences["row"], sequences["labels"])
+        row_L = self._row_of_labels
         kept_L, held_L = self.kept()[row_L], held_R[row_L]
         known = np.unique(self._store.labels[kept_L & ~held_L])
         new_L = kept_L & held_L & ~np.isin(self._store.labels, known)
@@ -235,20 +235,26 @@ class Fates:
             origin, other = self._store.origin(row), self._store.origin(self._twins[row])
             return in_both_splits(origin, other)
         if row in self._unseen:
-            return unseen_label(self._store.origin(row), self._labels(row), self._known())
+            return unseen_label(self._store.origin(row), self._labels(row), self._known)
         return self._store.finding(row)
 
     def _labels(self, row: int) -> list[str]:
         """The labels of a row, each once."""
-        sequences = self._store.sequences
-        codes = self._store.labels[np.repeat(sequences["row"], sequences["labels"]) == row]
+        codes = self._store.labels[self._row_of_labels == row]
         return [self._store.summary.names[code] for code in dict.fromkeys(codes.tolist())]
 
-    def _known(self) -> set[str]:
-        """The labels of the training rows."""
+    @cached_property
+    def _row_of_labels(self) -> np.ndarray:
+        """The row that each label of the store belongs to, (L,), as its sequences lie."""
         sequences = self._store.sequences
-        row_L = np.repeat(sequences["row"], sequences["labels"])
-        codes = np.unique(self._store.labels[(self.kept() & ~self.validation_R)[row_L]])
+        row_L: np.ndarray = np.repeat(sequences["row"], sequences["labels"])
+        return row_L
+
+    @cached_property
+    def _known(self) -> set[str]:
+        """The labels of the training rows; asked for when all that is dropped has been."""
+        trained_R = self.kept() & ~self.validation_R
+        codes = np.unique(self._store.labels[trained_R[self._row_of_labels]])
         return {self._store.summary.names[code] for code in codes.tolist()}
 
     def _counts(self) -> str:
