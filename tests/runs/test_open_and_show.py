@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import colour_rows
 from tests.support import LeaveAt, Left, recipe
-from tunesmith.core.errors import DataError, RunFolderError
+from tunesmith.core.errors import DataError, ModelError, RunFolderError
 from tunesmith.core.files import read_json, read_jsonl
 from tunesmith.core.records import Message
 from tunesmith.evaluate.shown import render_page
@@ -18,7 +18,7 @@ from tunesmith.runs import evaluate as evaluating
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.assembly import batches_of
 from tunesmith.runs.evaluate import evaluate
-from tunesmith.runs.open import Run, open_run
+from tunesmith.runs.open import Run, open_artefact, open_run
 from tunesmith.runs.promote import promote, promoted_run
 from tunesmith.runs.setup import set_up
 from tunesmith.runs.show import PARTS, show_data
@@ -139,6 +139,13 @@ def test_a_run_trained_on_cuda_opens_on_the_processor(
     assert again.chat("Which colour?", max_new_tokens=4) == run.chat(
         "Which colour?", max_new_tokens=4
     )
+
+
+def test_an_adapter_without_its_base_says_where_that_is_named(run: Run, tmp_path: Path) -> None:
+    moved = run.recipe.model.model_copy(update={"base": str(tmp_path / "gone")})
+    asked = run.recipe.model_copy(update={"model": moved})
+    with pytest.raises(ModelError, match=r"needs its base: put it back, .*recipe\.yaml"):
+        open_artefact(run.folder.artefact("adapter"), asked)
 
 
 def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,18 +51,28 @@ def open_artefact(folder: Path, recipe: Recipe) -> Opened:
     Raises ModelError if an adapter's base is no longer where the recipe says.
     """
     adapter = folder.name == ADAPTER
-    try:
+    with its_base_needed(folder):
         described = describe(recipe.model.base if adapter else str(folder), folder)
-    except ModelError as error:
-        raise ModelError(
-            f"{error} The model in {folder} needs its base: put it back, or name its new place "
-            f"under model.base in {folder.parent / 'recipe.yaml'}."
-        ) from error
     base = open_base(described, recipe.model.dtype, device_here(recipe))
     if adapter:
         base = reopen(base, folder)
     tokenizer = described.tokenizer
     return Opened(base, Renderer(tokenizer, tokenizer.chat_template, recipe.data.completion_as))
+
+
+@contextmanager
+def its_base_needed(folder: Path) -> Iterator[None]:
+    """Within it a saved model is described: where an adapter's base cannot be, the ModelError says
+    where the recipe names it."""
+    try:
+        yield
+    except ModelError as error:
+        if folder.name != ADAPTER:
+            raise
+        raise ModelError(
+            f"{error} The model in {folder} needs its base: put it back, or name its new place "
+            f"under model.base in {folder.parent / 'recipe.yaml'}."
+        ) from error
 
 
 def device_here(recipe: Recipe) -> str:

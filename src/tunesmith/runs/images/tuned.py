@@ -7,7 +7,6 @@ from pathlib import Path
 
 from peft import PeftModel
 
-from tunesmith.core.errors import ModelError
 from tunesmith.data.images.preparation import Preparation
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.models.label_artefact import PROBLEMS, Naming
@@ -21,7 +20,7 @@ from tunesmith.models.vision import (
 from tunesmith.models.vision_methods import attach_vision, reopen_vision_adapter, save_vision
 from tunesmith.recipe import Recipe
 from tunesmith.runs.images.setup import ImageSetup
-from tunesmith.runs.open import device_here
+from tunesmith.runs.open import device_here, its_base_needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +87,8 @@ def open_images(
     if folder.name != ADAPTER:
         found = reopen_vision(folder, recipe.model.dtype, device)
         return VisionModel(found, _scale(preparation)).to(device).eval(), naming
-    try:
+    with its_base_needed(folder):
         described = describe_vision(recipe.model.base)
-    except ModelError as error:
-        raise ModelError(
-            f"{error} The model in {folder} needs its base: put it back, or name its new place "
-            f"under model.base in {folder.parent / 'recipe.yaml'}."
-        ) from error
     base = open_vision(described, naming.names, recipe.model.dtype, device, seed=0)
     wrapped = reopen_vision_adapter(base, folder)
     return VisionModel(wrapped, _scale(preparation)).to(device).eval(), naming

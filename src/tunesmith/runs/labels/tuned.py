@@ -10,7 +10,6 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from tunesmith.core.batch import Pooling
-from tunesmith.core.errors import ModelError
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.models.body import Body
 from tunesmith.models.checkpointing import checkpoint_activations
@@ -21,7 +20,7 @@ from tunesmith.models.methods import ADAPTER, MODEL, attach
 from tunesmith.models.open import Base, Described, describe
 from tunesmith.recipe import Recipe
 from tunesmith.runs.labels.setup import LabelSetup
-from tunesmith.runs.open import device_here
+from tunesmith.runs.open import device_here, its_base_needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +109,8 @@ def open_labelled(folder: Path, recipe: Recipe) -> tuple[Described, LabelModel, 
     Raises ModelError if an adapter's base is no longer where the recipe says.
     """
     whole = folder.name != ADAPTER
-    try:
+    with its_base_needed(folder):
         described = describe(str(folder) if whole else recipe.model.base, folder)
-    except ModelError as error:
-        raise ModelError(
-            f"{error} The model in {folder} needs its base: put it back, or name its new place "
-            f"under model.base in {folder.parent / 'recipe.yaml'}."
-        ) from error
     naming = Naming.load(folder)
     body, path = open_body(described, recipe.model.dtype, device_here(recipe))
     if not whole:
