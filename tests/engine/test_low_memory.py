@@ -14,10 +14,11 @@ from tunesmith.core.batch import LossSum
 from tunesmith.core.errors import NonFiniteLoss
 from tunesmith.engine import updates as updates_module
 from tunesmith.engine.checkpoints import Checkpoints
-from tunesmith.engine.factored import BETAS, EPSILON, FactoredAdamW, NotFinite, join, part
+from tunesmith.engine.factored import BETAS, EPSILON, FactoredAdamW, join, part
 from tunesmith.engine.loop import Settings
 from tunesmith.engine.stopping import StopRequest
 from tunesmith.engine.updates import InsideBackward
+from tunesmith.engine.weight_by_weight import NotFinite
 from tunesmith.objectives.cross_entropy import CrossEntropy
 
 LOW = replace(SETTINGS, memory="low", optimizer="adamw_factored")

@@ -16,8 +16,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from tunesmith.engine.factored import NotFinite, join, part
+from tunesmith.engine.factored import join, part
 from tunesmith.engine.pull import Pull
+from tunesmith.engine.weight_by_weight import NotFinite, WeightByWeight
 
 Make = Callable[[nn.Parameter, torch.Size, float], Optimizer]
 _GROUP = "group."
@@ -32,7 +33,7 @@ class Projector(Protocol):
     last_svd_step: int
 
 
-class EachWeight(Optimizer):
+class EachWeight(WeightByWeight):
     """`make(weight, shape, decay)` is called once a weight; `counts` are numbers of its group.
 
     Groups have `lr` and `weight_decay`. A bfloat16 weight is updated as the float32 one whose
@@ -42,25 +43,13 @@ class EachWeight(Optimizer):
     def __init__(
         self, groups: list[dict[str, Any]], make: Make, counts: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
+        super().__init__(groups)
         self._counts = counts
-        self.regroup()
         self._exact = {weight: _exact(weight) for weight in self._group_of}
         self._own = {
             weight: make(self._exact[weight], weight.shape, group["weight_decay"])
             for weight, group in self._group_of.items()
         }
-
-    def regroup(self) -> None:
-        """Read again which group each weight is in: `param_groups` were made anew."""
-        self._group_of = {w: group for group in self.param_groups for w in group["params"]}
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every weight that has a gradient."""
-        for weight in self._group_of:
-            if weight.grad is not None:
-                self._step(weight, weight.grad)
 
     @torch.no_grad()
     def update(
@@ -71,12 +60,7 @@ class EachWeight(Optimizer):
         clip: float = math.inf,
         pull: Pull | None = None,
     ) -> float:
-        """Update one weight by `gradient` · `scale`, shortened to `clip`; returns its norm before.
-        `pull` moves it first.
-
-        `gradient` has the shape of `weight` and any floating type. Raises NotFinite before anything
-        is changed.
-        """
+        """See `WeightByWeight`."""
         norm = scale * float(torch.linalg.vector_norm(gradient, dtype=torch.float32))
         if not math.isfinite(norm):
             raise NotFinite(norm)

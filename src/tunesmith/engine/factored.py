@@ -13,45 +13,21 @@ A vector keeps its whole second moment.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from tunesmith.engine.pull import Pull
+from tunesmith.engine.weight_by_weight import NotFinite, WeightByWeight
 
 BETAS, EPSILON = (0.9, 0.95), 1e-8
 # Numbers worked on at a time: in float32 they stay within a processor's L2 cache.
 _BLOCK = 1 << 16
 
 
-class NotFinite(ArithmeticError):
-    """A gradient holds NaN or infinity; `norm` is what its norm came to."""
-
-    def __init__(self, norm: float) -> None:
-        super().__init__(f"the norm of a gradient is {norm}")
-        self.norm = norm
-
-
-class FactoredAdamW(Optimizer):
+class FactoredAdamW(WeightByWeight):
     """See the head of this file. Groups have `lr` and `weight_decay`."""
-
-    def __init__(self, groups: list[dict[str, Any]]) -> None:
-        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
-        self.regroup()
-
-    def regroup(self) -> None:
-        """Read again which group each weight is in: `param_groups` were made anew."""
-        self._group_of = {w: group for group in self.param_groups for w in group["params"]}
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every weight that has a gradient."""
-        for weight in self._group_of:
-            if weight.grad is not None:
-                self.update(weight, weight.grad)
 
     @torch.no_grad()
     def update(
@@ -62,12 +38,7 @@ class FactoredAdamW(Optimizer):
         clip: float = math.inf,
         pull: Pull | None = None,
     ) -> float:
-        """Update one weight by `gradient` · `scale`, shortened to `clip`; returns its norm before.
-        `pull` moves it first.
-
-        `gradient` has the shape of `weight` and any floating type. Raises NotFinite before anything
-        is changed.
-        """
+        """See `WeightByWeight`."""
         rows = 1 if weight.ndim < 2 else weight.shape[0]
         gradient_RC = gradient.reshape(rows, -1)
         squares = _squares(gradient_RC) if weight.ndim >= 2 else (gradient_RC.float() ** 2,)

@@ -31,7 +31,6 @@ from tunesmith.core.records import StepReport, Validation
 from tunesmith.core.seeds import derive
 from tunesmith.engine.allocator import give_back
 from tunesmith.engine.checkpoints import Checkpoint, Checkpoints
-from tunesmith.engine.factored import NotFinite
 from tunesmith.engine.memory import (
     half_made,
     is_out_of_memory,
@@ -42,6 +41,7 @@ from tunesmith.engine.progress import Progress
 from tunesmith.engine.schedules import rate
 from tunesmith.engine.stopping import StopRequest
 from tunesmith.engine.updates import UPDATES, Start, Updates
+from tunesmith.engine.weight_by_weight import NotFinite
 
 AnyBatch = TypeVar("AnyBatch", Batch, ImageBatch)
 

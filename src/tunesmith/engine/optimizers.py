@@ -18,6 +18,7 @@ from tunesmith.core.errors import Unsupported
 from tunesmith.engine import libraries
 from tunesmith.engine.each_weight import EachWeight, ScheduleFree
 from tunesmith.engine.factored import BETAS, EPSILON, FactoredAdamW
+from tunesmith.engine.weight_by_weight import WeightByWeight
 from tunesmith.recipe.optimizers import GALORE_GAP, RULES, galore_rank
 
 Weights = Mapping[str, nn.Parameter]
@@ -182,7 +183,7 @@ def split_rates(
                 by_factor.setdefault(factor_of.get(id(weight), 1.0), []).append(weight)
             groups += [group | {"params": own, FACTOR: f} for f, own in by_factor.items()]
         optimizer.param_groups[:] = groups
-        if isinstance(optimizer, EachWeight | FactoredAdamW):
+        if isinstance(optimizer, WeightByWeight):
             optimizer.regroup()
 
 

@@ -25,8 +25,7 @@ from torch.optim import Optimizer
 
 from tunesmith.core.batch import LossSum
 from tunesmith.engine.allocator import trim
-from tunesmith.engine.each_weight import EachWeight, ScheduleFree
-from tunesmith.engine.factored import FactoredAdamW, NotFinite
+from tunesmith.engine.each_weight import ScheduleFree
 from tunesmith.engine.masters import Masters
 from tunesmith.engine.optimizers import (
     OPTIMIZERS,
@@ -37,6 +36,7 @@ from tunesmith.engine.optimizers import (
     state_tensors,
 )
 from tunesmith.engine.pull import Pulls
+from tunesmith.engine.weight_by_weight import NotFinite, WeightByWeight
 
 Tensors = dict[str, torch.Tensor]
 Start = Mapping[str, torch.Tensor] | None
@@ -299,9 +299,9 @@ def _length(gradients: Iterable[torch.Tensor]) -> float:
     return float(torch.stack(norms).norm()) if norms else 0.0
 
 
-def _single(optimizer: Optimizer) -> FactoredAdamW | EachWeight:
+def _single(optimizer: Optimizer) -> WeightByWeight:
     """One that updates a weight at a time; the recipe allows no other here."""
-    assert isinstance(optimizer, FactoredAdamW | EachWeight)
+    assert isinstance(optimizer, WeightByWeight)
     return optimizer
 
 
