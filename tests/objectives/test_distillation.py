@@ -21,7 +21,7 @@ from tunesmith.engine.stopping import StopRequest
 from tunesmith.models.forward import FullLogitsForward, PackedForward
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base, describe, open_base
-from tunesmith.objectives import Distillation, distillation, linear_head
+from tunesmith.objectives import Distillation, linear_head
 
 SHARE, TEMPERATURE = 0.7, 2.5
 VOCABULARY = 330
@@ -97,7 +97,7 @@ def test_any_head_gives_the_same(
     tuned, rows = opened(tiny_base), examples(6)
     wanted = _ours(tuned, teacher, [rows])
     monkeypatch.setattr(PackedForward, "linear_head", None)
-    monkeypatch.setattr(distillation, "_CHUNK", 7)
+    monkeypatch.setattr("tunesmith.objectives.beside._CHUNK", 7)
     found = _ours(tuned, teacher, [rows], path(tuned.base.model))
     assert found[0].sum == pytest.approx(wanted[0].sum, rel=1e-5)
     assert found[0].extras == pytest.approx(wanted[0].extras, rel=1e-4)

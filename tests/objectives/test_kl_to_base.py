@@ -105,7 +105,7 @@ def test_any_head_gives_the_same(
     tuned, rows = _tuned(tiny_base), examples(6)
     wanted = _ours(tuned, [rows])
     monkeypatch.setattr(PackedForward, "linear_head", None)
-    monkeypatch.setattr("tunesmith.objectives.kl_to_base._CHUNK", 7)
+    monkeypatch.setattr("tunesmith.objectives.beside._CHUNK", 7)
     found = _ours(tuned, [rows], path(tuned.base.model))
     assert found[0].sum == pytest.approx(wanted[0].sum, rel=1e-5)
     assert found[0].extras == pytest.approx(wanted[0].extras, rel=1e-4)

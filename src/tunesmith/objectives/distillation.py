@@ -13,16 +13,15 @@ targets and the KL here differ by the teacher's entropy, which has no gradient.)
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch.nn.functional import cross_entropy, pad
-from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.ports import SiteModel
-from tunesmith.objectives.linear_head import Head, cached, filled, weighted_sum
-
-# Sites per call of a head that is more than a linear map.
-_CHUNK = 512
+from tunesmith.objectives.beside import Pair, through_any_head, through_linear_head
+from tunesmith.objectives.linear_head import cached
 
 
 class Distillation:
@@ -43,44 +42,16 @@ class Distillation:
             taught_SD = self._teacher.hidden_at_sites(batch)
         hidden_SD, head = model.hidden_at_sites(batch), model.linear_head
         if head is None:
-            total, kl_S = self._through_any_head(model, hidden_SD, taught_SD, batch)
+            of_chunk = partial(self._of_chunk, model)
+            total, kl_S = through_any_head(hidden_SD, taught_SD, batch, of_chunk)
         else:
-            total, kl_S = self._through_linear_head(hidden_SD, head, taught_SD, batch)
+            of_sites = self._then_derivative
+            total, kl_S = through_linear_head(hidden_SD, head, taught_SD, batch, of_sites)
         return LossSum(
             sum=total,
             count=float(batch.weights_S.sum()),
             extras={"kl_to_teacher": float(kl_S @ batch.weights_S)},
         )
-
-    def _through_linear_head(
-        self, hidden_SD: torch.Tensor, head: Head, taught_SD: torch.Tensor, batch: Batch
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        sites, taught_SD, targets_S = len(taught_SD), filled(taught_SD), filled(batch.targets_S)
-        kl_S = torch.empty(len(taught_SD), device=taught_SD.device)
-
-        def of_sites(rows: slice, logits_CV: torch.Tensor) -> torch.Tensor:
-            taught_CV = self._taught(taught_SD[rows], logits_CV.shape[1])
-            nll_C, kl_S[rows] = self._then_derivative(logits_CV, taught_CV, targets_S[rows])
-            return self._mixed(nll_C, kl_S[rows])
-
-        weights_S = filled(batch.weights_S)
-        total = weighted_sum(filled(hidden_SD), head, weights_S, of_sites, at_once=2)
-        return total, kl_S[:sites]
-
-    def _through_any_head(
-        self, model: SiteModel, hidden_SD: torch.Tensor, taught_SD: torch.Tensor, batch: Batch
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The logits of each chunk are made again in the backward pass."""
-        total, kls = hidden_SD.new_zeros((), dtype=torch.float32), []
-        for start in range(0, len(hidden_SD), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            arrays = (hidden_SD, taught_SD, batch.targets_S, batch.weights_S)
-            part, kl_C = checkpoint(
-                self._of_chunk, model, *(array[rows] for array in arrays), use_reentrant=False
-            )
-            total = total + part
-            kls.append(kl_C.detach())
-        return total, torch.cat(kls)
 
     def _of_chunk(
         self,
@@ -88,14 +59,13 @@ class Distillation:
         hidden_CD: torch.Tensor,
         taught_CD: torch.Tensor,
         targets_C: torch.Tensor,
-        weights_C: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> Pair:
         logits_CV = model.head(hidden_CD).float()
         log_p_CV = self._softened(self._taught(taught_CD, logits_CV.shape[1]))
         nll_C = cross_entropy(logits_CV, targets_C, reduction="none")
         log_q_CV = self._softened(logits_CV)[:, : log_p_CV.shape[1]]
         kl_C = (log_p_CV.exp() * (log_p_CV - log_q_CV)).sum(1)
-        return self._mixed(nll_C, kl_C) @ weights_C, kl_C
+        return self._mixed(nll_C, kl_C), kl_C
 
     def _taught(self, taught_CD: torch.Tensor, vocabulary: int) -> torch.Tensor:
         """The teacher's logits, of the first `vocabulary` tokens at most."""
@@ -110,13 +80,13 @@ class Distillation:
         return (1 - self._share) * nll_C + self._share * self._temperature**2 * kl_C
 
     def _then_derivative(
-        self, logits_CV: torch.Tensor, taught_CV: torch.Tensor, targets_C: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """−log q of each target and the KL, float32, shapes (C,).
+        self, logits_CV: torch.Tensor, taught_CD: torch.Tensor, targets_C: torch.Tensor
+    ) -> Pair:
+        """Loss and KL of each site; `logits_CV` become the derivative of the losses in place.
 
-        `logits_CV` become the derivative of their mixed sum in place. All softmaxes are taken in
-        float32, a few rows at a time, so that they stay in the cache.
+        All softmaxes are taken in float32, a few rows at a time, so that they stay in the cache.
         """
+        taught_CV = self._taught(taught_CD, logits_CV.shape[1])
         nll_C, kl_C = (logits_CV.new_empty(len(logits_CV), dtype=torch.float32) for _ in range(2))
         more = logits_CV.shape[1] - taught_CV.shape[1]
         for rows in cached(logits_CV):
@@ -133,4 +103,4 @@ class Distillation:
             logits_CV[rows] = q_BV.mul_(1 - self._share).add_(
                 pull_BV, alpha=self._share * self._temperature
             )
-        return nll_C, kl_C
+        return self._mixed(nll_C, kl_C), kl_C
