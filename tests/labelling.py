@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+
+from tunesmith.runs.open import Run
 
 WORDS = {
     "late": ("late", "slow", "waiting", "delayed"),
@@ -87,6 +91,19 @@ def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
         said.insert(chosen.randint(0, len(said)), chosen.choice(WORDS[name]))
         found.append({"text": " ".join(said), "label": name})
     return found
+
+
+def outputs_by_card(run: Run) -> Callable[[list[Any]], torch.Tensor]:
+    """The function that the code of a run's model card ends in, in plain libraries."""
+    code = run.folder.card.read_text(encoding="utf-8").partition("```python\n")[2]
+    known: dict[str, Any] = {}
+    before = Path.cwd()
+    os.chdir(run.path)
+    try:
+        exec(code.partition("```")[0], known)
+    finally:
+        os.chdir(before)
+    return torch.no_grad()(known["outputs"])
 
 
 def write(path: Path, lines: list[dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.evaluate.conftest import make_answers, make_course, make_measured
-from tunesmith.evaluate.card import card
+from tunesmith.evaluate.card import card, shown_of
 from tunesmith.evaluate.measure import Measured, Parity
 from tunesmith.evaluate.verdict import judge
 
@@ -36,14 +36,15 @@ def card_of(measured: Measured, **changes: Any) -> str:
         "name": "tickets-1",
         "artefact": "adapter",
         "verdict": judge(measured).to_json(),
-        "measured": measured,
         "recipe": RECIPE,
         "ledger": LEDGER,
         "environment": ENVIRONMENT,
         "plan": PLAN,
         "hashes": {"adapter_model.safetensors": "cd34"},
     }
-    return card(**{**inputs, **changes})
+    inputs |= changes
+    shown = shown_of(inputs["verdict"], measured, inputs["artefact"], inputs["recipe"])
+    return card(**inputs, shown=shown)
 
 
 @pytest.fixture

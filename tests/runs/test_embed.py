@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoTokenizer
 
-from tests.labelling import COMMON, WORDS, save_base, write
+from tests.labelling import COMMON, WORDS, outputs_by_card, save_base, write
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, RecipeError, Unsupported
 from tunesmith.core.files import read_json
@@ -116,21 +115,6 @@ def test_it_can_be_asked(finished: Run, tmp_path: Path, capsys: Any) -> None:
         finished.chat("hello")
 
 
-def _pooled(folder: Path, texts: list[str], *, last: bool = False) -> np.ndarray:
-    """What plain transformers makes of texts."""
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
-    given = tokenizer(texts, padding=True, return_tensors="pt")
-    given.pop("token_type_ids", None)
-    with torch.no_grad():
-        hidden = model(**given).last_hidden_state
-    mask = given["attention_mask"]
-    if last:
-        pooled = hidden[torch.arange(len(texts)), mask.sum(1) - 1]
-    else:
-        pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-    return torch.nn.functional.normalize(pooled, dim=1).numpy()
-
-
 TEXTS = ["my order is lost", "torn"]
 
 
@@ -147,7 +131,7 @@ def test_plain_libraries_make_the_same_vectors(tmp_path: Path, family: str, meth
     more = [f"model.method={method}", "engine.max_steps=3", "engine.epochs=auto"]
     run = train(_recipe(base, data, *more, "evaluate.level=none"), tmp_path / "run")
     ours = Embedder(run).vectors(_placed(TEXTS))
-    plain = _pooled(run.artefact, TEXTS, last=family in ("llama", "gpt2"))
+    plain = outputs_by_card(run)(TEXTS).numpy()
     assert np.abs(ours - plain).max() < 1e-5
     library = pytest.importorskip("sentence_transformers")
     theirs = library.SentenceTransformer(str(run.artefact), device="cpu").encode(TEXTS)

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from tests.imaging import COLOURS, folders, picture, save_vision
+from tests.imaging import COLOURS, SIDE, folders, picture, save_vision
+from tests.labelling import outputs_by_card
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.files import read_json, read_jsonl, write_jsonl
@@ -116,6 +117,7 @@ def test_a_resumed_run_is_an_unbroken_one(
     for file in whole.artefact.glob("*.safetensors"):
         ours, theirs = load_file(file), load_file(broken.artefact / file.name)
         assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+    assert outputs_by_card(broken)(torch.zeros(1, 3, SIDE, SIDE)).shape == (1, len(COLOURS))
 
 
 def test_the_head_alone_sees_each_image_once(

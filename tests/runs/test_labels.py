@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.labelling import rows, save_base, write
+from tests.labelling import outputs_by_card, rows, save_base, write
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, Unsupported
 from tunesmith.core.files import read_json
@@ -32,6 +32,9 @@ QUICK = [
     "engine.learning_rate=0.003",
     "engine.patience=0",
 ]
+
+
+TEXT = "my parcel is still missing"
 
 
 def _recipe(base: Path, data: str, *more: str) -> Recipe:
@@ -67,7 +70,7 @@ def test_a_run_learns_and_says_so(finished: Run) -> None:
 
 def test_it_can_be_asked(finished: Run, tmp_path: Path, capsys: Any) -> None:
     labeller = Labeller(finished)
-    (answer,) = labeller.label([(Origin("--once", 1), "my parcel is still missing")])
+    (answer,) = labeller.label([(Origin("--once", 1), TEXT)])
     assert answer.labels == ("lost",)
     assert 0.5 < (answer.sure or 0) <= 1
     data = write(tmp_path / "new.jsonl", [{"id": 7, "text": "my order is torn again"}])
@@ -80,6 +83,24 @@ def test_it_can_be_asked(finished: Run, tmp_path: Path, capsys: Any) -> None:
     assert json.loads(capsys.readouterr().out)["labels"] == ["late"]
     with pytest.raises(DataError, match="the text is empty"):
         labeller.label([(Origin("--once", 1), "  ")])
+
+
+def test_the_card_says_what_it_is_and_opens_it(finished: Run) -> None:
+    text = finished.folder.card.read_text(encoding="utf-8")
+    for said in (
+        f"> {finished.verdict['sentence']}",
+        "pipeline_tag: text-classification",
+        "`broken`, `late`, `lost`",
+        "| logistic regression on the frozen base |",
+        "nats a row",
+    ):
+        assert said in text
+    assert "None" not in text.partition("```python")[0]
+    (answer,) = Labeller(finished).label([(Origin("--once", 1), TEXT)])
+    warmth = read_json(finished.artefact / "labels.json")["temperature"]
+    chances = (outputs_by_card(finished)([TEXT, "late"]) / warmth).softmax(1)[0]
+    assert float(chances.max()) == pytest.approx(answer.sure, abs=1e-5)
+    assert answer.labels == (("broken", "late", "lost")[int(chances.argmax())],)
 
 
 def test_what_it_is_least_sure_of_is_left_to_a_person(finished: Run) -> None:
@@ -117,6 +138,10 @@ def test_a_resumed_run_is_an_unbroken_one(tmp_path: Path, family: str) -> None:
         other = broken.artefact / file.relative_to(whole.artefact)
         ours, theirs = load_file(file), load_file(other)
         assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+    (answer,) = Labeller(broken).label([(Origin("--once", 1), TEXT)])
+    warmth = read_json(broken.artefact / "labels.json")["temperature"]
+    chances = (outputs_by_card(broken)([TEXT, "late"]) / warmth).softmax(1)
+    assert float(chances[0].max()) == pytest.approx(answer.sure, abs=1e-5)
 
 
 @pytest.mark.parametrize("method", ["head", "last_layers", "lora"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.labelling import save_base, tagged, write
+from tests.labelling import outputs_by_card, save_base, tagged, write
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.files import read_json
@@ -128,6 +128,10 @@ def test_a_resumed_run_is_an_unbroken_one(tmp_path: Path, family: str, method: s
         ours = load_file(file)
         theirs = load_file(broken.artefact / file.relative_to(whole.artefact))
         assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+    row = tagged(1)[0]["tokens"]
+    names = read_json(broken.artefact / "labels.json")["names"]
+    told = outputs_by_card(broken)([row, row[:2]])
+    assert told.shape[2] == len(names)
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,16 @@ metadata block that model hubs read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.evaluate.exposed import planted
 from tunesmith.evaluate.exposure import planted_clause, trial_clause
-from tunesmith.evaluate.measure import Measured
+from tunesmith.evaluate.measure import Course, Measured
 from tunesmith.evaluate.readings import remarks_of
-from tunesmith.evaluate.tables import tables_of
+from tunesmith.evaluate.tables import Table, tables_of
 from tunesmith.evaluate.wording import course_sentence, number, plural
+from tunesmith.recipe.kinds import LABELS
 from tunesmith.recipe.methods import METHODS
 
 Json = Mapping[str, Any]
@@ -31,14 +33,44 @@ _OPENED = {
     "adapter": "peft.AutoPeftModelForCausalLM",
     "model": "transformers.AutoModelForCausalLM",
 }
+_FROM = "In plain libraries, from the folder of this card:"
 _ENGINE = ("learning_rate", "batch_size", "optimizer", "schedule", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the card says of one kind of model beside what it says of all.
+
+    `tables` are those of each question of the verdict, `opening` the lines of Markdown on how plain
+    libraries open it. `labels` are what it says, in the order of its outputs, `limits` sentences;
+    `task` is what model hubs call what it is for, and `loss` what its held-out loss is counted in.
+    """
+
+    course: Course
+    tables: Mapping[str, Sequence[Table]]
+    opening: Sequence[str]
+    labels: Sequence[str] = ()
+    limits: Sequence[str] = ()
+    task: str = ""
+    loss: str = "nats per token"
+
+
+def shown_of(verdict: Json, measured: Measured, artefact: str, recipe: Json) -> Shown:
+    """Of a model that writes."""
+    secrets = planted(measured.exposed)
+    return Shown(
+        course=measured.course,
+        tables=tables_of(verdict, measured),
+        opening=tuple(_opening(artefact, recipe)),
+        limits=(_sentence(trial_clause(secrets)),) if secrets else (),
+    )
 
 
 def card(
     name: str,
     artefact: str,
     verdict: Json,
-    measured: Measured,
+    shown: Shown,
     recipe: Json,
     ledger: Json,
     environment: Json,
@@ -49,29 +81,33 @@ def card(
     the resolved one, and the others are what the run's files of these names hold. `hashes` are
     those of the artefact's files."""
     sections = [
-        _head(name, artefact, verdict, recipe),
-        _made(recipe, measured, plan),
+        _head(name, artefact, verdict, recipe, shown.task),
+        _made(recipe, shown, plan),
         _data(ledger, recipe, environment, plan),
-        _evidence(verdict, measured),
-        _limits(verdict, measured, recipe),
-        _opening(artefact, recipe),
+        _labels(shown.labels),
+        _evidence(verdict, shown.tables),
+        _limits(verdict, shown, recipe),
+        ("## How to open it", "", _FROM, "", *shown.opening),
         _provenance(environment, hashes, artefact),
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    said = ("\n".join(lines) for lines in sections)
+    return "\n\n".join(section for section in said if section) + "\n"
 
 
-def _head(name: str, artefact: str, verdict: Json, recipe: Json) -> Iterator[str]:
+def _head(name: str, artefact: str, verdict: Json, recipe: Json, task: str) -> Iterator[str]:
     base, method = recipe["model"]["base"], recipe["model"]["method"]
     library = "peft" if artefact == "adapter" else "transformers"
     yield from ("---", f"base_model: {_quoted(base)}", f"library_name: {library}")
+    if task:
+        yield f"pipeline_tag: {task}"
     yield from ("tags:", "  - tunesmith", f"  - {method}", "---", "")
     yield from (f"# {_plain(name)}", "")
     yield f"`{base}`, tuned by {method}. **{verdict['decision'].capitalize()}.**"
     yield from ("", f"> {_plain(verdict['sentence'])}")
 
 
-def _made(recipe: Json, measured: Measured, plan: Json) -> Iterator[str]:
-    model, engine, course = recipe["model"], recipe["engine"], measured.course
+def _made(recipe: Json, shown: Shown, plan: Json) -> Iterator[str]:
+    model, engine, course = recipe["model"], recipe["engine"], shown.course
     keys = [key for key in METHODS[model["method"]].keys if key in model]
     yield from ("## How it was made", "")
     yield f"- objective `{recipe['objective']['kind']}`, method `{model['method']}`" + (
@@ -87,7 +123,7 @@ def _made(recipe: Json, measured: Measured, plan: Json) -> Iterator[str]:
         f"the weights of step {course.kept_step:,}"
     )
     if course.validations:
-        yield f"- {course_sentence(course)}"
+        yield f"- {course_sentence(course, shown.loss)}"
 
 
 def _settings(section: Json, keys: Sequence[str]) -> str:
@@ -107,7 +143,9 @@ def _data(ledger: Json, recipe: Json, environment: Json, plan: Json) -> Iterator
         yield _sentence(planted_clause(secrets))
     if "supervised_tokens_per_epoch" in plan:
         tokens, learned = plan["tokens_per_epoch"], plan["supervised_tokens_per_epoch"]
-        yield f"{tokens:,} tokens an epoch, {learned:,} of them learned."
+        read = f"{tokens:,} {plan.get('unit', 'tokens')} an epoch"
+        labelled = recipe["objective"]["kind"] in LABELS
+        yield f"{read}." if labelled else f"{read}, {learned:,} of them learned."
     yield ""
     yield from _table(("File", "SHA-256"), _files(environment.get("inputs", {})))
 
@@ -120,7 +158,13 @@ def _files(hashes: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(f"`{path}`", f"`{digest}`") for path, digest in hashes.items()]
 
 
-def _evidence(verdict: Json, measured: Measured) -> Iterator[str]:
+def _labels(labels: Sequence[str]) -> Iterator[str]:
+    if labels:
+        yield from ("## Labels", "", "In the order of its outputs:", "")
+        yield ", ".join(f"`{_plain(label)}`" for label in labels)
+
+
+def _evidence(verdict: Json, shown: Mapping[str, Sequence[Table]]) -> Iterator[str]:
     yield from ("## Evidence", "")
     yield "Measured on rows that were never trained on; intervals are of 95 %."
     yield ""
@@ -129,7 +173,7 @@ def _evidence(verdict: Json, measured: Measured) -> Iterator[str]:
         for key, question in _QUESTIONS.items()
     ]
     yield from _table(("Question", "Answer", "Value", "95 % interval", "Rows"), rows)
-    for key, tables in tables_of(verdict, measured).items():
+    for key, tables in shown.items():
         if tables:
             yield from ("", f"### {_QUESTIONS[key]}", "")
             yield _sentence(verdict[key]["detail"]["summary"])
@@ -150,13 +194,13 @@ def _value(answer: Json) -> tuple[str, str, str]:
     return f"{number(answer['value'])} {answer['unit']}", ends, f"{answer['n']:,}"
 
 
-def _limits(verdict: Json, measured: Measured, recipe: Json) -> Iterator[str]:
+def _limits(verdict: Json, shown: Shown, recipe: Json) -> Iterator[str]:
     yield from ("## Limits", "")
     yield "- The numbers hold for rows like the held-out ones, and for nothing else."
-    yield f"- It was trained and measured with at most {recipe['data']['context']:,} tokens."
-    if secrets := planted(measured.exposed):
-        yield f"- {_sentence(trial_clause(secrets))}"
-    if measured.course.chosen_on_judged:
+    if recipe["objective"]["kind"] != "image":
+        yield f"- It was trained and measured with at most {recipe['data']['context']:,} tokens."
+    yield from (f"- {limit}" for limit in shown.limits)
+    if shown.course.chosen_on_judged:
         yield "- The weights were chosen on the rows that judge, so the loss is slightly too good."
     for key, question in _QUESTIONS.items():
         detail = verdict[key]["detail"]
@@ -167,7 +211,6 @@ def _limits(verdict: Json, measured: Measured, recipe: Json) -> Iterator[str]:
 
 
 def _opening(artefact: str, recipe: Json) -> Iterator[str]:
-    yield from ("## How to open it", "", "In plain libraries, from the folder of this card:", "")
     opened = _OPENED[artefact]
     imports = "peft, transformers" if artefact == "adapter" else "transformers"
     yield from ("```python", f"import {imports}", "")

@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 HEADLINE = "recall@10"
 SPEARMAN = "Spearman's rho"
 CUTS = (1, 5, 10)
+LOSS = "nats a row"
+"""What the loss is counted in by which vectors are trained."""
 
 
 def ranks_of(likeness_C: NDArray[np.float32], relevant: Sequence[int]) -> tuple[int, ...]:

@@ -40,10 +40,10 @@ def render_embeddings(
     """The whole page as HTML. The arguments are as for `report.render`."""
     steps = steps_of(metrics)
     pictures = {
-        "learned": [loss_picture(steps, measured.course)],
+        "learned": [loss_picture(steps, measured.course, figures.LOSS)],
         "worth": [_ways(verdict["worth"], measured)],
     }
-    tables = {"learned": [*_figures(measured), *_missed(measured)]}
+    tables = {"learned": [*figure_tables(measured), *_missed(measured)]}
     run = (steps, ledger, recipe_text, environment, plan)
     return questions_page(verdict, QUESTIONS, pictures, tables, *run)
 
@@ -59,7 +59,8 @@ def _ways(answer: Json, measured: EmbedMeasured) -> Picture:
     )
 
 
-def _figures(measured: EmbedMeasured) -> list[Table]:
+def figure_tables(measured: EmbedMeasured) -> list[Table]:
+    """The figures of each way to look for the same texts."""
     ways = [way for way in measured.ways if way.rows]
     if not ways:
         return []

@@ -125,7 +125,7 @@ def memorised(measured: EmbedMeasured) -> Judgement:
         summary += f": {percent(share)} of what was gained carries over"
     detail = {
         "summary": summary,
-        "course": course_sentence(measured.course),
+        "course": course_sentence(measured.course, figures.LOSS),
         "rule": f"fails when less than {CARRIED:.0%} of the gain on trained rows carries over",
     }
     return judged(gap.value <= limit, gap, unit_of(measured), detail)

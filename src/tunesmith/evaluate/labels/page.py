@@ -53,7 +53,7 @@ def render_labels(
         ],
         "worth": [_rivals(verdict["worth"], measured)],
     }
-    tables = {"learned": _tables(measured), "worth": _rival_tables(verdict["worth"], measured)}
+    tables = tables_of_labels(verdict, measured)
     run = (steps, ledger, recipe_text, environment, plan)
     tags = measured.problem == "tags"
     return questions_page(
@@ -66,6 +66,11 @@ def render_labels(
         right=[row for row in right_of(measured.held_out)[:SHOWN] if row.picture],
         tagged=marked_rows(measured) if tags else (),
     )
+
+
+def tables_of_labels(verdict: Json, measured: LabelMeasured) -> dict[str, list[Table]]:
+    """The tables of each question; none where nothing was measured."""
+    return {"learned": _tables(measured), "worth": _rival_tables(verdict["worth"], measured)}
 
 
 def steps_of(metrics: Sequence[Json]) -> list[Json]:

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from tunesmith.core.batch import Pooling
-from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
+from tunesmith.core.files import read_json, write_json
 from tunesmith.core.records import Example, Origin, Text, Tokens
 from tunesmith.data.labelled import LabelRenderer, texts_of
 from tunesmith.data.lay import text_number
+from tunesmith.evaluate.embeddings.card import shown_of_embeddings
 from tunesmith.evaluate.embeddings.figures import ranks_of
 from tunesmith.evaluate.embeddings.measured import (
     BASE,
@@ -28,7 +29,7 @@ from tunesmith.evaluate.embeddings.verdict import judge_embeddings
 from tunesmith.evaluate.labels.measured import Certificate
 from tunesmith.evaluate.measure import Course
 from tunesmith.evaluate.probes import general
-from tunesmith.models.label_artefact import Naming
+from tunesmith.models.label_artefact import LABELS, Naming
 from tunesmith.objectives.embeddings import Texts
 from tunesmith.recipe.defaults import distractors
 from tunesmith.runs.artefacts import hashes
@@ -40,6 +41,7 @@ from tunesmith.runs.labels.pool import Pool, shared_words
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.labels.tuned import open_labelled
+from tunesmith.runs.written import about, finish
 
 Floats = NDArray[np.float32]
 
@@ -235,18 +237,11 @@ def _same_ids(
 
 
 def _write(setup: LabelSetup, folder: RunFolder, measured: EmbedMeasured) -> None:
-    """All that says what was made and how good it is; verdict.json last: it ends the run."""
+    """All that says what was made and how good it is."""
     verdict = judge_embeddings(measured, setup.recipe.engine.seed)
-    write_json(folder.measured, measured.to_json())
-    write_json(folder.hashes, hashes(artefact_of(folder)))
-    page = render_embeddings(
-        verdict.to_json(),
-        measured,
-        read_jsonl(folder.metrics) if folder.metrics.exists() else [],
-        read_json(folder.ledger),
-        folder.recipe.read_text(encoding="utf-8"),
-        read_json(folder.environment),
-        read_json(folder.plan) if folder.plan.exists() else {},
-    )
-    write_text(folder.report, page)
-    write_json(folder.verdict, verdict.to_json())
+    artefact, said = artefact_of(folder), verdict.to_json()
+    write_json(folder.hashes, hashes(artefact))
+    recipe, naming = setup.recipe.model_dump(mode="json"), read_json(artefact / LABELS)
+    shown = shown_of_embeddings(measured, artefact.name, recipe, naming)
+    page = render_embeddings(said, measured, *about(folder))
+    finish(folder, said, measured.to_json(), page, shown)

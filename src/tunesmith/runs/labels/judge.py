@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.batch import Pooling
-from tunesmith.core.files import read_json, read_jsonl, write_json, write_text
+from tunesmith.core.files import read_json, write_json
 from tunesmith.core.records import Example, Origin, Tokens
 from tunesmith.data.classes import Targets
 from tunesmith.data.labelled import LabelRenderer, texts_of
@@ -22,6 +22,7 @@ from tunesmith.evaluate.labels.calibration import (
     reliability,
     threshold_for,
 )
+from tunesmith.evaluate.labels.card import shown_of_labels
 from tunesmith.evaluate.labels.measured import Calibration, Certificate, LabelMeasured, Said
 from tunesmith.evaluate.labels.page import render_labels
 from tunesmith.evaluate.labels.rivals import Rivals
@@ -29,7 +30,7 @@ from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.evaluate.labels.verdict import judge_labels
 from tunesmith.evaluate.measure import Course
 from tunesmith.evaluate.verdict import Verdict
-from tunesmith.models.label_artefact import Naming
+from tunesmith.models.label_artefact import LABELS, Naming
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
@@ -37,6 +38,7 @@ from tunesmith.runs.labels.predict import Asked, Predictor
 from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.tags import naming_of_tags, said_of_words, tag_rivals
 from tunesmith.runs.labels.tuned import open_labelled
+from tunesmith.runs.written import about, finish
 
 Floats = NDArray[np.float32]
 
@@ -175,21 +177,13 @@ def gathered(
 
 
 def judge_label_run(setup: Labelling, folder: RunFolder, measured: LabelMeasured) -> Verdict:
-    """Write all that says what was made and how good it is; verdict.json last: it ends the run."""
+    """Write all that says what was made and how good it is."""
     verdict = judge_labels(measured, setup.recipe.engine.seed)
-    write_json(folder.measured, measured.to_json())
-    write_json(folder.hashes, hashes(artefact_of(folder)))
-    page = render_labels(
-        verdict.to_json(),
-        measured,
-        read_jsonl(folder.metrics) if folder.metrics.exists() else [],
-        read_json(folder.ledger),
-        folder.recipe.read_text(encoding="utf-8"),
-        read_json(folder.environment),
-        read_json(folder.plan) if folder.plan.exists() else {},
-    )
-    write_text(folder.report, page)
-    write_json(folder.verdict, verdict.to_json())
+    artefact, said = artefact_of(folder), verdict.to_json()
+    write_json(folder.hashes, hashes(artefact))
+    recipe, naming = setup.recipe.model_dump(mode="json"), read_json(artefact / LABELS)
+    shown = shown_of_labels(said, measured, artefact.name, recipe, naming)
+    finish(folder, said, measured.to_json(), render_labels(said, measured, *about(folder)), shown)
     return verdict
 
 

@@ -1,0 +1,115 @@
+"""How a model that labels, or makes vectors, is opened in plain libraries: lines of Markdown.
+
+The code follows the form in which the model was saved. It ends in a function `outputs`, which gives
+the head's outputs of texts (or of images made into pixels), or their vectors, a row each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+_ADAPTER = "adapter"
+
+_POOLED = {
+    "mean": ("    mask = mask[..., None]", "    pooled = (states * mask).sum(1) / mask.sum(1)"),
+    "cls": ("    pooled = states[:, 0]",),
+    "last": ("    pooled = states[torch.arange(len(texts)), mask.sum(1) - 1]",),
+}
+
+
+def opening(kind: str, artefact: str, base: str, naming: Json) -> tuple[str, ...]:
+    """Of a run with the objective `kind`; `naming` is the content of the artefact's labels.json."""
+    if kind == "image":
+        code = _images(artefact, base, naming)
+    elif naming["pooling"] == "words" or (naming["pooling"] == "last" and kind != "embed"):
+        code = _classifier(artefact, naming)
+    else:
+        code = _pooled(artefact, naming)
+    needed = (f"The adapter needs its base, `{base}`.",) if artefact == _ADAPTER else ()
+    said = (text for sentence in (*_meaning(kind, naming), *needed) for text in ("", sentence))
+    return ("```python", *code, "```", *said)
+
+
+def _images(artefact: str, base: str, naming: Json) -> Iterator[str]:
+    opened = "transformers.AutoModelForImageClassification.from_pretrained"
+    if artefact == _ADAPTER:
+        yield from ("import peft, transformers", "")
+        sized = f"num_labels={_outputs(naming)}, ignore_mismatched_sizes=True"
+        yield f"base = {opened}({base!r}, {sized})"
+        yield f'model = peft.PeftModel.from_pretrained(base, "{artefact}").eval()'
+    else:
+        yield from ("import transformers", "")
+        yield f'model = {opened}("{artefact}").eval()'
+    yield from ("", "", "def outputs(pixel_values):", "    return model(pixel_values).logits")
+
+
+def _classifier(artefact: str, naming: Json) -> Iterator[str]:
+    """A text read at its last token, or its words: transformers' own classifier."""
+    task = "Token" if naming["pooling"] == "words" else "Sequence"
+    adapter = artefact == _ADAPTER
+    library = "peft.AutoPeftModel" if adapter else "transformers.AutoModel"
+    sized = f", num_labels={_outputs(naming)}" if adapter else ""
+    yield from ("import peft, transformers" if adapter else "import transformers", "")
+    yield f'tokenizer = transformers.AutoTokenizer.from_pretrained("{artefact}")'
+    yield "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token"
+    yield f'model = {library}For{task}Classification.from_pretrained("{artefact}"{sized}).eval()'
+    yield "model.config.pad_token_id = tokenizer.pad_token_id"
+    yield from ("", "", "def outputs(texts):", *_given(naming))
+    yield "    return model(**given).logits"
+
+
+def _pooled(artefact: str, naming: Json) -> Iterator[str]:
+    """The body, what is taken of its states, and the head or vectors of length 1."""
+    headless = naming["problem"] == "similarity"
+    yield "import torch, transformers"
+    if not headless:
+        yield "from safetensors.torch import load_file"
+    yield ""
+    yield f'tokenizer = transformers.AutoTokenizer.from_pretrained("{artefact}")'
+    yield f'model = transformers.AutoModel.from_pretrained("{artefact}").eval()'
+    if not headless:
+        yield f'head = load_file("{artefact}/2_Dense/model.safetensors")'
+    yield from ("", "", "def outputs(texts):", *_given(naming))
+    yield '    states, mask = model(**given).last_hidden_state, given["attention_mask"]'
+    yield from _POOLED[naming["pooling"]]
+    if headless:
+        yield "    return torch.nn.functional.normalize(pooled, dim=1)"
+    else:
+        yield '    return pooled @ head["linear.weight"].T + head["linear.bias"]'
+
+
+def _given(naming: Json) -> Iterator[str]:
+    split = ", is_split_into_words=True" if naming["pooling"] == "words" else ""
+    cut = f", truncation=True, max_length={naming['cut']}" if naming["cut"] else ""
+    yield from ("    given = tokenizer(", '        texts, padding=True, padding_side="right",')
+    yield f'        return_token_type_ids=False, return_tensors="pt"{split}{cut},'
+    yield "    )"
+
+
+def _outputs(naming: Json) -> int:
+    return len(naming["names"]) or 1
+
+
+def _meaning(kind: str, naming: Json) -> Iterator[str]:
+    """What is to be made of the outputs."""
+    problem, warmth = naming["problem"], f"{naming['temperature']:.6g}"
+    if kind == "image":
+        yield "Images are prepared as `preprocessor_config.json` beside the weights says."
+    if problem == "similarity":
+        yield "The product of two vectors is their likeness; sentence-transformers opens it, too."
+    elif problem == "regression":
+        yield (f"The number is the output times {naming['scale']!r} plus {naming['mean']!r}.")
+    elif problem == "multi_label":
+        yield f"The probability of each label is the sigmoid of its output divided by {warmth}."
+    else:
+        yield f"Probabilities are the softmax of the outputs divided by {warmth}."
+    if problem == "tags":
+        yield (
+            f"A word's tag is read at its {naming['word_at']} token; words end at "
+            + ("spaces." if naming["word_break"] == "space" else "spaces and punctuation.")
+        )
+    if naming["threshold"]:
+        yield f"Below a probability of {naming['threshold']:.6g} it names no label."
