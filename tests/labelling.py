@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoConfig,
@@ -19,7 +21,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tunesmith.core.errors import Interrupted
+from tunesmith.core.ports import Silent
+from tunesmith.core.records import StepReport
+from tunesmith.recipe import Recipe
 from tunesmith.runs.open import Run
+from tunesmith.runs.train import train
 
 WORDS = {
     "late": ("late", "slow", "waiting", "delayed"),
@@ -27,6 +34,16 @@ WORDS = {
     "broken": ("broken", "torn", "cracked", "damaged"),
 }
 COMMON = ("my", "order", "is", "the", "parcel", "and", "still", "today", "again", "please")
+QUICK = (
+    "model.dtype=float32",
+    "model.device=cpu",
+    "model.method=full",
+    "engine.epochs=6",
+    "engine.batch_size=8",
+    "engine.learning_rate=0.003",
+    "engine.patience=0",
+)
+"""A run that learns these rows in a moment."""
 BEHIND = {"late": "since", "lost": "abroad", "broken": "apart"}
 """Stand behind a word that tells the class, in its span."""
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>")
@@ -91,6 +108,33 @@ def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
         said.insert(chosen.randint(0, len(said)), chosen.choice(WORDS[name]))
         found.append({"text": " ".join(said), "label": name})
     return found
+
+
+class _StopAfter(Silent):
+    """Interrupts a run."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self._step:
+            raise KeyboardInterrupt
+
+
+def resumed_in_the_same_bits(recipe: Recipe, folder: Path, step: int = 5) -> tuple[Run, Run]:
+    """A whole run, and one interrupted after `step` and resumed: every saved tensor is the same."""
+    whole = train(recipe, folder / "whole")
+    with pytest.raises(Interrupted, match="Stopped"):
+        train(recipe, folder / "broken", watcher=_StopAfter(step))
+    broken = train(None, folder / "broken", resume=True)
+    files = list(whole.artefact.rglob("*.safetensors"))
+    assert files
+    for file in files:
+        ours = load_file(file)
+        theirs = load_file(broken.artefact / file.relative_to(whole.artefact))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    return whole, broken
 
 
 def outputs_by_card(run: Run) -> Callable[[list[Any]], torch.Tensor]:

@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 
-from tests.labelling import COMMON, WORDS, outputs_by_card, save_base, write
+from tests.labelling import (
+    COMMON,
+    WORDS,
+    outputs_by_card,
+    resumed_in_the_same_bits,
+    save_base,
+    write,
+)
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, RecipeError, Unsupported
 from tunesmith.core.files import read_json
-from tunesmith.core.ports import Silent
 from tunesmith.core.records import Origin
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.labels.ask_embed import Embedder, texts_in
@@ -59,12 +63,6 @@ def rows(count: int, form: str = "pair") -> list[dict[str, Any]]:
 
 def _recipe(base: Path, data: str, *more: str) -> Recipe:
     return load(None, [f"model.base={base}", f"data.train={data}", *QUICK, *more])
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random encoder."""
-    return save_base(tmp_path_factory.mktemp("bases") / "bert", "bert")
 
 
 @pytest.fixture(scope="module")
@@ -138,29 +136,13 @@ def test_plain_libraries_make_the_same_vectors(tmp_path: Path, family: str, meth
     assert np.abs(ours - theirs).max() < 1e-5
 
 
-class _StopAfter(Silent):
-    """Interrupts a run."""
-
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def step(self, report: Any) -> None:
-        if report.step == self._step:
-            raise KeyboardInterrupt
-
-
 def test_a_resumed_run_is_an_unbroken_one(tmp_path: Path) -> None:
     base = save_base(tmp_path / "bert", "bert")
     config = json.loads((base / "config.json").read_text()) | {"hidden_dropout_prob": 0.2}
     (base / "config.json").write_text(json.dumps(config))
     data = write(tmp_path / "rows.jsonl", rows(80))
     recipe = _recipe(base, data, "engine.checkpoint_every=2", "engine.epochs=2")
-    whole = train(recipe, tmp_path / "whole")
-    with pytest.raises(BaseException, match="resume"):
-        train(recipe, tmp_path / "broken", watcher=_StopAfter(5))
-    broken = train(None, tmp_path / "broken", resume=True)
-    ours, theirs = (load_file(each.artefact / "model.safetensors") for each in (whole, broken))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    whole, broken = resumed_in_the_same_bits(recipe, tmp_path)
     assert whole.verdict["learned"]["value"] == broken.verdict["learned"]["value"]
 
 

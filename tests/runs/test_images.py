@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from tests.imaging import COLOURS, SIDE, folders, picture, save_vision
-from tests.labelling import outputs_by_card
+from tests.labelling import outputs_by_card, resumed_in_the_same_bits
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.files import read_json, read_jsonl, write_jsonl
-from tunesmith.core.ports import Silent
 from tunesmith.core.records import Origin
 from tunesmith.models.vision import VisionModel
 from tunesmith.recipe import Recipe, load
@@ -104,19 +102,7 @@ def test_a_resumed_run_is_an_unbroken_one(
     base = save_vision(tmp_path / "base", family)
     more = (f"model.method={method}", "engine.epochs=2", "engine.checkpoint_every=4")
     recipe = _recipe(base, data, *more, "data.augment=strong", "evaluate.level=none")
-    whole = train(recipe, tmp_path / "whole")
-
-    class Stopped(Silent):
-        def step(self, report: Any) -> None:
-            if report.step == 9:
-                raise KeyboardInterrupt
-
-    with pytest.raises(BaseException, match="Stopped"):
-        train(recipe, tmp_path / "broken", watcher=Stopped())
-    broken = train(None, tmp_path / "broken", resume=True)
-    for file in whole.artefact.glob("*.safetensors"):
-        ours, theirs = load_file(file), load_file(broken.artefact / file.name)
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+    _, broken = resumed_in_the_same_bits(recipe, tmp_path, step=9)
     assert outputs_by_card(broken)(torch.zeros(1, 3, SIDE, SIDE)).shape == (1, len(COLOURS))
 
 

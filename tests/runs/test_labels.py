@@ -10,11 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.labelling import outputs_by_card, rows, save_base, write
+from tests.labelling import QUICK, outputs_by_card, resumed_in_the_same_bits, rows, save_base, write
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, Unsupported
 from tunesmith.core.files import read_json
-from tunesmith.core.ports import Silent
 from tunesmith.core.records import Origin
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.labels.ask import Labeller, label_file
@@ -22,29 +21,14 @@ from tunesmith.runs.labels.setup import set_up_labels
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.train import train
 
-QUICK = [
-    "objective.kind=classify",
-    "model.dtype=float32",
-    "model.device=cpu",
-    "model.method=full",
-    "engine.epochs=6",
-    "engine.batch_size=8",
-    "engine.learning_rate=0.003",
-    "engine.patience=0",
-]
+ASKED = ("objective.kind=classify", *QUICK)
 
 
 TEXT = "my parcel is still missing"
 
 
 def _recipe(base: Path, data: str, *more: str) -> Recipe:
-    return load(None, [f"model.base={base}", f"data.train={data}", *QUICK, *more])
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random encoder."""
-    return save_base(tmp_path_factory.mktemp("bases") / "bert", "bert")
+    return load(None, [f"model.base={base}", f"data.train={data}", *ASKED, *more])
 
 
 @pytest.fixture(scope="module")
@@ -122,22 +106,7 @@ def test_a_resumed_run_is_an_unbroken_one(tmp_path: Path, family: str) -> None:
     recipe = _recipe(
         base, data, "engine.epochs=2", "engine.checkpoint_every=2", "model.method=lora"
     )
-    whole = train(recipe, tmp_path / "whole")
-
-    class Stopped(Silent):
-        def step(self, report: Any) -> None:
-            if report.step == 5:
-                raise KeyboardInterrupt
-
-    with pytest.raises(BaseException, match="Stopped"):
-        train(recipe, tmp_path / "broken", watcher=Stopped())
-    broken = train(None, tmp_path / "broken", resume=True)
-    names = [file.name for file in whole.artefact.rglob("*.safetensors")]
-    assert names
-    for file in whole.artefact.rglob("*.safetensors"):
-        other = broken.artefact / file.relative_to(whole.artefact)
-        ours, theirs = load_file(file), load_file(other)
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+    _, broken = resumed_in_the_same_bits(recipe, tmp_path)
     (answer,) = Labeller(broken).label([(Origin("--once", 1), TEXT)])
     warmth = read_json(broken.artefact / "labels.json")["temperature"]
     chances = (outputs_by_card(broken)([TEXT, "late"]) / warmth).softmax(1)

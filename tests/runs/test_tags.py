@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from tests.labelling import outputs_by_card, save_base, tagged, write
+from tests.labelling import (
+    QUICK,
+    outputs_by_card,
+    resumed_in_the_same_bits,
+    save_base,
+    tagged,
+    write,
+)
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.files import read_json
-from tunesmith.core.ports import Silent
 from tunesmith.core.records import Origin
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.labels.ask import Labeller
@@ -25,26 +30,11 @@ from tunesmith.runs.labels.words import PUNCTUATION, SPACE, break_of, words_of
 from tunesmith.runs.open import Run
 from tunesmith.runs.train import train
 
-QUICK = [
-    "objective.kind=tag",
-    "model.dtype=float32",
-    "model.device=cpu",
-    "model.method=full",
-    "engine.epochs=6",
-    "engine.batch_size=8",
-    "engine.learning_rate=0.003",
-    "engine.patience=0",
-]
+ASKED = ("objective.kind=tag", *QUICK)
 
 
 def _recipe(base: Path, data: str, *more: str) -> Recipe:
-    return load(None, [f"model.base={base}", f"data.train={data}", *QUICK, *more])
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random encoder."""
-    return save_base(tmp_path_factory.mktemp("bases") / "bert", "bert")
+    return load(None, [f"model.base={base}", f"data.train={data}", *ASKED, *more])
 
 
 @pytest.fixture(scope="module")
@@ -112,22 +102,7 @@ def test_a_resumed_run_is_an_unbroken_one(tmp_path: Path, family: str, method: s
     data = write(tmp_path / "rows.jsonl", tagged(50))
     short = ("engine.epochs=2", "engine.checkpoint_every=2", "evaluate.level=none")
     recipe = _recipe(base, data, *short, f"model.method={method}")
-    whole = train(recipe, tmp_path / "whole")
-
-    class Stopped(Silent):
-        def step(self, report: Any) -> None:
-            if report.step == 5:
-                raise KeyboardInterrupt
-
-    with pytest.raises(BaseException, match="Stopped"):
-        train(recipe, tmp_path / "broken", watcher=Stopped())
-    broken = train(None, tmp_path / "broken", resume=True)
-    files = list(whole.artefact.rglob("*.safetensors"))
-    assert files
-    for file in files:
-        ours = load_file(file)
-        theirs = load_file(broken.artefact / file.relative_to(whole.artefact))
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+    _, broken = resumed_in_the_same_bits(recipe, tmp_path)
     row = tagged(1)[0]["tokens"]
     names = read_json(broken.artefact / "labels.json")["names"]
     told = outputs_by_card(broken)([row, row[:2]])
@@ -205,7 +180,7 @@ def test_bad_rows_end_in_a_sentence(
 ) -> None:
     data = write(tmp_path / "rows.jsonl", [*tagged(30), row])
     asked = ["train", "--base", str(bert), "--data", data, "--out", str(tmp_path / "run")]
-    assert command([*asked, *(part for key in QUICK for part in ("--set", key))]) == 2
+    assert command([*asked, *(part for key in ASKED for part in ("--set", key))]) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert said in told
     assert "rows.jsonl:31" in told
