@@ -46,11 +46,15 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--only-ours", action="store_true")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     asked = parser.parse_args()
     rows = first_of_each(read(asked.data / "train.csv"), asked.few)
     test = read(asked.data / "test.csv")
     print("| | accuracy | calibration error | seconds |\n|---|---|---|---|")
-    print(_line("logistic regression, frozen base", *frozen(asked.base, rows, test)), flush=True)
+    if not asked.only_ours:
+        beside = frozen(asked.base, rows, test)
+        print(_line("logistic regression, frozen base", *beside), flush=True)
     print(_line("Tunesmith", *ours(asked, rows, test)), flush=True)
     if asked.peer:
         print(_line("transformers Trainer", *trainer(asked, rows, test)), flush=True)
@@ -87,6 +91,7 @@ def ours(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, floa
             "objective.kind=classify",
             "model.method=full",
             *(f"engine.{key}={value}" for key, value in settings.items()),
+            *asked.set,
         ],
     )
     run = train(recipe, asked.out / "run")

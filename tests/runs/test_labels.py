@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.labelling import QUICK, outputs_by_card, resumed_in_the_same_bits, rows, save_base, write
+from tests.labelling import (
+    QUICK,
+    WORDS,
+    outputs_by_card,
+    resumed_in_the_same_bits,
+    rows,
+    save_base,
+    write,
+)
 from tunesmith.cli.app import run as command
 from tunesmith.core.errors import DataError, Unsupported
-from tunesmith.core.files import read_json
+from tunesmith.core.files import read_json, read_jsonl
 from tunesmith.core.records import Origin
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.labels.ask import Labeller, label_file
@@ -88,10 +97,14 @@ def test_the_card_says_what_it_is_and_opens_it(finished: Run) -> None:
 
 
 def test_what_it_is_least_sure_of_is_left_to_a_person(finished: Run) -> None:
-    naming = read_json(finished.artefact / "labels.json")
-    assert naming["threshold"] > 0.3
-    (unsure,) = Labeller(finished).label([(Origin("--once", 1), "please today and the")])
-    assert unsure.named is False
+    threshold = read_json(finished.artefact / "labels.json")["threshold"]
+    assert threshold > 0.3
+    pairs = product(WORDS["late"], WORDS["lost"], WORDS["broken"])
+    texts = [" ".join(words) for words in pairs]
+    answers = Labeller(finished).label([(Origin("--once", 1), text) for text in texts])
+    assert {answer.named for answer in answers} == {True, False}
+    for answer in answers:
+        assert answer.named is ((answer.sure or 0) >= threshold)
 
 
 def test_a_model_that_labels_is_not_talked_with(finished: Run) -> None:
@@ -175,3 +188,16 @@ def test_one_class_is_nothing_to_learn(bert: Path, tmp_path: Path) -> None:
     lines = [{**row, "label": "late"} for row in rows(40)]
     with pytest.raises(DataError, match="nothing to tell apart"):
         set_up_labels(_recipe(bert, write(tmp_path / "rows.jsonl", lines)))
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_a_head_begins_as_the_linear_probe(tmp_path: Path, family: str) -> None:
+    base = save_base(tmp_path / "base", family)
+    data = write(tmp_path / "rows.jsonl", rows(120))
+    first = {}
+    for start in ("probe", "random"):
+        asked = ("engine.max_steps=1", "evaluate.level=none", f"model.head_start={start}")
+        run = train(_recipe(base, data, *asked), tmp_path / start)
+        first[start] = read_jsonl(run.folder.metrics)[0]["loss"]
+    assert first["random"] > 1.0, "three classes, of which it knows nothing"
+    assert first["probe"] < 0.9 * first["random"]

@@ -9,3 +9,6 @@ ObjectiveKind = Literal["sft", "text", "classify", "tag", "embed", "image"]
 LABELS = {"classify": "label", "tag": "label", "embed": "embed", "image": "label"}
 """The objectives of models that label texts, words or images, or make vectors of texts, and write
 nothing; and the command that asks such a model."""
+
+HEADED = ("classify", "tag", "image")
+"""The objectives of models that end in a new head."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tunesmith.recipe.fields import AUTO
-from tunesmith.recipe.kinds import LABELS
+from tunesmith.recipe.kinds import HEADED, LABELS
 from tunesmith.recipe.methods import METHODS, owners
 from tunesmith.recipe.optimizers import RULES
 
@@ -162,6 +162,12 @@ def _unused(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def _kind(recipe: Recipe) -> Iterator[tuple[str, str]]:
     kind, model = recipe.objective.kind, recipe.model
+    if model.head_start != "probe" and kind not in HEADED:
+        yield (
+            "model.head_start",
+            f"model.head_start={model.head_start} is for models with a head, and objective.kind="
+            f"{kind} trains one that has none. Leave it out.",
+        )
     if kind != "embed":
         yield from _for_embeddings(recipe)
     elif model.method == "head":

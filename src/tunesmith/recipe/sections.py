@@ -86,6 +86,11 @@ class ModelSection(Section):
     """classify and embed: which state stands for a text: of its last token (`auto` for a decoder,
     where it has seen all others), of its first, or the mean of all (`auto` for an encoder)."""
 
+    head_start: Literal["probe", "random"] = knob("probe")
+    """classify, tag and image: how the new head begins. `probe`: as logistic (for numbers, ridge)
+    regression on what the frozen base makes of the training rows; a random head would first spoil
+    what the base knows (Kumar et al. 2022)."""
+
     dtype: Auto | Literal["float32", "bfloat16"] = knob(AUTO)
     """The number format of matrix products. Trained weights keep float32 precision either way."""
 

@@ -27,6 +27,7 @@ from tunesmith.runs.images.predict import ImagePredictor
 from tunesmith.runs.images.setup import ImageSetup
 from tunesmith.runs.images.tuned import opened_images
 from tunesmith.runs.labels.batches import objective_of
+from tunesmith.runs.labels.frozen import Frozen, begin_head
 from tunesmith.runs.labels.judge import criterion, judge_label_run, naming_of, rivals_of, said_of
 from tunesmith.runs.labels.predict import Floats
 from tunesmith.runs.labels.train import run_labels
@@ -52,7 +53,12 @@ def go_images(
     tuned = opened_images(setup)
     opening = time.perf_counter() - began
     known_RD, trunk_seconds = _known(setup, tuned.model, watcher)
-    rivals, frozen_RD = _rivals(setup, tuned.model, known_RD, watcher)
+    predictor = ImagePredictor(tuned.model, setup.gallery, _at_once(setup.recipe), known_RD)
+    frozen = Frozen(setup, predictor)
+    rivals, frozen_RD = _rivals(setup, predictor, frozen, watcher)
+    if not Checkpoints(folder.checkpoints, 1).steps():
+        begin_head(setup, tuned.model.classifier, frozen, watcher)
+    del frozen  # its features are wanted no more
     objective = objective_of(setup)
     settings = settings_of(recipe, image_batches(setup))
     if not folder.plan.exists():
@@ -67,7 +73,6 @@ def go_images(
             begin(setup, folder)
         write_json(folder.plan, plan.to_json() | {"trunk_seconds": trunk_seconds})
     batches = image_batches(setup, known_RD)
-    predictor = ImagePredictor(tuned.model, setup.gallery, _at_once(setup.recipe), known_RD)
     choosing = setup.held_out.choosing
     validate = partial(criterion, predictor, choosing, setup.targets) if choosing else None
     progress = run_labels(
@@ -117,14 +122,13 @@ def _known(setup: ImageSetup, model: VisionModel, watcher: Watcher) -> tuple[Flo
 
 
 def _rivals(
-    setup: ImageSetup, model: VisionModel, known_RD: Floats | None, watcher: Watcher
+    setup: ImageSetup, predictor: ImagePredictor, frozen: Frozen, watcher: Watcher
 ) -> tuple[Rivals | TagRivals | None, Floats | None]:
     """Simple learners on the untrained trunk, and its features of the rows that judge."""
     if setup.recipe.evaluate.level == "none" or not setup.held_out.judging:
         return None, None
     watcher.stage("measure", "simple learners on what the untrained base makes of the images")
-    asked = ImagePredictor(model, setup.gallery, _at_once(setup.recipe), known_RD)
-    return rivals_of(setup, asked), asked.features(setup.held_out.judging)
+    return rivals_of(setup, frozen), predictor.features(setup.held_out.judging)
 
 
 def _with_scratch(

@@ -36,6 +36,7 @@ from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.batches import embeddings_of
+from tunesmith.runs.labels.frozen import Frozen
 from tunesmith.runs.labels.judge import TOLERANCE
 from tunesmith.runs.labels.pool import Pool, shared_words
 from tunesmith.runs.labels.predict import Predictor
@@ -59,7 +60,7 @@ class EmbedJudge:
         self._base: tuple[Floats, Floats] | None = None
         self._in_memory_UD: Floats
 
-    def look(self, predictor: Predictor) -> None:
+    def look(self, predictor: Predictor, frozen: Frozen) -> None:
         self._base = vectors(predictor, self._pool.texts), vectors(predictor, self._probes)
 
     def criterion(self, predictor: Predictor) -> float:

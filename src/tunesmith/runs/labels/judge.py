@@ -34,6 +34,7 @@ from tunesmith.models.label_artefact import LABELS, Naming
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.labels.frozen import Frozen
 from tunesmith.runs.labels.predict import Asked, Predictor
 from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.tags import naming_of_tags, said_of_words, tag_rivals
@@ -108,13 +109,12 @@ def naming_of(setup: Labelling, predictor: Asked, pooling: Pooling) -> Naming:
     )
 
 
-def rivals_of(setup: Labelling, frozen: Asked) -> Rivals | TagRivals:
+def rivals_of(setup: Labelling, frozen: Frozen) -> Rivals | TagRivals:
     """The simple learners, fitted on what the untrained base makes of the training rows."""
     if setup.targets.words:
         return tag_rivals(setup, frozen)
-    rows = setup.fitted()
-    labels = [_sorted(row.labels) for row in rows]
-    return Rivals(frozen.features(rows), labels, setup.targets.problem)
+    labels = [_sorted(row.labels) for row in frozen.rows]
+    return Rivals(frozen.features, labels, setup.targets.problem)
 
 
 def measured_of(

@@ -13,6 +13,7 @@ from tunesmith.evaluate.measure import Course
 from tunesmith.models.label_artefact import Naming
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.embed_judge import EmbedJudge, embedded
+from tunesmith.runs.labels.frozen import Frozen
 from tunesmith.runs.labels.judge import (
     Floats,
     criterion,
@@ -31,7 +32,7 @@ class Judge(Protocol):
     begins: str
     """What `look` measures, a clause for the user."""
 
-    def look(self, predictor: Predictor) -> None:
+    def look(self, predictor: Predictor, frozen: Frozen) -> None:
         """Measure the untrained base."""
         ...
 
@@ -63,8 +64,8 @@ class ClassJudge:
         self._frozen_RD: Floats | None = None
         self._said_RC: Floats
 
-    def look(self, predictor: Predictor) -> None:
-        self._rivals = rivals_of(self._setup, predictor)
+    def look(self, predictor: Predictor, frozen: Frozen) -> None:
+        self._rivals = rivals_of(self._setup, frozen)
         self._frozen_RD = predictor.features(self._setup.held_out.judging)
 
     def criterion(self, predictor: Predictor) -> float:

@@ -16,15 +16,12 @@ from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.models.classifier_form import reads_onwards
 from tunesmith.models.label_artefact import Naming
 from tunesmith.runs.heldout import spread
-from tunesmith.runs.labels.predict import Asked
+from tunesmith.runs.labels.frozen import Frozen
 from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.words import break_of
 
 _FITTED_ROWS = 20_000
 """At most so many training rows, evenly spread, are remembered."""
-
-_FITTED_WORDS = 20_000
-"""At most about so many of their words fit the learner on frozen states."""
 
 
 def said_of_words(
@@ -49,17 +46,14 @@ def said_of_words(
     )
 
 
-def tag_rivals(setup: Labelling, frozen: Asked) -> TagRivals:
+def tag_rivals(setup: Labelling, frozen: Frozen) -> TagRivals:
     """Simple ways to tag, fitted on the training rows and what the untrained base makes of them."""
     known = _remembered(setup)
-    rows = setup.fitted()
-    words = sum(len(row.labels) for row in rows)
-    fitted = spread(rows, max(1, len(rows) * _FITTED_WORDS // max(words, _FITTED_WORDS)))
     return TagRivals(
         [each.tokens for each in known],
         [each.tags for each in known],
-        frozen.features(fitted),
-        [tag for row in fitted for tag in row.labels],
+        frozen.features,
+        [tag for row in frozen.rows for tag in row.labels],
     )
 
 

@@ -17,6 +17,7 @@ from tunesmith.engine.stopping import StopRequest
 from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.batches import label_batches, objective_of
+from tunesmith.runs.labels.frozen import Frozen, begin_head
 from tunesmith.runs.labels.judges import judge_of
 from tunesmith.runs.labels.plan import plan_labels
 from tunesmith.runs.labels.predict import Predictor
@@ -40,10 +41,12 @@ def go_labels(
     watcher.stage("base", f"open {recipe.model.base} and give it a head")
     tuned = opened_labels(setup)
     predictor = Predictor(tuned.model, recipe.engine.tokens_per_micro_batch)
-    judge = judge_of(setup)
+    judge, frozen = judge_of(setup), Frozen(setup, predictor)
     if recipe.evaluate.level != "none" and setup.held_out.judging:
         watcher.stage("measure", judge.begins)
-        judge.look(predictor)
+        judge.look(predictor, frozen)
+    if not Checkpoints(folder.checkpoints, 1).steps():
+        begin_head(setup, tuned.model.classifier, frozen, watcher)
     objective = objective_of(setup)
     settings = settings_of(recipe, label_batches(setup, tuned))
     if not folder.plan.exists():
@@ -55,6 +58,7 @@ def go_labels(
             folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))  # type: ignore[arg-type]
             begin(setup, folder)
         write_json(folder.plan, planned)
+    del frozen  # its features are wanted no more
     batches = label_batches(setup, tuned)
     validate = partial(judge.criterion, predictor) if setup.held_out.choosing else None
     progress = run_labels(

@@ -1,0 +1,116 @@
+"""The linear probe: the best head over a frozen base, by convex optimisation.
+
+    logits = W h + b     W, b of the least regularised loss on h / s, s the deviation of a feature
+
+Logistic regression for classes, ridge regression for numbers, through scikit-learn. A training that
+begins with this head instead of a random one does not first spoil the body's states for the sake of
+a head that knows nothing (Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features, §3.3).
+
+Shape legend: R rows, D features, C classes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+Floats = NDArray[np.float32]
+
+STRENGTH = 0.01
+"""scikit-learn's C for features of deviation 1: about the best of 0.001 to 1 on few rows a class;
+it leaves a loss that training can still lower."""
+
+_FLATTEST = 0.01
+"""A feature that hardly varies is scaled as if it varied by this share of the median one: divided
+by a deviation near 0 its weight would be enormous, and so the gradients of the layer below."""
+
+_MOST_STEPS = 300
+
+
+def fit_probe(
+    features_RD: Floats,
+    targets: NDArray[Any],
+    problem: str,
+    outputs: int,
+    *,
+    bias: bool,
+    balanced: bool = False,
+) -> tuple[Floats, Floats | None]:
+    """The weights (C, D) and, with `bias`, the biases (C) of a linear head.
+
+    Args:
+        features_RD: what the head reads.
+        targets: classes (R) for "single_label", 0 and 1 (R, C) for "multi_label", numbers (R) of
+            unit size for "regression".
+        problem: which.
+        outputs: C; a class that no row has is as likely as the least likely one of a mean row.
+        bias: whether the head has one.
+        balanced: rare classes count as much as common ones.
+    """
+    deviation_D = features_RD.std(0, dtype=np.float64)
+    floor = _FLATTEST * float(np.median(deviation_D)) or 1.0
+    scale_D = np.maximum(deviation_D, floor)
+    # Without a bias features are not centred, for that would need one.
+    centre_D = features_RD.mean(0, dtype=np.float64) if bias else np.zeros(len(scale_D))
+    scaled_RD = (features_RD - centre_D) / scale_D
+    learner = LogisticRegression(
+        C=STRENGTH,
+        max_iter=_MOST_STEPS,
+        fit_intercept=bias,
+        class_weight="balanced" if balanced else None,
+    )
+    if problem == "regression":
+        weights_CD, bias_C = _ridge(scaled_RD, targets, bias)
+    elif problem == "multi_label":
+        weights_CD, bias_C = _one_each(learner, scaled_RD, targets)
+    else:
+        weights_CD, bias_C = _classes(learner, scaled_RD, targets, outputs)
+    weights_CD = weights_CD / scale_D
+    bias_C = bias_C - weights_CD @ centre_D
+    return weights_CD.astype(np.float32), bias_C.astype(np.float32) if bias else None
+
+
+def _classes(
+    learner: Any, scaled_RD: NDArray[Any], classes_R: NDArray[Any], outputs: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    if len(np.unique(classes_R)) == 1:  # rare classes, of which the rows fitted on have none
+        return np.zeros((outputs, scaled_RD.shape[1])), np.zeros(outputs)
+    _fit(learner, scaled_RD, classes_R)
+    rows_CD, rows_C = learner.coef_, np.broadcast_to(learner.intercept_, len(learner.coef_))
+    if len(learner.classes_) == 2:  # scikit-learn keeps the difference of the two alone
+        rows_CD, rows_C = np.vstack([-rows_CD, rows_CD]) / 2, np.append(-rows_C, rows_C) / 2
+    weights_CD, bias_C = np.zeros((outputs, scaled_RD.shape[1])), np.full(outputs, rows_C.min())
+    weights_CD[learner.classes_], bias_C[learner.classes_] = rows_CD, rows_C
+    return weights_CD, bias_C
+
+
+def _one_each(
+    learner: Any, scaled_RD: NDArray[Any], targets_RC: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    weights_CD = np.zeros((targets_RC.shape[1], scaled_RD.shape[1]))
+    share_C = (targets_RC.sum(0) + 1) / (len(targets_RC) + 2)
+    bias_C = np.log(share_C / (1 - share_C))
+    for place, targets_R in enumerate(targets_RC.T):
+        if len(np.unique(targets_R)) == 2:  # else every row has the class, or none
+            _fit(learner, scaled_RD, targets_R)
+            weights_CD[place], bias_C[place] = learner.coef_[0], np.ravel(learner.intercept_)[0]
+    return weights_CD, bias_C
+
+
+def _fit(learner: Any, scaled_RD: NDArray[Any], targets_R: NDArray[Any]) -> None:
+    """A start need not have converged, so that it did not is no news."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        learner.fit(scaled_RD, targets_R)
+
+
+def _ridge(
+    scaled_RD: NDArray[Any], targets_R: NDArray[Any], bias: bool
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    learner = Ridge(alpha=1 / STRENGTH, fit_intercept=bias).fit(scaled_RD, targets_R)
+    return learner.coef_[None, :], np.atleast_1d(np.asarray(learner.intercept_, dtype=float))

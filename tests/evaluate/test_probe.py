@@ -1,0 +1,103 @@
+"""The linear probe that a head begins as: scikit-learn's own predictions, from plain weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from tunesmith.evaluate.labels.probe import STRENGTH, fit_probe
+
+R, D = 120, 6
+
+
+@pytest.fixture(name="features_RD", scope="module")
+def _features() -> NDArray[np.float32]:
+    """Of very different sizes, and not centred."""
+    generator = np.random.default_rng(0)
+    sizes_D = np.array([1, 30, 0.1, 5, 2, 1])
+    return ((generator.normal(size=(R, D)) + 3) * sizes_D).astype(np.float32)
+
+
+def _scaled(features_RD: NDArray[np.float32], *, bias: bool) -> NDArray[Any]:
+    wide = features_RD.astype(np.float64)
+    return (wide - (wide.mean(0) if bias else 0)) / wide.std(0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_classes_are_as_likely_as_by_scikit_learn(
+    features_RD: NDArray[np.float32], classes: int, bias: bool
+) -> None:
+    wanted_R = (_scaled(features_RD, bias=True)[:, 0] * 1.5 + 1.5).clip(0, classes - 1).astype(int)
+    weight_CD, bias_C = fit_probe(features_RD, wanted_R, "single_label", classes, bias=bias)
+    learner = LogisticRegression(C=STRENGTH, fit_intercept=bias, max_iter=300)
+    scaled_RD = _scaled(features_RD, bias=bias)
+    theirs = learner.fit(scaled_RD, wanted_R).predict_proba(scaled_RD)
+    assert (bias_C is None) is not bias
+    logits_RC = features_RD @ weight_CD.T + (0 if bias_C is None else bias_C)
+    np.testing.assert_allclose(softmax(logits_RC, axis=1), theirs, atol=2e-4)
+
+
+def test_rare_classes_can_count_as_much(features_RD: NDArray[np.float32]) -> None:
+    wanted_R = (np.arange(R) % 10 == 0).astype(int)
+    plain = fit_probe(features_RD, wanted_R, "single_label", 2, bias=True)
+    even = fit_probe(features_RD, wanted_R, "single_label", 2, bias=True, balanced=True)
+    rare = [
+        softmax(features_RD @ weight_CD.T + bias_C, axis=1)[:, 1].mean()
+        for weight_CD, bias_C in (plain, even)
+        if bias_C is not None
+    ]
+    assert rare == pytest.approx([0.1, 0.5], abs=0.03)
+
+
+def test_several_classes_at_once(features_RD: NDArray[np.float32]) -> None:
+    scaled_RD = _scaled(features_RD, bias=True)
+    wanted_RC = np.stack([scaled_RD[:, 0] > 0, scaled_RD[:, 1] > 1, np.ones(R)], axis=1)
+    wanted_RC = wanted_RC.astype(np.float32)
+    weight_CD, bias_C = fit_probe(features_RD, wanted_RC, "multi_label", 3, bias=True)
+    chance_RC = expit(features_RD @ weight_CD.T + bias_C)
+    for place in (0, 1):
+        learner = LogisticRegression(C=STRENGTH, max_iter=300).fit(scaled_RD, wanted_RC[:, place])
+        theirs_R = learner.predict_proba(scaled_RD)[:, 1]
+        np.testing.assert_allclose(chance_RC[:, place], theirs_R, atol=2e-4)
+    np.testing.assert_allclose(chance_RC[:, 2], (R + 1) / (R + 2), atol=1e-4)  # every row has it
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_numbers(features_RD: NDArray[np.float32], bias: bool) -> None:
+    scaled_RD = _scaled(features_RD, bias=bias)
+    wanted_R = (scaled_RD @ np.arange(D) / 10).astype(np.float32)
+    weight_CD, bias_C = fit_probe(features_RD, wanted_R, "regression", 1, bias=bias)
+    theirs_R = Ridge(1 / STRENGTH, fit_intercept=bias).fit(scaled_RD, wanted_R).predict(scaled_RD)
+    found_R = (features_RD @ weight_CD.T)[:, 0] + (0 if bias_C is None else bias_C[0])
+    np.testing.assert_allclose(found_R, theirs_R, atol=1e-3)
+
+
+def test_a_feature_that_hardly_varies_gets_no_enormous_weight(
+    features_RD: NDArray[np.float32],
+) -> None:
+    """Some encoders have dead dimensions, of deviation 1e-30."""
+    features_RD = features_RD.copy()
+    features_RD[:, 2] = np.where(np.arange(R) % 2, 1e-30, 3e-30)
+    weight_CD, _ = fit_probe(features_RD, np.arange(R) % 2, "single_label", 2, bias=True)
+    assert np.abs(weight_CD).max() < 10
+
+
+def test_a_class_that_no_row_has_is_the_least_likely(features_RD: NDArray[np.float32]) -> None:
+    weight_CD, bias_C = fit_probe(features_RD, np.arange(R) % 3, "single_label", 5, bias=True)
+    assert bias_C is not None
+    assert not weight_CD[3:].any()
+    of_mean_C = weight_CD @ features_RD.mean(0) + bias_C
+    assert of_mean_C[3:] == pytest.approx([of_mean_C[:3].min()] * 2, abs=1e-4)
+
+
+def test_one_class_alone_says_nothing(features_RD: NDArray[np.float32]) -> None:
+    weight_CD, bias_C = fit_probe(features_RD, np.ones(R), "single_label", 3, bias=True)
+    assert bias_C is not None
+    assert not weight_CD.any()
+    assert not bias_C.any()
