@@ -71,9 +71,8 @@ def test_the_interval_is_that_of_rows_drawn_again() -> None:
 def _rivals() -> tuple[Rival, ...]:
     words = [("to", "Rome"), ("to", "Oslo"), ("in", "May"), ("Rome", "may")]
     tags = [("O", "B-city"), ("O", "B-city"), ("O", "B-date"), ("B-city", "O")]
-    places = {"to": 0, "in": 0, "may": 0, "Rome": 1, "Oslo": 1, "May": 2}
-    features = np.eye(3, dtype=np.float32)[[places[word] for row in words for word in row]]
-    rivals = TagRivals(words, tags, features, [tag for row in tags for tag in row])
+    names = ("O", "B-city", "B-date")
+    rivals = TagRivals(words, tags, lambda given: [(names[place],) for place in given.argmax(1)])
     asked = Said(Origin("rows", 1), ("O", "B-city"), (), words=("to", "Bonn"))
     return rivals.judge(np.eye(3, dtype=np.float32)[[0, 1]], [asked])
 

@@ -1,34 +1,29 @@
 """What the same rows get without this training: a constant, and simple learners on the frozen base.
 
-Features are what the untrained base makes of a text, each scaled to length 1: cosine similarity
-then is a product, and one strength of regularisation fits every base. Through scikit-learn.
+Features are what the untrained base makes of a text. Through scikit-learn.
 
 Shape legend: R rows, D features, C classes.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler, normalize
+from sklearn.preprocessing import MultiLabelBinarizer, normalize
 
 from tunesmith.evaluate.labels.measured import Rival, Said
 
 Floats = NDArray[np.float32]
 Labels = Sequence[tuple[str, ...]]
+SaysLabels = Callable[[Floats], Labels]
+"""From features (R, D) to labels."""
 
 NEIGHBOURS = 5
-STRENGTH = 1.0
-"""scikit-learn's C for logistic regression on standardised features; its own default."""
-
 CONSTANT, NEAREST, LINEAR = "constant", "nearest", "linear"
 
 
@@ -39,21 +34,22 @@ class Rivals:
         features_RD: of the training rows.
         labels: theirs.
         problem: "single_label", "multi_label" or "regression".
+        linear: what the linear probe fitted on them says of features; see `probe`.
     """
 
-    def __init__(self, features_RD: Floats, labels: Labels, problem: str) -> None:
+    def __init__(
+        self, features_RD: Floats, labels: Labels, problem: str, linear: SaysLabels
+    ) -> None:
         self._problem = problem
         self._labels = labels
-        self._scaler = StandardScaler().fit(normalize(features_RD))
+        self._linear = linear
         self._features_RD = normalize(features_RD)
         self._binarizer = MultiLabelBinarizer().fit(labels) if problem == "multi_label" else None
 
     def judge(self, features_RD: Floats, rows: Sequence[Said]) -> tuple[Rival, ...]:
         """Each learner on `rows`, whose features these are (what `rows` say is not read)."""
         unit_RD = normalize(features_RD)
-        nearest = self._fitted(self._nearest(), self._features_RD).predict(unit_RD)
-        scaled = self._scaler.transform(self._features_RD)
-        linear = self._fitted(self._linear(), scaled).predict(self._scaler.transform(unit_RD))
+        nearest = self._nearest().fit(self._features_RD, self._targets()).predict(unit_RD)
         constant = self._constant()
         return (
             Rival(CONSTANT, *_CONSTANT[self._problem], tuple(_with(rows, [constant] * len(rows)))),
@@ -68,13 +64,10 @@ class Rivals:
                 "logistic regression on the frozen base"
                 if self._problem != "regression"
                 else "linear regression on the frozen base",
-                tuple(_with(rows, self._named(linear))),
+                tuple(_with(rows, self._linear(features_RD))),
                 "on the states that the untrained base has of a text, standardised",
             ),
         )
-
-    def _fitted(self, learner: Any, features_RD: Floats) -> Any:
-        return learner.fit(features_RD, self._targets())
 
     def _targets(self) -> NDArray[np.generic]:
         if self._binarizer is not None:
@@ -89,12 +82,6 @@ class Rivals:
             return KNeighborsRegressor(count)
         return KNeighborsClassifier(count)
 
-    def _linear(self) -> Any:
-        if self._problem == "regression":
-            return Ridge()
-        regression = LogisticRegression(C=STRENGTH, max_iter=200)
-        return regression if self._binarizer is None else _OneEach(regression)
-
     def _constant(self) -> tuple[str, ...]:
         if self._problem == "regression":
             return (repr(float(np.median([float(labels[0]) for labels in self._labels]))),)
@@ -107,17 +94,6 @@ class Rivals:
         return [(str(each),) for each in predicted.tolist()]
 
 
-class _OneEach(OneVsRestClassifier):  # type: ignore[misc]  # has no types
-    """A regression for each class. A class that every row has, or none, is said so each time."""
-
-    def fit(self, features_RD: Floats, targets_RC: NDArray[np.generic]) -> _OneEach:
-        """Quietly: scikit-learn warns of such classes."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Label .* is present in all")
-            super().fit(features_RD, targets_RC)
-        return self
-
-
 _CONSTANT = {
     "single_label": ("the commonest class for every row",),
     "multi_label": ("the commonest set of classes for every row",),
@@ -125,5 +101,5 @@ _CONSTANT = {
 }
 
 
-def _with(rows: Sequence[Said], said: Sequence[tuple[str, ...]]) -> list[Said]:
+def _with(rows: Sequence[Said], said: Labels) -> list[Said]:
     return [Said(row.origin, row.wanted, each) for row, each in zip(rows, said, strict=True)]

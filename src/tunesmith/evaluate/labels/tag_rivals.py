@@ -8,18 +8,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler
 
 from tunesmith.core.spans import OUTSIDE
 from tunesmith.evaluate.labels.measured import Rival, Said
-from tunesmith.evaluate.labels.rivals import CONSTANT, LINEAR, STRENGTH
+from tunesmith.evaluate.labels.rivals import CONSTANT, LINEAR, SaysLabels
 
 MEMORY = "memory"
 
@@ -30,30 +26,29 @@ class TagRivals:
     Args:
         words: of each training row.
         tags: theirs.
-        features_WD: what the untrained base makes of the words that the learner is fitted on.
-        tags_W: the tags of those.
+        linear: from what the untrained base makes of words (W, D) to their tags, one a word, by
+            the linear probe.
     """
 
     def __init__(
         self,
         words: Sequence[Sequence[str]],
         tags: Sequence[Sequence[str]],
-        features_WD: NDArray[np.float32],
-        tags_W: Sequence[str],
+        linear: SaysLabels,
     ) -> None:
         seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for row, marks in zip(words, tags, strict=True):
             for word, tag in zip(row, marks, strict=True):
                 seen[word][tag] += 1
         self._memory = {word: counts.most_common(1)[0][0] for word, counts in seen.items()}
-        self._linear = _learner(features_WD, tags_W)
+        self._linear = linear
 
     def judge(self, features_WD: NDArray[np.float32], rows: Sequence[Said]) -> tuple[Rival, ...]:
         """Each way on `rows`, whose words have these features (what `rows` say is not read)."""
         outside = [(OUTSIDE,) * len(row.words) for row in rows]
         known = [tuple(self._memory.get(word, OUTSIDE) for word in row.words) for row in rows]
-        predicted = iter(map(str, self._linear.predict(features_WD).tolist()))
-        linear = [tuple(next(predicted) for _ in row.words) for row in rows]
+        predicted = (tag for (tag,) in self._linear(features_WD))
+        linear = [tuple(islice(predicted, len(row.words))) for row in rows]
         return (
             Rival(CONSTANT, "O for every word", _with(rows, outside)),
             Rival(
@@ -69,13 +64,6 @@ class TagRivals:
                 "on the states that the untrained base has of a word, standardised",
             ),
         )
-
-
-def _learner(features_WD: NDArray[np.float32], tags_W: Sequence[str]) -> Any:
-    if len(set(tags_W)) == 1:  # tags so rare that the words fitted on have none of them
-        return DummyClassifier().fit(features_WD, tags_W)
-    regression = LogisticRegression(C=STRENGTH, max_iter=200)
-    return make_pipeline(Normalizer(), StandardScaler(), regression).fit(features_WD, tags_W)
 
 
 def _with(rows: Sequence[Said], said: Sequence[tuple[str, ...]]) -> tuple[Said, ...]:

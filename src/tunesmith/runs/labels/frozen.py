@@ -9,7 +9,7 @@ from torch import nn
 
 from tunesmith.core.ports import Watcher
 from tunesmith.core.records import Tokens
-from tunesmith.evaluate.labels.probe import fit_probe
+from tunesmith.evaluate.labels.probe import Probe, fit_probe
 from tunesmith.runs.heldout import spread
 from tunesmith.runs.labels.predict import Asked, Floats
 from tunesmith.runs.labels.setup import Labelling
@@ -26,6 +26,7 @@ class Frozen:
 
     def __init__(self, setup: Labelling, base: Asked) -> None:
         self._setup, self._base = setup, base
+        self._probes: dict[bool, Probe] = {}
 
     @cached_property
     def rows(self) -> list[Tokens]:
@@ -41,6 +42,20 @@ class Frozen:
         """What the head reads of each, (R, D); of each of their words where those are tagged."""
         return self._base.features(self.rows)
 
+    def probe(self, *, bias: bool = True) -> Probe:
+        """The linear probe on all that, fitted once."""
+        if bias not in self._probes:
+            targets, recipe = self._setup.targets, self._setup.recipe
+            self._probes[bias] = fit_probe(
+                self.features,
+                targets.of_rows(self.rows),
+                targets.problem,
+                targets.outputs,
+                bias=bias,
+                balanced=recipe.objective.class_weights != "none",
+            )
+        return self._probes[bias]
+
 
 def begin_head(setup: Labelling, head: nn.Module, frozen: Frozen, watcher: Watcher) -> None:
     """Let a linear head begin as the probe on the frozen base, where the recipe says so.
@@ -51,15 +66,8 @@ def begin_head(setup: Labelling, head: nn.Module, frozen: Frozen, watcher: Watch
     if model.head_start != "probe" or model.from_scratch or not isinstance(head, nn.Linear):
         return
     watcher.stage("head", "fit a linear probe on the frozen base, from which training goes on")
-    weight_CD, bias_C = fit_probe(
-        frozen.features,
-        setup.targets.of_rows(frozen.rows),
-        setup.targets.problem,
-        head.out_features,
-        bias=head.bias is not None,
-        balanced=setup.recipe.objective.class_weights != "none",
-    )
+    probe = frozen.probe(bias=head.bias is not None)
     with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight_CD))
-        if bias_C is not None:
-            head.bias.copy_(torch.from_numpy(bias_C))
+        head.weight.copy_(torch.from_numpy(probe.weight_CD))
+        if probe.bias_C is not None:
+            head.bias.copy_(torch.from_numpy(probe.bias_C))

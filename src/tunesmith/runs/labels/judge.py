@@ -52,20 +52,23 @@ def said_of(
     """What each row is labelled as, given the head's outputs."""
     if naming.problem == "tags":
         return said_of_words(rows, outputs_RC, naming, shown)
-    labels: list[tuple[str, ...]]
-    if naming.problem == "regression":
-        numbers = outputs_RC[:, 0].astype(np.float64) * naming.scale + naming.mean
-        labels = [(repr(round(float(number), 6)),) for number in numbers]
-        sure_R = np.ones(len(rows))
-    else:
-        chance_RC = probabilities(outputs_RC, naming.problem, naming.temperature)
-        labels = [named(chance_C, naming) for chance_C in chance_RC]
-        sure_R = chance_RC.max(1)
+    labels, sure_R = labels_of(outputs_RC, naming)
     texts = [_text(example) for example in shown] or [""] * len(rows)
     return tuple(
         Said(row.origin, _sorted(row.labels), each, float(sure), text)
         for row, each, sure, text in zip(rows, labels, sure_R, texts, strict=True)
     )
+
+
+def labels_of(
+    outputs_RC: Floats, naming: Naming
+) -> tuple[list[tuple[str, ...]], NDArray[np.float64]]:
+    """The labels of each row, and how sure it is of them (R), from 0 to 1."""
+    if naming.problem == "regression":
+        numbers = outputs_RC[:, 0].astype(np.float64) * naming.scale + naming.mean
+        return [(repr(round(float(number), 6)),) for number in numbers], np.ones(len(numbers))
+    chance_RC = probabilities(outputs_RC, naming.problem, naming.temperature)
+    return [named(chance_C, naming) for chance_C in chance_RC], chance_RC.max(1)
 
 
 def named(chance_C: NDArray[np.float64], naming: Naming) -> tuple[str, ...]:
@@ -113,8 +116,18 @@ def rivals_of(setup: Labelling, frozen: Frozen) -> Rivals | TagRivals:
     """The simple learners, fitted on what the untrained base makes of the training rows."""
     if setup.targets.words:
         return tag_rivals(setup, frozen)
-    labels = [_sorted(row.labels) for row in frozen.rows]
-    return Rivals(frozen.features, labels, setup.targets.problem)
+    labels, targets, probe = (
+        [_sorted(row.labels) for row in frozen.rows],
+        setup.targets,
+        frozen.probe(),
+    )
+    naming = Naming(targets.task, targets.names, "mean", targets.mean, targets.scale)
+    return Rivals(
+        frozen.features,
+        labels,
+        targets.problem,
+        lambda features_RD: labels_of(probe(features_RD), naming)[0],
+    )
 
 
 def measured_of(

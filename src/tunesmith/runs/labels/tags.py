@@ -49,11 +49,11 @@ def said_of_words(
 def tag_rivals(setup: Labelling, frozen: Frozen) -> TagRivals:
     """Simple ways to tag, fitted on the training rows and what the untrained base makes of them."""
     known = _remembered(setup)
+    probe, names = frozen.probe(), setup.targets.names
     return TagRivals(
         [each.tokens for each in known],
         [each.tags for each in known],
-        frozen.features,
-        [tag for row in frozen.rows for tag in row.labels],
+        lambda features_WD: [(names[tag],) for tag in probe(features_WD).argmax(1)],
     )
 
 
