@@ -95,9 +95,10 @@ def worth(measured: LabelMeasured, seed: int) -> Judgement:
     compared = [(each, _gain(measured, each, seed, f"worth {each.name}")) for each in others]
     best, gain = min(compared, key=lambda pair: pair[1].value)
     word = "beats" if gain.low > 0 else "is worse than" if gain.high < 0 else "is no better than"
+    ours = _headline(measured, _beside(measured, best))
     summary = (
-        f"it {word} {best.title} ({_headline(measured, measured.held_out)} against "
-        f"{_headline(measured, best.rows)}, difference {_interval(gain, measured.problem)})"
+        f"it {word} {best.title} ({ours} against {_headline(measured, best.rows)}, difference "
+        f"{_interval(gain, measured.problem)})"
     )
     detail = {
         "summary": summary,
@@ -150,12 +151,20 @@ def _gain(measured: LabelMeasured, rival: Rival, seed: int, name: str) -> Interv
     if measured.problem == "tags":
         drawn = derive(seed, "bootstrap", name)
         return fields.f1_change(rival.rows, measured.held_out, drawn)
-    ours = scores.row_scores(measured.held_out, measured.problem)
+    ours = scores.row_scores(_beside(measured, rival), measured.problem)
     theirs = scores.row_scores(rival.rows, measured.problem)
     rows = PairedRows(theirs, ours, np.ones(len(ours)))
     if measured.problem == "single_label":
         return paired_rate_change(rows)
     return paired_change(rows, derive(seed, "bootstrap", name))
+
+
+def _beside(measured: LabelMeasured, rival: Rival) -> Sequence[Said]:
+    """What the tuned model said of the rows that the other way was asked: some or all."""
+    if len(rival.rows) == len(measured.held_out):
+        return measured.held_out
+    asked = {row.origin for row in rival.rows}
+    return [row for row in measured.held_out if row.origin in asked]
 
 
 def _rival(measured: LabelMeasured, name: str) -> Rival | None:

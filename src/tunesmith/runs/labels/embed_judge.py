@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tunesmith.core.batch import Pooling
 from tunesmith.core.files import read_json, write_json
+from tunesmith.core.ports import Watcher
 from tunesmith.core.records import Example, Origin, Text, Tokens
 from tunesmith.data.labelled import LabelRenderer, texts_of
 from tunesmith.data.lay import text_number
@@ -59,6 +60,9 @@ class EmbedJudge:
         self._probes = probes_of(setup)
         self._base: tuple[Floats, Floats] | None = None
         self._in_memory_UD: Floats
+
+    def ask(self, watcher: Watcher) -> None:
+        """Vectors are asked for by no prompt."""
 
     def look(self, predictor: Predictor, frozen: Frozen) -> None:
         self._base = vectors(predictor, self._pool.texts), vectors(predictor, self._probes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from tunesmith.core.batch import Pooling
+from tunesmith.core.ports import Watcher
 from tunesmith.core.records import Tokens
+from tunesmith.evaluate.labels.measured import Rival
 from tunesmith.evaluate.labels.rivals import Rivals
 from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.evaluate.measure import Course
@@ -23,6 +26,7 @@ from tunesmith.runs.labels.judge import (
     rivals_of,
 )
 from tunesmith.runs.labels.predict import Predictor
+from tunesmith.runs.labels.prompted import ask_base, promptable
 from tunesmith.runs.labels.setup import LabelSetup
 
 
@@ -32,8 +36,12 @@ class Judge(Protocol):
     begins: str
     """What `look` measures, a clause for the user."""
 
+    def ask(self, watcher: Watcher) -> None:
+        """Ask the untrained base by prompt, where that can be; before it is opened for labels."""
+        ...
+
     def look(self, predictor: Predictor, frozen: Frozen) -> None:
-        """Measure the untrained base."""
+        """Measure what the untrained base makes of the texts."""
         ...
 
     def criterion(self, predictor: Predictor) -> float:
@@ -62,7 +70,18 @@ class ClassJudge:
         self._setup = setup
         self._rivals: Rivals | TagRivals | None = None
         self._frozen_RD: Floats | None = None
+        self._asked: tuple[Rival, ...] = ()
         self._said_RC: Floats
+
+    def ask(self, watcher: Watcher) -> None:
+        if not promptable(self._setup):
+            return
+        watcher.stage("compare", "the base, asked by a prompt")
+        found = ask_base(self._setup)
+        if isinstance(found, str):
+            watcher.note(found)
+        else:
+            self._asked = (found,)
 
     def look(self, predictor: Predictor, frozen: Frozen) -> None:
         self._rivals = rivals_of(self._setup, frozen)
@@ -79,7 +98,9 @@ class ClassJudge:
 
     def finish(self, folder: RunFolder, artefact: Path, course: Course) -> None:
         sides = (self._said_RC, self._frozen_RD, self._rivals)
-        judge_label_run(self._setup, folder, measured_of(self._setup, artefact, *sides, course))
+        measured = measured_of(self._setup, artefact, *sides, course)
+        measured = replace(measured, rivals=(*measured.rivals, *self._asked))
+        judge_label_run(self._setup, folder, measured)
 
 
 def judge_of(setup: LabelSetup) -> Judge:

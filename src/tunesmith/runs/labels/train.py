@@ -37,12 +37,17 @@ def go_labels(
     stop: StopRequest,
 ) -> None:
     """Train, save, measure and judge; the folder has been begun."""
-    recipe, began = setup.recipe, time.perf_counter()
+    recipe = setup.recipe
+    judge = judge_of(setup)
+    measures = recipe.evaluate.level != "none" and bool(setup.held_out.judging)
+    if measures:
+        judge.ask(watcher)
+    began = time.perf_counter()
     watcher.stage("base", f"open {recipe.model.base} and give it a head")
     tuned = opened_labels(setup)
     predictor = Predictor(tuned.model, recipe.engine.tokens_per_micro_batch)
-    judge, frozen = judge_of(setup), Frozen(setup, predictor)
-    if recipe.evaluate.level != "none" and setup.held_out.judging:
+    frozen = Frozen(setup, predictor)
+    if measures:
         watcher.stage("measure", judge.begins)
         judge.look(predictor, frozen)
     if not Checkpoints(folder.checkpoints, 1).steps():
