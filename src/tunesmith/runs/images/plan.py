@@ -49,7 +49,7 @@ def foresee_images(setup: ImageSetup, watcher: Watcher) -> Plan:
     began = time.perf_counter()
     watcher.stage("base", f"open {setup.recipe.model.base} and give it a head")
     tuned = opened_images(setup)
-    settings = settings_of(setup.recipe, image_batches(setup))
+    settings = settings_of(setup.recipe, image_batches(setup), tuned.rate_factors)
     shape = len(setup.rows), setup.described.width
     stand_in = np.zeros(shape, np.float32) if setup.recipe.model.method == "head" else None
     watcher.stage("plan", "compute a few micro-batches")

@@ -19,8 +19,14 @@ from tunesmith.data.images.pixels import prepared_pixels
 from tunesmith.data.images.preparation import Preparation
 from tunesmith.data.images.render import ImageRenderer, place_of
 from tunesmith.data.refusals import Refused
-from tunesmith.models.vision import PREPROCESSOR, VisionDescribed, describe_vision, require_size
-from tunesmith.models.vision_methods import require_method
+from tunesmith.models.methods import require
+from tunesmith.models.vision import (
+    PREPROCESSOR,
+    VisionDescribed,
+    describe_vision,
+    require_size,
+    shell,
+)
 from tunesmith.recipe import Facts, Recipe, Resolved, resolve
 from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.findings import require_checked
@@ -76,7 +82,7 @@ def set_up_images(recipe: Recipe) -> ImageSetup:
     recipe.data.require_train()
     recipe = pinned(recipe)
     described = describe_vision(recipe.model.base)
-    require_method(described, recipe.model.method)
+    require(shell(described), described.name, recipe.model.method, recipe.model.init)
     preparation = Preparation.of(described.preprocessor, f"{described.location}/{PREPROCESSOR}")
     check_device(recipe)
     bare = _facts(described, preparation)

@@ -87,7 +87,7 @@ def foresee_labels(setup: LabelSetup, watcher: Watcher) -> Plan:
     began = time.perf_counter()
     watcher.stage("base", f"open {setup.recipe.model.base} and give it a head")
     tuned = opened_labels(setup)
-    settings = settings_of(setup.recipe, label_batches(setup, tuned))
+    settings = settings_of(setup.recipe, label_batches(setup, tuned), tuned.rate_factors)
     watcher.stage("plan", "compute a few micro-batches")
     disk, opening = Path(tempfile.gettempdir()), time.perf_counter() - began
     return _planned(setup, tuned, objective_of(setup), settings, disk, opening)[1]

@@ -53,7 +53,7 @@ def go_labels(
     if not Checkpoints(folder.checkpoints, 1).steps():
         begin_head(setup, tuned.model.classifier, frozen, watcher)
     objective = objective_of(setup)
-    settings = settings_of(recipe, label_batches(setup, tuned))
+    settings = settings_of(recipe, label_batches(setup, tuned), tuned.rate_factors)
     if not folder.plan.exists():
         opening = time.perf_counter() - began
         setup, planned = plan_labels(
