@@ -30,7 +30,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("lora/olora", "gpt2"): "linear_only",
     ("ia3", "resnet"): "ia3_targets",
     ("vera", "resnet"): "linear_layers",
-    ("oft", "resnet"): "linear_layers",
+    ("oft", "resnet"): "no_convolutions",
     **{
         (case, "resnet"): "no_convolutions"
         for case in ("lora/orthogonal", "lora/pissa", "lora/olora", "rslora/pissa")

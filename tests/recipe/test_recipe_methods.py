@@ -70,9 +70,10 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
         ),
         (
             {"model.method": "prompt_tuning", "objective.kind": "tag"},
-            "model.method=prompt_tuning learns what stands before each row, and objective.kind=tag "
-            "trains a model that labels, whose rows lie end to end or are images: nothing can "
-            "stand before each. Set model.method=ia3 or vera, which train as few numbers, or lora.",
+            "model.method=prompt_tuning learns what stands before each row of a model that writes, "
+            "and objective.kind=tag trains one that does not: its rows lie end to end or are "
+            "images, where nothing can stand before each. Set model.method=ia3 or vera, which "
+            "train as few numbers, or lora.",
         ),
         (
             {"model.method": "head", "objective.kind": "embed"},

@@ -240,7 +240,7 @@ def test_an_image_on_both_sides_is_refused(base: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("model.method=prompt_tuning", "is for models that write"),
+        ("model.method=prompt_tuning", "or are images, where nothing can stand before each"),
         ("data.canaries=3", "plants secrets in texts"),
         ("engine.activation_checkpointing=true", "images_per_micro_batch"),
     ],

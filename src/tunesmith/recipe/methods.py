@@ -204,7 +204,7 @@ METHODS: dict[MethodName, Method] = {
         10,
         "ours",
         keys=("rank",),
-        needs=("linear_only", "linear_layers"),
+        needs=("linear_only", "no_convolutions"),
         labels=True,
     ),
     "ia3": Method(
@@ -291,7 +291,7 @@ NEEDS: dict[Need, tuple[str, str]] = {
     "linear_layers": ("linear layers below its head", "has no linear layers below its head"),
     "no_convolutions": (
         "no convolutions to adapt",
-        "has convolutions, whose weights are no matrices",
+        "has convolutions, whose weights and states are no matrices",
     ),
     "plain_convolutions": (
         "convolutions that its code does not ask for their stride",
@@ -344,8 +344,9 @@ def unfit(method: MethodName, kind: ObjectiveKind) -> str:
         return ""
     if not line.packs:
         return (
-            f"{asked} learns what stands before each row, and objective.kind={kind} trains a model "
-            "that labels, whose rows lie end to end or are images: nothing can stand before each. "
+            f"{asked} learns what stands before each row of a model that writes, and objective.kind="
+            f"{kind} trains one that does not: its rows lie end to end or are images, where nothing "
+            "can stand before each. "
             "Set model.method=ia3 or vera, which train as few numbers, or lora."
         )
     return (
