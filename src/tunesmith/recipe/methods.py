@@ -344,10 +344,10 @@ def unfit(method: MethodName, kind: ObjectiveKind) -> str:
         return ""
     if not line.packs:
         return (
-            f"{asked} learns what stands before each row of a model that writes, and objective.kind="
-            f"{kind} trains one that does not: its rows lie end to end or are images, where nothing "
-            "can stand before each. "
-            "Set model.method=ia3 or vera, which train as few numbers, or lora."
+            f"{asked} learns what stands before each row of a model that writes, and "
+            f"objective.kind={kind} trains one that does not: its rows lie end to end or are "
+            "images, where nothing can stand before each. Set model.method=ia3 or vera, which "
+            "train as few numbers, or lora."
         )
     return (
         f"{asked} is for models that write, and objective.kind={kind} trains one that labels. Set "
