@@ -64,14 +64,14 @@ def go_images(
     if not folder.plan.exists():
         watcher.stage("plan", "compute a few micro-batches")
         setup, plan = plan_images(
-            setup, tuned, objective, settings, folder.disk(), opening, known_RD
+            setup, tuned, objective, settings, folder.disk(), opening, known_RD, trunk_seconds
         )
         for sentence in plan.sentences():
             watcher.note(sentence)
         if not folder.recipe.exists():
             folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))  # type: ignore[arg-type]
             begin(setup, folder)
-        write_json(folder.plan, plan.to_json() | {"trunk_seconds": trunk_seconds})
+        write_json(folder.plan, plan.to_json())
     batches = image_batches(setup, known_RD)
     choosing = setup.held_out.choosing
     validate = partial(criterion, predictor, choosing, setup.targets) if choosing else None

@@ -22,6 +22,7 @@ from tunesmith.runs.calibrate import Clock
 from tunesmith.runs.estimate import Answering, Judging, try_scoring
 from tunesmith.runs.labels.batches import label_batches, objective_of
 from tunesmith.runs.labels.judges import judged_texts
+from tunesmith.runs.labels.known import Kept, foresee_kept
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.labels.tuned import LabelBase, LabelTuned, opened_labels
@@ -90,7 +91,8 @@ def foresee_labels(setup: LabelSetup, watcher: Watcher) -> Plan:
     settings = settings_of(setup.recipe, label_batches(setup, tuned), tuned.rate_factors)
     watcher.stage("plan", "compute a few micro-batches")
     disk, opening = Path(tempfile.gettempdir()), time.perf_counter() - began
-    return _planned(setup, tuned, objective_of(setup), settings, disk, opening)[1]
+    kept = foresee_kept(setup, tuned.model)
+    return _planned(setup, tuned, objective_of(setup), settings, disk, opening, kept)[1]
 
 
 def plan_labels(
@@ -100,11 +102,12 @@ def plan_labels(
     settings: Settings,
     disk: Path,
     opening: float,
+    kept: Kept,
     watcher: Watcher,
 ) -> tuple[LabelSetup, dict[str, Any]]:
     """Foresee the run, make it fit, and tell the user."""
     watcher.stage("plan", "compute a few micro-batches")
-    setup, planned = _planned(setup, tuned, objective, settings, disk, opening)
+    setup, planned = _planned(setup, tuned, objective, settings, disk, opening, kept)
     for sentence in planned.sentences():
         watcher.note(sentence)
     if setup.recipe.engine.activation_checkpointing:
@@ -119,16 +122,18 @@ def _planned(
     settings: Settings,
     disk: Path,
     opening: float,
+    kept: Kept,
 ) -> tuple[LabelSetup, Plan]:
     if isinstance(objective, Embeddings) and len(label_batches(setup, tuned).step(0, 0)) > 1:
         objective = _Cached(objective)
-    return make_plan(
+    setup, plan = make_plan(
         setup,  # type: ignore[arg-type]  # the plan reads what both kinds of run have
         tuned,  # type: ignore[arg-type]
         settings,
-        lambda fitted, share: label_batches(fitted, tuned),  # type: ignore[arg-type]
+        lambda fitted, share: label_batches(fitted, tuned, kept.known),  # type: ignore[arg-type]
         opening=opening,
         folder=disk,
         objective=objective,
         judged=try_labelling,
     )
+    return setup, plan.after_trunk(kept.seconds, kept.note)
