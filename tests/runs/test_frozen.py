@@ -59,11 +59,16 @@ def test_the_head_learns_the_same_from_what_is_known(
         torch.testing.assert_close(saved["once"][key], weight, atol=1e-5, rtol=1e-4, msg=key)
 
 
-def test_a_resumed_head_has_the_same_bits_and_its_plan_counts_the_body(tmp_path: Path) -> None:
+def test_a_resumed_head_has_the_same_bits_and_its_plan_counts_the_body(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = save_base(tmp_path / "base", "bert")
     data = write(tmp_path / "rows.jsonl", rows(60))
-    recipe = _recipe("classify", base, data, "engine.checkpoint_every=2")
+    recipe = _recipe("classify", base, data, "engine.checkpoint_every=2", "engine.keep_best=false")
     resumed_in_the_same_bits(recipe, tmp_path)
     plan = foresee(recipe, Silent())
     assert plan.predicted.trunk > 0
+    assert plan.predicted.validation == 0, "to ask the head alone"
+    monkeypatch.setattr(known, "MEMORY_SHARE", 0)
+    assert foresee(recipe, Silent()).predicted.validation > 0
     assert "for what is frozen, once, and" in plan.in_short()

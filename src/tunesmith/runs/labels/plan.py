@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,20 @@ class LabelJudging(Judging):
         """Of judging a whole run, at most."""
         if setup.recipe.evaluate.level == "none":
             return opening
-        return self.scoring_seconds(judged_texts(setup)) + opening
+        return super().scoring_seconds(judged_texts(setup)) + opening
 
     def bytes(self, setup: Any) -> float:
         """The peak of judging, above what is held."""
         return self.scoring_bytes(setup.held_out.judging)
+
+
+class KnownJudging(LabelJudging):
+    """The same where what the frozen body makes of the rows that choose is known: asking the head
+    alone about them costs next to nothing."""
+
+    def scoring_seconds(self, examples: Sequence[Tokens]) -> float:
+        """Of a validation."""
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +83,21 @@ class _Asking:
 
 
 def try_labelling(
-    setup: LabelSetup, base: LabelBase, most: int, shape: Shape, meter: Meter, clock: Clock
+    setup: LabelSetup,
+    base: LabelBase,
+    most: int,
+    shape: Shape,
+    meter: Meter,
+    clock: Clock,
+    *,
+    kind: type[LabelJudging] = LabelJudging,
 ) -> Judging:
     """Label some rows, at most `most` tokens of them."""
     budget = int(setup.recipe.engine.tokens_per_micro_batch)
     rows = setup.held_out.choosing or setup.rehearsed(64)
     asking = _Asking(Predictor(base.forward, budget))
     scoring = try_scoring(asking, rows, min(budget, most), shape, meter, clock)
-    return LabelJudging(shape, budget, scoring, Answering())
+    return kind(shape, budget, scoring, Answering())
 
 
 def foresee_labels(setup: LabelSetup, watcher: Watcher) -> Plan:
@@ -134,6 +151,6 @@ def _planned(
         opening=opening,
         folder=disk,
         objective=objective,
-        judged=try_labelling,
+        judged=partial(try_labelling, kind=LabelJudging if frozen.known is None else KnownJudging),
     )
     return setup, plan.after_trunk(kept.seconds, kept.note)
