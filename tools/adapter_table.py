@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageClassification,
+    PreTrainedModel,
+)
 
 from tunesmith.models.methods import lacks
-from tunesmith.recipe.methods import INITS, LEFT_OUT, METHODS, NEEDS, Method
+from tunesmith.recipe.kinds import ObjectiveKind
+from tunesmith.recipe.methods import INITS, LEFT_OUT, METHODS, NEEDS, Method, unfit
 
 PAGE = Path(__file__).parents[1] / "docs" / "adapters.md"
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "gpt2", "gpt_neox", "opt")
+_WRITERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "gpt2", "gpt_neox", "opt")
+_READERS = ("bert", "roberta", "distilbert", "deberta-v2", "modernbert", "llama", "gpt2")
+_SEERS = ("vit", "swin", "convnext", "resnet", "mobilenet_v2")
+FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "models that write (`sft`, `text`)": (AutoModelForCausalLM, _WRITERS),
+    "models that label texts or make vectors (`classify`, `tag`, `embed`)": (AutoModel, _READERS),
+    "models that label images (`image`)": (AutoModelForImageClassification, _SEERS),
+}
+"""The class of transformers that opens each, and some of its architectures."""
 
 _HEAD = """\
 # What is trained: methods and adapters
@@ -26,9 +41,10 @@ _HEAD = """\
 `recipe/methods.py`, the lines that the recipe's refusals and default learning rates are made from;
 a test keeps this page true. Adapters are PEFT's and open in plain transformers and PEFT.
 
-`tests/models/test_battery.py` runs every method on five families of bases: it trains, its loss
-falls, a resumed run ends in the same bits, what it saved gives the same logits in plain
-transformers and PEFT, and again once merged.
+`tests/models/test_battery.py` runs every method on every kind of model: models that write of five
+families, encoders and decoders that label texts and words and make vectors, and image models with
+attention and with convolutions. It trains, its loss falls, a resumed run ends in the same bits,
+what it saved gives the same numbers in plain transformers and PEFT, and again once merged.
 
 | `model.method` | what is trained | source | saves | keys | learning rate |
 |---|---|---|---|---|---|
@@ -38,8 +54,8 @@ _RATES = """
 The learning rate is the default: a multiple of full tuning's (5e-5 · (2000 / width)^0.781), or a
 rate of its own. "ours" is a rule of thumb of this project.
 
-| `model.method` | merges | rows | strength | layers computed again | labels | base must have |
-|---|---|---|---|---|---|---|
+| `model.method` | merges | rows | strength | layers computed again | base must have |
+|---|---|---|---|---|---|
 """
 
 _NOTES = """
@@ -49,8 +65,12 @@ _NOTES = """
 - **strength**: all between base and tuned can be saved, so gain and forgetting are measured at
   several strengths, and `evaluate.most_forgetting` chooses one.
 - **layers computed again**: whether `engine.activation_checkpointing` goes with it.
-- **labels**: whether it also trains a model that labels (`objective.kind: classify`).
 
+## Which kinds of model
+
+By `objective.kind`. A model that labels has a head of its own, which every method trains with it.
+
+{kinds}
 ## How LoRA begins
 
 `model.init`, for `{owners}`:
@@ -68,7 +88,6 @@ weight rounded anew. What is saved is the difference, an ordinary LoRA of twice 
 
 Read from a model of each architecture (as `transformers` makes it by default), as a run does
 before it begins. A run also proves that virtual tokens give PEFT's logits before it takes them.
-
 """
 
 _REFUSED = """
@@ -91,13 +110,13 @@ def page() -> str:
             *(_row(f"`{name}`", *_trained(each)) for name, each in METHODS.items()),
             _RATES,
             *(_row(f"`{name}`", *_used(each)) for name, each in METHODS.items()),
-            _NOTES.format(owners=owners),
+            _NOTES.format(owners=owners, kinds="".join(_kinds())),
             *(
                 _row(f"`{name}`", each.begins, each.source, _saved(each.moves))
                 for name, each in INITS.items()
             ),
             _START,
-            *_bases(),
+            *(line for title in FAMILIES for line in _bases(title)),
             _REFUSED,
             *(f"- no ({place}): the base {NEEDS[need][1]}\n" for place, need in _numbered()),
             _LEFT_OUT,
@@ -116,7 +135,7 @@ def _used(method: Method) -> tuple[str, ...]:
     merges = "is the model" if method.saves == "model" else _yes(method.merges)
     rows = "end to end" if method.packs else "padded"
     needs = "; ".join(NEEDS[need][0] for need in method.needs)
-    flags = (method.strength, method.recomputes, method.labels)
+    flags = (method.strength, method.recomputes)
     return merges, rows, *map(_yes, flags), needs
 
 
@@ -124,12 +143,26 @@ def _saved(moves: bool) -> str:
     return "LoRA of twice the rank" if moves else "LoRA"
 
 
-def _bases() -> list[str]:
-    """A row a method and init, a column a family."""
+def _kinds() -> list[str]:
+    """A row a method, a column a kind; then the refusals."""
+    kinds = get_args(ObjectiveKind)
+    refused = {m: [unfit(m, kind) for kind in kinds] for m in METHODS}
+    first = {name: next(filter(None, each)) for name, each in refused.items() if any(each)}
+    numbers = {name: place for place, name in enumerate(first, start=1)}
+    lines = [_row("", *(f"`{kind}`" for kind in kinds)), _row(*["---"] * (len(kinds) + 1))]
+    for name, each in refused.items():
+        lines.append(_row(f"`{name}`", *(f"no ({numbers[name]})" if no else "yes" for no in each)))
+    return [*lines, "\n", *(f"- no ({numbers[name]}): {text}\n" for name, text in first.items())]
+
+
+def _bases(title: str) -> list[str]:
+    """Under a title a row a method and init, a column a family."""
+    form, families = FAMILIES[title]
     numbers = {need: place for place, need in _numbered()}
-    models = {family: _empty(family) for family in FAMILIES}
-    lines = [_row("", *models), _row(*["---"] * (len(models) + 1))]
-    wanted: list[tuple[Any, Any]] = [(method, "default") for method in METHODS]
+    models = {family: _empty(form, family) for family in families}
+    lines = [f"\nOf {title}:\n\n", _row("", *models), _row(*["---"] * (len(models) + 1))]
+    kind: ObjectiveKind = {AutoModel: "classify", AutoModelForCausalLM: "sft"}.get(form, "image")
+    wanted: list[tuple[Any, Any]] = [(each, "default") for each in METHODS if not unfit(each, kind)]
     wanted += [("lora", init) for init, each in INITS.items() if each.needs]
     for method, init in wanted:
         found = [lacks(model, method, init) for model in models.values()]
@@ -143,10 +176,10 @@ def _numbered() -> list[tuple[int, Any]]:
     return list(enumerate(NEEDS, start=1))
 
 
-def _empty(family: str) -> PreTrainedModel:
+def _empty(form: Any, family: str) -> PreTrainedModel:
     """A model of the family without numbers in it."""
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(AutoConfig.for_model(family))
+        model: PreTrainedModel = form.from_config(AutoConfig.for_model(family))
     return model
 
 

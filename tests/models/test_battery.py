@@ -1,210 +1,131 @@
 """Every method on every kind of base trains, resumes, saves, opens elsewhere, merges; or refuses.
 
-One test a pair. `KINDS` are the kinds of objective: a new one is a line there, and the whole
-battery runs over it.
+One test for each kind of objective (`tests.battery.KINDS`), family of bases, and method.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from tests.conftest import make_tokenizer
-from tests.shapes import sharp
-from tests.support import SETTINGS, Recorder, examples, loop_over, model_section, weights_of
+from tests.battery import KINDS, Subject, at_sites, opened_writer, section_of
+from tests.support import SETTINGS, Recorder, weights_of
 from tunesmith.core.errors import Unsupported
-from tunesmith.core.records import Tokens
-from tunesmith.data.pack import pack
 from tunesmith.engine.checkpoints import Checkpoints
-from tunesmith.engine.loop import Loop, on_device
+from tunesmith.engine.loop import Loop
 from tunesmith.engine.stopping import StopRequest
-from tunesmith.models.methods import ADAPTER, METHODS, Tuned, attach, reopen
-from tunesmith.models.open import Base, describe, open_base
-from tunesmith.objectives import OBJECTIVES
-from tunesmith.recipe.methods import INITS, needs_of, reason_against
+from tunesmith.models.methods import ADAPTER, METHODS, attach
+from tunesmith.recipe.methods import INITS, NEEDS, needs_of, unfit
 from tunesmith.recipe.methods import METHODS as LINES
 
-WIDTH: dict[str, Any] = {
-    "vocab_size": 330,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
-GROUPED = WIDTH | {"num_key_value_heads": 2}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": GROUPED,
-    "gpt2": {"vocab_size": 330, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
-    | {"bos_token_id": 0, "eos_token_id": 2},
-    "gpt_neox": WIDTH,
-    "mistral": GROUPED | {"sliding_window": 16},
-    "qwen2": GROUPED,
-}
-REFUSED = {
+CASES = [*METHODS, *(f"lora/{init}" for init in INITS if init != "default"), "rslora/pissa"]
+REFUSED: dict[tuple[str, str], str] = {
     ("bias", "llama"): "biases",
     ("bias", "mistral"): "biases",
     ("oft", "gpt2"): "linear_only",
     ("lora/olora", "gpt2"): "linear_only",
+    ("ia3", "resnet"): "ia3_targets",
+    ("vera", "resnet"): "linear_layers",
+    ("oft", "resnet"): "no_convolutions",
+    **{
+        (case, "resnet"): "no_convolutions"
+        for case in ("lora/orthogonal", "lora/pissa", "lora/olora", "rslora/pissa")
+    },
 }
-CASES = [*METHODS, *(f"lora/{init}" for init in INITS if init != "default"), "rslora/pissa"]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of objective: its rows, and how plain transformers opens a model for it."""
-
-    rows: Callable[[], list[Tokens]]
-    opened: Callable[..., PreTrainedModel]
-
-
-KINDS = {"sft": Kind(lambda: examples(6, vocabulary=330), AutoModelForCausalLM.from_pretrained)}
-IDS = torch.arange(3, 40)[None]
-STEPS = replace(SETTINGS, total_steps=4, checkpoint_every=2, learning_rate=0.02)
+STEPS = replace(SETTINGS, total_steps=4, checkpoint_every=2)
 
 
 @pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
     """A random model of each family, in a folder."""
-    folder, tokenizer = tmp_path_factory.mktemp("battery"), make_tokenizer()
-    for family, settings in FAMILIES.items():
-        sharp(family, settings, scale=4).save_pretrained(folder / family)
-        tokenizer.save_pretrained(folder / family)
-    return {family: folder / family for family in FAMILIES}
+    folder = tmp_path_factory.mktemp("battery")
+    return {
+        (name, family): kind.made(folder / name / family, family)
+        for name, kind in KINDS.items()
+        for family in kind.families
+    }
 
 
-@cache
-def _opened(folder: Path) -> Base:
-    return open_base(describe(str(folder)), "float32", "cpu")
-
-
-@cache
-def _plain(kind: str, folder: Path) -> PreTrainedModel:
-    return KINDS[kind].opened(folder)
-
-
-def _base(folder: Path) -> Base:
-    """As opened afresh, and faster."""
-    return copy.deepcopy(_opened(folder))
-
-
-def _attached(folder: Path, case: str) -> Tuned:
-    method, _, init = case.partition("/")
-    layers = 2 if "rank" in LINES[method].keys else 1
-    section = model_section(
-        method=method, init=init or "default", virtual_tokens=5, layers=layers, rank=4
-    )
-    return attach(_base(folder), section, 0)
-
-
-def _loop(tuned: Tuned, kind: str, folder: Path, watcher: Recorder) -> Loop:
-    settings = replace(STEPS, rate_factors=tuned.rate_factors)
-    return loop_over(
-        tuned,
-        KINDS[kind].rows(),
-        folder,
-        settings,
+def _loop(subject: Subject, case: str, folder: Path, watcher: Recorder) -> Loop:
+    folder.mkdir(parents=True, exist_ok=True)
+    line = LINES[case.partition("/")[0]]  # type: ignore[index]
+    rate = 0.02 if line.own_rate else 0.02 * min(1, line.rate / LINES["lora"].rate)
+    return Loop(
+        subject.module,
+        subject.forward,
+        subject.objective,
+        subject.batches,
+        replace(STEPS, learning_rate=rate, rate_factors=subject.factors),
+        validate=None,
+        checkpoints=Checkpoints(folder, 2),
         watcher=watcher,
-        objective=OBJECTIVES[kind](),
     )
-
-
-@torch.no_grad()
-def _at_sites(base: Base, rows: list[Tokens]) -> torch.Tensor:
-    batch = on_device(pack(rows, base.forward.shares), torch.device("cpu"))
-    return base.forward.head(base.forward.hidden_at_sites(batch))
-
-
-@torch.no_grad()
-def _logits(model: torch.nn.Module) -> torch.Tensor:
-    logits = model.eval()(input_ids=IDS, attention_mask=torch.ones_like(IDS)).logits
-    return logits[:, -IDS.shape[1] :]
 
 
 @pytest.mark.filterwarnings("ignore:Position ids are not supported")
 @pytest.mark.filterwarnings("ignore:Unsupported layer type", "ignore:.*is_gradient_checkpointing")
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("kind", "family"), [(kind, family) for kind in KINDS for family in KINDS[kind].families]
+)
 @pytest.mark.parametrize("case", CASES)
 def test_the_battery(
-    bases: dict[str, Path], tmp_path: Path, case: str, family: str, kind: str
+    bases: dict[tuple[str, str], Path], tmp_path: Path, case: str, family: str, kind: str
 ) -> None:
-    if (case, family) in REFUSED:
-        _is_refused(bases[family], case, REFUSED[case, family])
+    base, prepared = bases[kind, family], KINDS[kind].subject
+    method = case.partition("/")[0]
+    if unfit(method, kind):  # type: ignore[arg-type]
+        return  # the recipe is refused: tests/recipe/test_recipe_methods.py
+    if need := REFUSED.get((case, family)):
+        assert need in needs_of(method, case.partition("/")[2] or "default")  # type: ignore[arg-type]
+        with pytest.raises(Unsupported) as caught:
+            prepared(base, case)
+        assert NEEDS[need][1] in str(caught.value)  # type: ignore[index]
+        _works_instead(str(caught.value), kind, base)
         return
-    tuned, told = _attached(bases[family], case), Recorder()
-    _loop(tuned, kind, tmp_path / "run", told).run(StopRequest())
+    subject, told = prepared(base, case), Recorder()
+    _loop(subject, case, tmp_path / "run", told).run(StopRequest())
     assert told.losses[-1] < told.losses[0]
 
-    resumed = _attached(bases[family], case)
-    loop = _loop(resumed, kind, tmp_path / "run", Recorder())
+    resumed = prepared(base, case)
+    loop = _loop(resumed, case, tmp_path / "run", Recorder())
     loop.resume(Checkpoints(tmp_path / "run", 2).load(2))
     loop.run(StopRequest())
-    ours, theirs = weights_of(tuned.module), weights_of(resumed.module)
+    ours, theirs = weights_of(subject.module), weights_of(resumed.module)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
-    tuned.module.eval()
-    tuned.save(tmp_path / "out")
-    _opens_elsewhere(tuned, kind, bases[family], tmp_path / "out", case)
-    rows = KINDS[kind].rows()
-    if tuned.artefact == ADAPTER:
-        again = reopen(_base(bases[family]), tmp_path / "out")
-    else:
-        again = open_base(describe(str(tmp_path / "out")), "float32", "cpu")
-    torch.testing.assert_close(
-        _at_sites(again, rows), _at_sites(tuned.base, rows), atol=1e-5, rtol=1e-5
-    )
+    subject.module.eval()
+    saved = tmp_path / subject.artefact
+    subject.save(saved)
+    wanted = subject.wanted_elsewhere()
+    assert not torch.allclose(wanted, subject.untrained(), atol=1e-4)
+    first, *merged = subject.elsewhere(saved)
+    torch.testing.assert_close(first, wanted, atol=1e-5, rtol=1e-5)
+    assert bool(merged) == (subject.artefact == ADAPTER and LINES[method].merges)
+    for each in merged:
+        torch.testing.assert_close(each, wanted, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(subject.again(saved), subject.outputs(), atol=1e-5, rtol=1e-5)
 
 
-def _opens_elsewhere(tuned: Tuned, kind: str, base: Path, folder: Path, case: str) -> None:
-    """Plain transformers and PEFT give the same logits, and again once merged."""
-    wanted, before = _logits(tuned.module), _logits(_plain(kind, base))
-    assert not torch.allclose(wanted, before, atol=1e-3)
-    if tuned.artefact != ADAPTER:
-        torch.testing.assert_close(
-            _logits(KINDS[kind].opened(folder)), wanted, atol=1e-5, rtol=1e-5
-        )
-        return
-    theirs = PeftModel.from_pretrained(copy.deepcopy(_plain(kind, base)), folder)
-    torch.testing.assert_close(_logits(theirs), wanted, atol=1e-5, rtol=1e-5)
-    merges = LINES[case.partition("/")[0]].merges
-    assert hasattr(theirs.base_model, "merge_and_unload") == merges
-    if merges:
-        merged = theirs.merge_and_unload()
-        torch.testing.assert_close(_logits(merged), wanted, atol=2e-5, rtol=1e-4)
-
-
-def _is_refused(folder: Path, case: str, need: str) -> None:
-    method, _, init = case.partition("/")
-    assert need in needs_of(method, init or "default")
-    with pytest.raises(Unsupported) as caught:
-        _attached(folder, case)
-    name = type(_base(folder).model).__name__
-    wanted = reason_against(method, init or "default", need, f"{folder} ({name})")
-    assert str(caught.value) == wanted
+def _works_instead(sentence: str, kind: str, base: Path) -> None:
+    """What a refusal names is not refused in turn."""
+    key, _, name = sentence.rpartition("Use model.")[2].rstrip(".").partition("=")
+    KINDS[kind].subject(base, name if key == "method" else f"lora/{name}")
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_base_beside_its_adapter_is_the_base_to_the_last_bit(
-    bases: dict[str, Path], case: str
+    bases: dict[tuple[str, str], Path], case: str
 ) -> None:
     """In bfloat16 too: what was measured before training is the base that was opened."""
-    tuned, rows = _attached(bases["qwen2"], case), KINDS["sft"].rows()
+    opened = opened_writer(bases["sft", "qwen2"])
+    tuned = attach(copy.deepcopy(opened), section_of(case, 2), 0)
     trained = set(weights_of(tuned.module))
     with tuned.without() as plain:
-        found = _at_sites(plain, rows)
-    assert torch.equal(found, _at_sites(_base(bases["qwen2"]), rows))
+        found = at_sites(plain)
+    assert torch.equal(found, at_sites(opened))
     assert set(weights_of(tuned.module)) == trained

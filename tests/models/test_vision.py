@@ -39,7 +39,9 @@ CLASSES = ("cat", "dog", "owl")
 
 
 def _settings(method: str, layers: int = 9) -> Any:
-    return SimpleNamespace(method=method, rank=2, alpha=4, dropout=0.0, layers=layers)
+    return SimpleNamespace(
+        method=method, init="default", rank=2, alpha=4, dropout=0.0, layers=layers
+    )
 
 
 def _batch(count: int = 4) -> ImageBatch:
@@ -55,7 +57,7 @@ def _opened(base: Path, method: str, layers: int = 9, **how: Any) -> VisionModel
     model = open_vision(described, CLASSES, "float32", "cpu", seed=0, **how)
     attached = attach_vision(model, described, _settings(method, layers), 0)
     scratch = how.get("from_scratch", False)
-    return VisionModel(attached, SCALE, learns_statistics=scratch).eval()
+    return VisionModel(attached.module, SCALE, learns_statistics=scratch).eval()
 
 
 def _step(model: VisionModel, rate: float = 0.1) -> None:
@@ -141,6 +143,21 @@ def test_an_adapter_opens_in_plain_peft(base: Path, tmp_path: Path) -> None:
     fresh = open_vision(described, CLASSES, "float32", "cpu", seed=5)
     again = VisionModel(reopen_vision_adapter(fresh, tmp_path / "adapter"), SCALE).eval()
     assert torch.equal(_ours(again), _ours(model))
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("dora", "asks its convolutions for their stride"),
+        ("vera", "has no linear layers below its head"),
+        ("ia3", "keys, values and feed-forward layers PEFT does not know"),
+    ],
+)
+def test_what_an_adapter_cannot_stand_on_is_a_sentence(
+    mobilenet: Path, method: str, reason: str
+) -> None:
+    with pytest.raises(Unsupported, match=rf"{reason}.*Use model\.method=last_layers\.$"):
+        _opened(mobilenet, method)
 
 
 def test_convolutions_have_adapters(tmp_path: Path) -> None:

@@ -69,14 +69,16 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
             "set model.method=prompt_tuning.",
         ),
         (
-            {"model.method": "ia3", "objective.kind": "classify"},
-            "model.method=ia3 is for models that write, and objective.kind=classify trains one "
-            "that labels. Set model.method to one of full, last_layers, head and lora.",
+            {"model.method": "prompt_tuning", "objective.kind": "tag"},
+            "model.method=prompt_tuning learns what stands before each row of a model that writes, "
+            "and objective.kind=tag trains one that does not: its rows lie end to end or are "
+            "images, where nothing can stand before each. Set model.method=ia3 or vera, which "
+            "train as few numbers, or lora.",
         ),
         (
-            {"model.init": "pissa", "objective.kind": "classify"},
-            "model.init=pissa is for models that write, and objective.kind=classify trains one "
-            "that labels. Set model.init=default.",
+            {"model.method": "head", "objective.kind": "embed"},
+            "model.method=head trains a head, and objective.kind=embed has none: what a text is "
+            "told by is the body's own states. Set model.method=lora, full or last_layers.",
         ),
         (
             {"model.method": "vera", "engine.optimizer": "muon"},

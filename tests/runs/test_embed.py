@@ -190,7 +190,7 @@ def test_what_does_not_fit_is_refused(bert: Path, tmp_path: Path) -> None:
         train(_recipe(bert, data), tmp_path / "mixed")
     for wrong, says in (
         ("model.method=head", "objective.kind=embed has none"),
-        ("model.method=ia3", "objective.kind=embed"),
+        ("model.method=prefix_tuning", "objective.kind=embed trains one that does not"),
         ("objective.kl_to_base=0.5", "objective.kind=embed"),
     ):
         with pytest.raises(RecipeError, match=says):

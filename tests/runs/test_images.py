@@ -14,7 +14,7 @@ from PIL import Image
 from tests.imaging import COLOURS, SIDE, folders, picture, save_vision
 from tests.labelling import outputs_by_card, resumed_in_the_same_bits
 from tunesmith.cli.app import run as command
-from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.errors import DataError, RecipeError, Unsupported
 from tunesmith.core.files import read_json, read_jsonl, write_jsonl
 from tunesmith.core.records import Origin
 from tunesmith.models.vision import VisionModel
@@ -125,6 +125,24 @@ def test_the_head_alone_sees_each_image_once(
     assert sum(seen) == 72 + again, "once, and once more by the model that was saved"
     assert trained * 9 == read_json(run.folder.plan)["measured"]["tokens"]
     assert run.verdict["parity"]["pass"] is True
+
+
+def test_the_plan_of_the_head_counts_the_trunk(base: Path, data: Path) -> None:
+    plan = foresee(_recipe(base, data, "model.method=head"))
+    assert plan.predicted.trunk > plan.predicted.steps / 100
+    assert "for what is frozen, once, and" in plan.in_short()
+    assert foresee(_recipe(base, data)).predicted.trunk == 0
+
+
+def test_where_lora_cannot_stand_the_default_trains_the_whole(base: Path, data: Path) -> None:
+    asked = [f"model.base={base}", f"data.train={data}", "objective.kind=image"]
+    setup = set_up_images(load(None, asked))
+    assert setup.recipe.model.method == "full"
+    assert "cannot stand on the convolutions" in setup.resolved.reasons["model.method"]
+    assert any(said.startswith("model.method=full: none was named") for said in setup.warnings)
+    for named in ("model.method=lora", "model.rank=4"):
+        with pytest.raises(Unsupported, match=r"for their stride.*Use model\.method=last_layers"):
+            set_up_images(load(None, [*asked, named]))
 
 
 def test_rare_classes_may_count_as_much(base: Path, data: Path, tmp_path: Path) -> None:
@@ -240,7 +258,7 @@ def test_an_image_on_both_sides_is_refused(base: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("model.method=prompt_tuning", "is for models that write"),
+        ("model.method=prompt_tuning", "or are images, where nothing can stand before each"),
         ("data.canaries=3", "plants secrets in texts"),
         ("engine.activation_checkpointing=true", "images_per_micro_batch"),
     ],

@@ -158,7 +158,7 @@ def test_rare_tags_weigh_as_much_as_common_ones(bert: Path, tmp_path: Path) -> N
         ("objective.problem=regression", "a word has one tag"),
         ("model.pooling=mean", "a tag is read at its word"),
         ("evaluate.abstain=0.1", "whole texts are left to a person"),
-        ("model.method=prompt_tuning", "objective.kind=tag trains one that labels"),
+        ("model.method=prompt_tuning", "objective.kind=tag trains one that does not"),
     ],
 )
 def test_what_does_not_go_with_tags_is_refused(bert: Path, asked: str, said: str) -> None:

@@ -69,6 +69,8 @@ class Batch:
     |              |       | (float32), or 0 and 1 for each of C classes (float32; B, C)         |
     | parts_B      | B     | where rows are several texts: which of its row's each is, int64     |
     | texts_B      | B     | and a number that equal texts share, int64                          |
+    | features_RD  | R, D  | what a frozen model makes of each labelled sequence (B), or site (S),|
+    |              |       | where that is known, float32                                        |
 
     Of a labelled sequence `weights_S` says how much the state at each of its sites adds to the one
     state it is judged by: 1 at a single site, or 1/n at each of n.
@@ -85,6 +87,7 @@ class Batch:
     labels_B: Array | None = None
     parts_B: Array | None = None
     texts_B: Array | None = None
+    features_RD: Array | None = None
 
     @property
     def tokens(self) -> int:

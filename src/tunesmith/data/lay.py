@@ -17,6 +17,7 @@ import numpy as np
 from tunesmith.core.batch import Batch, Pooling, Segment
 from tunesmith.core.records import Tokens
 from tunesmith.data.classes import Targets
+from tunesmith.data.known import Known
 
 
 class Layer:
@@ -25,11 +26,15 @@ class Layer:
     Args:
         pooling: where a sequence is read.
         targets: what its labels stand for, None where rows have none (embeddings).
+        known: what a frozen model makes of rows, where that is known.
     """
 
-    def __init__(self, pooling: Pooling, targets: Targets | None) -> None:
+    def __init__(
+        self, pooling: Pooling, targets: Targets | None, known: Known | None = None
+    ) -> None:
         self._pooling = pooling
         self._targets = targets
+        self._known = known
 
     def __call__(self, examples: Sequence[Tokens], share: bool = False) -> Batch:
         """The sequences in their order; `share` is for those that are written, not for these."""
@@ -47,6 +52,7 @@ class Layer:
             weights_S=np.repeat(1 / np.array(counts), counts).astype(np.float32),
             owner_S=owner_S.astype(np.int64),
             origins=tuple(example.origin for example in examples),
+            features_RD=None if self._known is None else self._known.of(examples),
         )
         if self._targets is None:
             return batch

@@ -36,10 +36,14 @@ from tunesmith.core.files import read_json, write_json
 from tunesmith.models.classifier_form import HEADS, classifier_shell
 from tunesmith.models.fused import fuse_lora
 from tunesmith.models.labelled import LabelModel
+from tunesmith.models.methods.small import any_norm
+from tunesmith.models.methods.starts import save_adapter
 from tunesmith.models.open import Described
 
 LABELS = "labels.json"
 _ADAPTER = "adapter_model.safetensors"
+_INNER = "base_model.model."
+"""Before the names of an adapter's weights that belong to a layer: all but what layers share."""
 _DENSE = "2_Dense"
 _POOLING = "1_Pooling"
 _NORMALIZE = "2_Normalize"
@@ -105,7 +109,7 @@ def save_labelled(
     headless = isinstance(model.classifier, nn.Identity)
     classifier = not headless and naming.pooling in ("last", "words")
     if adapter is not None:
-        adapter.save_pretrained(str(folder), save_embedding_layers=False)
+        save_adapter(adapter, folder)
         if classifier:
             _as_classifier_adapter(model, folder)
     elif classifier:
@@ -169,14 +173,14 @@ def _as_classifier_adapter(model: LabelModel, folder: Path) -> None:
     """An adapter of the body as one of the whole classifier, with the head in it."""
     prefix = type(model.body).base_model_prefix
     saved = load_file(folder / _ADAPTER)
-    inner = "base_model.model."
     renamed = {
-        f"{inner}{prefix}.{name.removeprefix(inner)}": value for name, value in saved.items()
+        f"{_INNER}{prefix}.{name.removeprefix(_INNER)}" if name.startswith(_INNER) else name: value
+        for name, value in saved.items()
     }
     words = model.pooling == "words"
     head = classifier_shell(deepcopy(model.body.config), words=words)[1]
     for name, value in model.classifier.named_parameters():
-        renamed[f"{inner}{head}.{name}"] = value.detach().cpu().contiguous()
+        renamed[f"{_INNER}{head}.{name}"] = value.detach().cpu().contiguous()
     save_file(renamed, folder / _ADAPTER, metadata={"format": "pt"})
     config: dict[str, Any] = read_json(folder / "adapter_config.json")
     config |= {"task_type": "TOKEN_CLS" if words else "SEQ_CLS", "modules_to_save": [head]}
@@ -193,7 +197,8 @@ def reopen_adapter(body: PreTrainedModel, folder: Path) -> None:
     config.inference_mode = True
     if isinstance(config, LoraConfig):
         fuse_lora(config, body)  # what is served computes as what was trained, to the last bit
-    wrapped = get_peft_model(body, config, autocast_adapter_dtype=False)
+    with any_norm():
+        wrapped = get_peft_model(body, config, autocast_adapter_dtype=False)
     found: Any = set_peft_model_state_dict(wrapped, weights)
     if found.unexpected_keys:
         raise ModelError(f"The adapter in {folder} is of another base. Name its base again.")
@@ -202,13 +207,14 @@ def reopen_adapter(body: PreTrainedModel, folder: Path) -> None:
 
 def _of_the_body(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A classifier's adapter under the names that it has in the body alone, without the head."""
-    inner = "base_model.model."
-    named = {name: name.removeprefix(inner).partition(".") for name in weights}
-    return {
-        f"{inner}{rest}": weights[name]
-        for name, (first, _, rest) in named.items()
-        if first not in HEADS
-    }
+    found = {}
+    for name, value in weights.items():
+        first, _, rest = name.removeprefix(_INNER).partition(".")
+        if not name.startswith(_INNER):
+            found[name] = value
+        elif first not in HEADS:
+            found[f"{_INNER}{rest}"] = value
+    return found
 
 
 def _as_sentence_model(model: LabelModel, naming: Naming, folder: Path) -> None:

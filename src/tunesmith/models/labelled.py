@@ -81,12 +81,22 @@ class LabelModel(nn.Module):
 
     def features(self, batch: Batch) -> torch.Tensor:
         """What the head reads: (B, D), or (S, D) where words are tagged."""
+        if batch.features_RD is not None:
+            known: torch.Tensor = batch.features_RD
+            return known
         hidden_SD = self._path.hidden_at_sites(batch)
         if self.pooling == "words":
             return hidden_SD
         shares_SD = hidden_SD.float() * batch.weights_S[:, None]
         pooled_BD = shares_SD.new_zeros(len(batch.origins), shares_SD.shape[1])
         return pooled_BD.index_add(0, batch.owner_S, shares_SD)
+
+    def train(self, mode: bool = True) -> LabelModel:
+        """Training mode, in which a frozen body drops nothing: the head reads what it will read."""
+        super().train(mode)
+        if not any(weight.requires_grad for weight in self.body.parameters()):
+            self.body.eval()
+        return self
 
     def head(self, features_BD: torch.Tensor) -> torch.Tensor:
         """A number for each class, (B, C)."""

@@ -141,11 +141,16 @@ def describe_vision(name: str) -> VisionDescribed:
             f"{location} holds no {PREPROCESSOR}, so how its images are to be prepared is not "
             "known. Get the whole model again."
         )
-    shell = _shell(config)
-    layers = len(stages_of(shell))
+    empty = _shell(config)
+    layers = len(stages_of(empty))
     return VisionDescribed(
-        name, reference, location, config, read_json(path), head_of(shell).in_features, layers
+        name, reference, location, config, read_json(path), head_of(empty).in_features, layers
     )
+
+
+def shell(described: VisionDescribed) -> PreTrainedModel:
+    """The model without weights."""
+    return _shell(described.config)
 
 
 def require_size(described: VisionDescribed, height: int, width: int) -> None:

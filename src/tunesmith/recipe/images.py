@@ -56,5 +56,6 @@ def learning_rate(facts: Facts, method: MethodName) -> Choice[float]:
     """
     if facts.from_scratch:
         return 1e-3, "from scratch (AdamW's usual)"
-    rate = min(3e-4 * METHODS[method].rate, 3e-3)
+    asked = METHODS[method]
+    rate = asked.rate if asked.own_rate else min(3e-4 * asked.rate, 3e-3)
     return rate, f"{method} on images (benchmarks/images.py)"

@@ -6,6 +6,7 @@ docs/adapters.md are made from these lines.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -13,6 +14,7 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from tunesmith.recipe.fields import Words
+from tunesmith.recipe.kinds import LABELS, ObjectiveKind
 
 MethodName = Literal[
     "full",
@@ -31,7 +33,15 @@ MethodName = Literal[
     "prefix_tuning",
 ]
 InitName = Literal["default", "gaussian", "orthogonal", "pissa", "olora"]
-Need = Literal["head", "biases", "linear_only", "ia3_targets"]
+Need = Literal[
+    "head",
+    "biases",
+    "linear_only",
+    "ia3_targets",
+    "linear_layers",
+    "no_convolutions",
+    "plain_convolutions",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class Method:
     trained, which an optimiser for them alone needs. `decays`: weight decay is on by default.
     `recomputes`: layers may be computed again in the backward pass, which drops what stands before
     a sequence in them. `labels`: it also trains a model that labels (objective.kind=classify,
-    tag or image), beside its head, or makes vectors (embed).
+    tag or image), beside its head, or makes vectors (embed); see `unfit`.
     """
 
     trains: str
@@ -120,6 +130,7 @@ METHODS: dict[MethodName, Method] = {
         needs=("biases",),
         merges=False,
         strength=True,
+        labels=True,
     ),
     "norm": Method(
         "the gain (and bias) of every norm",
@@ -127,6 +138,7 @@ METHODS: dict[MethodName, Method] = {
         "adapter",
         10,
         "ours",
+        labels=True,
     ),
     "lora": Method(
         "a product of two low-rank matrices beside each linear layer",
@@ -135,6 +147,7 @@ METHODS: dict[MethodName, Method] = {
         10,
         _REGRET,
         keys=(*_LORA_KEYS, "init"),
+        needs=("plain_convolutions",),
         strength=True,
         matrices=True,
         labels=True,
@@ -146,8 +159,10 @@ METHODS: dict[MethodName, Method] = {
         10,
         _REGRET,
         keys=(*_LORA_KEYS, "init"),
+        needs=("plain_convolutions",),
         strength=True,
         matrices=True,
+        labels=True,
     ),
     "dora": Method(
         "as lora, and the length of each row of the weight apart from its direction",
@@ -156,7 +171,9 @@ METHODS: dict[MethodName, Method] = {
         10,
         "ours: as LoRA",
         keys=_LORA_KEYS,
+        needs=("plain_convolutions",),
         matrices=True,
+        labels=True,
     ),
     "lora_plus": Method(
         "as lora, B at `rate_ratio` times the learning rate of A",
@@ -165,8 +182,10 @@ METHODS: dict[MethodName, Method] = {
         2.5,
         "ours: at a ratio of 16 the geometric mean of both rates is LoRA's",
         keys=(*_LORA_KEYS, "init", "rate_ratio"),
+        needs=("plain_convolutions",),
         strength=True,
         matrices=True,
+        labels=True,
     ),
     "vera": Method(
         "two vectors a layer, which scale random low-rank matrices that all layers share",
@@ -175,6 +194,8 @@ METHODS: dict[MethodName, Method] = {
         100,
         "Kopiczko et al. 2024: ten times LoRA's",
         keys=("rank", "dropout"),
+        needs=("linear_layers",),
+        labels=True,
     ),
     "oft": Method(
         "a rotation of each linear layer's input, block by block",
@@ -183,7 +204,8 @@ METHODS: dict[MethodName, Method] = {
         10,
         "ours",
         keys=("rank",),
-        needs=("linear_only",),
+        needs=("linear_only", "no_convolutions"),
+        labels=True,
     ),
     "ia3": Method(
         "a factor for each key, each value and each inner state of the feed-forward layers",
@@ -193,6 +215,7 @@ METHODS: dict[MethodName, Method] = {
         "Liu et al. 2022",
         needs=("ia3_targets",),
         own_rate=True,
+        labels=True,
     ),
     "prompt_tuning": Method(
         "the embeddings of `virtual_tokens` tokens before each sequence",
@@ -238,17 +261,19 @@ INITS: dict[InitName, Init] = {
         "A and B from the odd and the even rows of one orthogonal matrix, so that their product is "
         "zero; the rank must be even",
         "PEFT",
+        needs=("no_convolutions",),
     ),
     "pissa": Init(
         "the largest singular vectors of the weight",
         "PiSSA, Meng, Wang and Zhang 2024",
         moves=True,
+        needs=("no_convolutions",),
     ),
     "olora": Init(
         "the first columns of Q and rows of R of the weight's QR decomposition",
         "OLoRA, Büyükakyüz 2024",
         moves=True,
-        needs=("linear_only",),
+        needs=("linear_only", "no_convolutions"),
     ),
 }
 
@@ -262,6 +287,15 @@ NEEDS: dict[Need, tuple[str, str]] = {
     "ia3_targets": (
         "an architecture whose keys, values and feed-forward layers PEFT knows",
         "is of an architecture whose keys, values and feed-forward layers PEFT does not know",
+    ),
+    "linear_layers": ("linear layers below its head", "has no linear layers below its head"),
+    "no_convolutions": (
+        "no convolutions to adapt",
+        "has convolutions, whose weights and states are no matrices",
+    ),
+    "plain_convolutions": (
+        "convolutions that its code does not ask for their stride",
+        "has code that asks its convolutions for their stride, which PEFT's adapters do not have",
     ),
 }
 """What a base must have, in a few words, and what is said of one that has not."""
@@ -296,13 +330,45 @@ def owners(key: str) -> tuple[MethodName, ...]:
     return tuple(name for name in METHODS if key in METHODS[name].keys)
 
 
-def reason_against(method: MethodName, init: InitName, need: Need, base: str) -> str:
-    """The sentence for a base that lacks what a method, or its init, needs."""
+def unfit(method: MethodName, kind: ObjectiveKind) -> str:
+    """The sentence for a method that trains no model of this kind of objective; "" if it does."""
+    asked, line = f"model.method={method}", METHODS[method]
+    if kind not in LABELS:
+        return ""
+    if kind == "embed" and "head" in line.needs:
+        return (
+            f"{asked} trains a head, and objective.kind=embed has none: what a text is told by is "
+            "the body's own states. Set model.method=lora, full or last_layers."
+        )
+    if line.labels:
+        return ""
+    if not line.packs:
+        return (
+            f"{asked} learns what stands before each row of a model that writes, and "
+            f"objective.kind={kind} trains one that does not: its rows lie end to end or are "
+            "images, where nothing can stand before each. Set model.method=ia3 or vera, which "
+            "train as few numbers, or lora."
+        )
+    return (
+        f"{asked} is for models that write, and objective.kind={kind} trains one that labels. Set "
+        "model.method=lora."
+    )
+
+
+def reason_against(
+    method: MethodName,
+    init: InitName,
+    need: Need,
+    base: str,
+    able: Sequence[MethodName] = tuple(METHODS),
+) -> str:
+    """The sentence for a base that lacks what a method, or its init, needs; `able` can train it."""
     asked = f"model.method={method}"
-    others = [name for name, each in METHODS.items() if need not in each.needs and name != "full"]
+    others = [name for name in able if need not in METHODS[name].needs and name != "full"]
     instead = f"model.method={'lora' if 'lora' in others else others[0]}"
     if need not in METHODS[method].needs:
-        asked, instead = f"model.init={init}", "model.init=pissa"
+        fitting = next((n for n in INITS if INITS[n].moves and need not in INITS[n].needs), None)
+        asked, instead = f"model.init={init}", f"model.init={fitting or 'default'}"
     return f"{base} {NEEDS[need][1]}, so {asked} cannot train it. Use {instead}."
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.kinds import HEADED, LABELS
-from tunesmith.recipe.methods import METHODS, owners
+from tunesmith.recipe.methods import METHODS, owners, unfit
 from tunesmith.recipe.optimizers import RULES
 
 if TYPE_CHECKING:
@@ -170,25 +170,8 @@ def _kind(recipe: Recipe) -> Iterator[tuple[str, str]]:
         )
     if kind != "embed":
         yield from _for_embeddings(recipe)
-    elif model.method == "head":
-        yield (
-            "model.method",
-            "model.method=head trains a head, and objective.kind=embed has none: what a text is "
-            "told by is the body's own states. Set model.method=lora, full or last_layers.",
-        )
-    if kind in LABELS and not METHODS[model.method].labels:
-        able = tuple(name for name, each in METHODS.items() if each.labels)
-        yield (
-            "model.method",
-            f"model.method={model.method} is for models that write, and objective.kind={kind} "
-            f"trains one that labels. Set model.method to one of {_listed(able)}.",
-        )
-    elif kind in LABELS and model.init != "default":
-        yield (
-            "model.init",
-            f"model.init={model.init} is for models that write, and objective.kind={kind} trains "
-            "one that labels. Set model.init=default.",
-        )
+    if sentence := unfit(model.method, kind):
+        yield ("model.method", sentence)
     if kind == "tag":
         yield from _tags(recipe)
 

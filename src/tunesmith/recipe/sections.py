@@ -53,7 +53,8 @@ class ModelSection(Section):
     method: KnownMethod = knob("lora")
     """What is trained: every weight, the last `layers` layers, the head that turns the last hidden
     state into a vocabulary (its output embedding), the biases, or an adapter beside frozen weights.
-    LoRA adapters learn the most for their memory; docs/adapters.md compares all."""
+    LoRA adapters learn the most for their memory; docs/adapters.md compares all. Where none is
+    named, an image model on whose convolutions LoRA cannot stand (MobileNetV2) is trained whole."""
 
     init: KnownInit = knob("default")
     """lora, rslora and lora_plus: how the adapters begin. pissa and olora begin with the main parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith.core.files import read_json, read_jsonl, write_json
@@ -18,6 +18,7 @@ class Predicted:
 
     `steps` are the updates, which with `validation` and `checkpoints` make the training stage;
     `judging` measures the base and the result, and is the most it takes: answers may end early.
+    `trunk` runs what is frozen once for each row, before training, where training then reads that.
     """
 
     steps: float
@@ -27,6 +28,7 @@ class Predicted:
     tokens: int
     peak_bytes: float
     judging_peak_bytes: float
+    trunk: float = 0.0
 
     @property
     def training(self) -> float:
@@ -41,6 +43,7 @@ class Predicted:
             "checkpoint_seconds": self.checkpoints,
             "training_seconds": self.training,
             "judging_seconds_at_most": self.judging,
+            "trunk_seconds": self.trunk,
             "tokens": self.tokens,
             "tokens_per_second": self.tokens / self.steps,
             "peak_memory_bytes": round(self.peak_bytes),
@@ -69,11 +72,19 @@ class Plan:
         of = "" if self.room is None else f" of {gigabytes(self.room.bytes)}"
         judging, unit = predicted.judging, self.facts.get("unit", "tokens")
         then = f", then at most {minutes(judging)} to judge" if judging else ""
+        frozen = (
+            f"{minutes(predicted.trunk)} for what is frozen, once, and " if predicted.trunk else ""
+        )
         return (
-            f"About {minutes(predicted.training)} to train {predicted.tokens:,} {unit} "
+            f"About {frozen}{minutes(predicted.training)} to train {predicted.tokens:,} {unit} "
             f"({predicted.tokens / predicted.steps:,.0f} a second), peak "
             f"{gigabytes(max(predicted.peak_bytes, predicted.judging_peak_bytes))}{of}{then}."
         )
+
+    def after_trunk(self, seconds: float, note: str) -> Plan:
+        """With what is frozen run once before, or not, as `note` says."""
+        paths = {**self.paths, "trunk": note} if note else self.paths
+        return replace(self, paths=paths, predicted=replace(self.predicted, trunk=seconds))
 
     def sentences(self) -> list[str]:
         """What a user wants to know before it starts: time, memory, changes, and ways taken."""

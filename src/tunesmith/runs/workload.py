@@ -96,11 +96,12 @@ def work_of(batch: Batch, padded: bool) -> Work:
 
 def first_segments(batch: Batch, count: int) -> Batch:
     """The batch of the first `count` segments alone: a smaller one of the same kind."""
-    segments = batch.segments[:count]
+    segments, of = batch.segments[:count], slice(count)
     end = segments[-1].end
     kept = batch.sites_S < end
     fields = ("sites_S", "targets_S", "weights_S", "owner_S")
     labels_B = batch.labels_B  # where there are any, a segment is a sequence
+    known_RD = batch.features_RD  # of each sequence, else of each site
     return replace(
         batch,
         tokens_T=batch.tokens_T[:end],
@@ -109,9 +110,10 @@ def first_segments(batch: Batch, count: int) -> Batch:
         origins=batch.origins if labels_B is None else batch.origins[:count],
         **{name: getattr(batch, name)[kept] for name in fields},
         **{
-            name: None if (value := getattr(batch, name)) is None else value[:count]
+            name: None if (value := getattr(batch, name)) is None else value[of]
             for name in ("labels_B", "parts_B", "texts_B")
         },
+        features_RD=known_RD if known_RD is None else known_RD[kept if labels_B is None else of],
     )
 
 

@@ -11,18 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, PeftConfig, PeftModel
-from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
 from torch import nn
 from transformers import PreTrainedModel
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.fused import fuse_lora
-from tunesmith.models.methods import lora, own_weights, prompts, small
+from tunesmith.models.methods import lora, own_weights, places, prompts, small
 from tunesmith.models.methods.tuned import ADAPTER, MODEL, MethodSettings, Tuned
 from tunesmith.models.open import Base
 from tunesmith.recipe.methods import InitName, MethodName, Need, needs_of, reason_against
 
-__all__ = ["ADAPTER", "METHODS", "MODEL", "MethodSettings", "Tuned", "attach", "lacks", "reopen"]
+__all__ = [
+    "ADAPTER",
+    "METHODS",
+    "MODEL",
+    "MethodSettings",
+    "Tuned",
+    "attach",
+    "lacks",
+    "reopen",
+    "require",
+]
 
 METHODS: dict[MethodName, Callable[[Base, MethodSettings, int], Tuned]] = {
     "full": own_weights.full,
@@ -42,12 +51,15 @@ METHODS: dict[MethodName, Callable[[Base, MethodSettings, int], Tuned]] = {
 }
 
 _HAS: dict[Need, Callable[[PreTrainedModel], bool]] = {
-    "head": lambda model: isinstance(model.get_output_embeddings(), nn.Linear),
-    "biases": lambda model: any(own_weights.is_bias(name) for name, _ in model.named_parameters()),
-    "linear_only": lambda model: not lora.turned(model),
-    "ia3_targets": lambda model: (
-        model.config.model_type in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+    "head": lambda model: (  # what labels is given one
+        not model.can_generate() or isinstance(model.get_output_embeddings(), nn.Linear)
     ),
+    "biases": lambda model: any(own_weights.is_bias(name) for name, _ in model.named_parameters()),
+    "linear_only": lambda model: not places.turned(model),
+    "ia3_targets": small.knows_factors,
+    "linear_layers": lambda model: places.turned(model) or bool(places.linear_layers(model)),
+    "no_convolutions": lambda model: not places.convolutions(model),
+    "plain_convolutions": lambda model: not getattr(model.config, "tf_padding", False),
 }
 
 
@@ -56,14 +68,20 @@ def lacks(model: PreTrainedModel, method: MethodName, init: InitName = "default"
     return next((need for need in needs_of(method, init) if not _HAS[need](model)), None)
 
 
+def require(model: PreTrainedModel, name: str, method: MethodName, init: InitName) -> None:
+    """Raises Unsupported, in the words of docs/adapters.md, where `model` lacks what they need."""
+    if need := lacks(model, method, init):
+        able = [each for each in METHODS if not lacks(model, each)]
+        raise Unsupported(reason_against(method, init, need, name, able))
+
+
 def attach(base: Base, settings: MethodSettings, seed: int) -> Tuned:
     """Prepare a base for training by the method that the recipe names.
 
     Raises Unsupported for a base that this method cannot train.
     """
-    if need := lacks(base.model, settings.method, settings.init):
-        name = f"{base.described.name} ({type(base.model).__name__})"
-        raise Unsupported(reason_against(settings.method, settings.init, need, name))
+    name = f"{base.described.name} ({type(base.model).__name__})"
+    require(base.model, name, settings.method, settings.init)
     return METHODS[settings.method](base, settings, seed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from peft import (
     IA3Config,
@@ -14,13 +15,22 @@ from peft import (
     VeraConfig,
     get_peft_model,
 )
-from torch import nn
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+from transformers import PreTrainedModel
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.core.seeds import derive
-from tunesmith.models.methods.lora import task_of, turned
+from tunesmith.models.methods.places import (
+    beside,
+    linear_layers,
+    norms,
+    on_linear,
+    sees,
+    task_of,
+    turned,
+)
 from tunesmith.models.methods.tuned import ADAPTER, MethodSettings, Tuned
-from tunesmith.models.open import Base, text_body
+from tunesmith.models.open import Base
 from tunesmith.models.seeding import seeded
 
 
@@ -32,7 +42,7 @@ def vera(base: Base, settings: MethodSettings, seed: int) -> Tuned:
     config = VeraConfig(
         r=settings.rank,
         vera_dropout=settings.dropout,
-        target_modules="all-linear",
+        **on_linear(base.model),
         fan_in_fan_out=turned(base.model),
         projection_prng_key=derive(seed, "adapter"),
         task_type=task_of(base.model),
@@ -45,14 +55,12 @@ def oft(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 
     Raises Unsupported where the inputs of a layer cannot be divided into such blocks.
     """
-    head = base.model.get_output_embeddings()
-    for name, module in base.model.named_modules():
-        if isinstance(module, nn.Linear) and module is not head:
-            _require_blocks(name, module.in_features, settings.rank)
+    for name, module in linear_layers(base.model).items():
+        _require_blocks(name, module.in_features, settings.rank)
     config = OFTConfig(
         r=0,
         oft_block_size=settings.rank,
-        target_modules="all-linear",
+        **on_linear(base.model),
         task_type=task_of(base.model),
     )
     return _adapted(base, config, seed)
@@ -60,19 +68,40 @@ def oft(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 
 def ia3(base: Base, settings: MethodSettings, seed: int) -> Tuned:
     """l ∘ k, l ∘ v and l ∘ the inner states of feed-forward layers (Liu et al. 2022, §3.3)."""
-    config = IA3Config(fan_in_fan_out=turned(base.model), task_type=task_of(base.model))
+    config = IA3Config(
+        fan_in_fan_out=turned(base.model),
+        task_type=task_of(base.model),
+        **_factors(base.model),
+    )
     return _adapted(base, config, seed)
 
 
 def norm(base: Base, settings: MethodSettings, seed: int) -> Tuned:
-    """The gain, and the bias if there is one, of every norm of the language model."""
-    within = {id(module) for module in text_body(base.model).modules()}
-    norms = [
-        name
-        for name, module in base.model.named_modules()
-        if id(module) in within and type(module).__name__.endswith("Norm")
-    ]
-    return _adapted(base, LNTuningConfig(target_modules=norms, task_type=task_of(base.model)), seed)
+    """The gain, and the bias if there is one, of every norm of the model that reads, or sees."""
+    config = LNTuningConfig(
+        target_modules=norms(base.model), task_type=task_of(base.model), **beside(base.model)
+    )
+    return _adapted(base, config, seed)
+
+
+_SEEN = ("k_proj", "v_proj", "fc2")
+"""Keys, values and the layer that reads the inner states, by their names in transformers' models
+that see by attention (ViT, DeiT, Swin …)."""
+
+
+def knows_factors(model: PreTrainedModel) -> bool:
+    """Whether it is known which layers give keys, values and inner states."""
+    if sees(model):
+        return set(_SEEN) <= {name.rpartition(".")[2] for name in linear_layers(model)}
+    return model.config.model_type in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+
+
+def _factors(model: PreTrainedModel) -> dict[str, Any]:
+    """PEFT's description of where (IA)³'s factors stand, where it does not know it by itself."""
+    if not sees(model):
+        return {}
+    named = {"target_modules": list(_SEEN), "feedforward_modules": [_SEEN[-1]]}
+    return named | beside(model)
 
 
 def _adapted(base: Base, config: PeftConfig, seed: int) -> Tuned:

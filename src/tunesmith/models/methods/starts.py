@@ -42,7 +42,7 @@ def begin_at(module: PeftModel, init: InitName) -> None:
     assert isinstance(config, LoraConfig)
     _require_rank(layers, config.r, init)
     opposite = copy.deepcopy(config)
-    opposite.lora_alpha = -config.lora_alpha
+    opposite.lora_alpha, opposite.modules_to_save = -config.lora_alpha, None
     module.add_adapter(START, opposite, autocast_adapter_dtype=False)
     for layer in layers:
         _begin(layer, init)
@@ -79,13 +79,23 @@ def _require_rank(layers: list[Any], rank: int, init: InitName) -> None:
         )
 
 
-def save_difference(module: PeftModel, folder: Path) -> None:
+def save_adapter(module: PeftModel, folder: Path) -> None:
+    """Write a trained adapter of any method, in PEFT's format."""
+    if START in module.peft_config:
+        _save_difference(module, folder)
+    else:
+        # Left at "auto", PEFT asks the hub how many tokens the base has. We never add any.
+        module.save_pretrained(str(folder), save_embedding_layers=False)
+
+
+def _save_difference(module: PeftModel, folder: Path) -> None:
     """Write the trained adapter and its start as one LoRA of twice the rank."""
     folder.mkdir(parents=True, exist_ok=True)
     trained = get_peft_model_state_dict(module, adapter_name="default", save_embedding_layers=False)
     tuner: Any = module.base_model
     joined = tuner.subtract_mutated_init(trained, START, {})
-    tensors = {name: tensor.contiguous() for name, tensor in joined.items()}
+    beside = {name: tensor for name, tensor in trained.items() if ".lora_" not in name}
+    tensors = {name: tensor.contiguous() for name, tensor in {**beside, **joined}.items()}
     save_file(tensors, str(folder / SAFETENSORS_WEIGHTS_NAME), metadata={"format": "pt"})
     config = copy.deepcopy(module.peft_config["default"])
     assert isinstance(config, LoraConfig)

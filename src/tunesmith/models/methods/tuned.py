@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from peft import PeftModel
+from torch import nn
 from transformers import PreTrainedModel
 
-from tunesmith.models.methods.starts import START, save_difference
+from tunesmith.models.methods.starts import save_adapter
 from tunesmith.models.open import Base
 from tunesmith.models.start import Start
 from tunesmith.recipe.methods import InitName, MethodName
@@ -70,14 +71,17 @@ class Tuned:
 
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer; plain transformers (and PEFT) open the folder."""
-        if not isinstance(self.module, PeftModel):
-            self.module.save_pretrained(str(folder))
-        elif START in self.module.peft_config:
-            save_difference(self.module, folder)
+        if isinstance(self.module, PeftModel):
+            save_adapter(self.module, folder)
         else:
-            # Left at "auto", PEFT asks the hub how many tokens the base has. We never add any.
-            self.module.save_pretrained(str(folder), save_embedding_layers=False)
+            self.module.save_pretrained(str(folder))
         self.base.described.tokenizer.save_pretrained(folder)
+
+    def factors_in(self, model: nn.Module) -> dict[str, float]:
+        """`rate_factors` under the names that their weights have in `model`, which holds them."""
+        own = {id(weight): name for name, weight in self.module.named_parameters()}
+        named = ((name, own.get(id(weight), "")) for name, weight in model.named_parameters())
+        return {name: self.rate_factors[mine] for name, mine in named if mine in self.rate_factors}
 
     @property
     def trainable(self) -> int:

@@ -22,6 +22,7 @@ from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.estimate import saving_seconds
 from tunesmith.runs.fitting import gigabytes
 from tunesmith.runs.images.batches import image_batches
+from tunesmith.runs.images.predict import ImagePredictor
 from tunesmith.runs.images.setup import ImageSetup
 from tunesmith.runs.images.tuned import ImageTuned, opened_images
 from tunesmith.runs.labels.batches import objective_of
@@ -49,12 +50,25 @@ def foresee_images(setup: ImageSetup, watcher: Watcher) -> Plan:
     began = time.perf_counter()
     watcher.stage("base", f"open {setup.recipe.model.base} and give it a head")
     tuned = opened_images(setup)
-    settings = settings_of(setup.recipe, image_batches(setup))
+    settings = settings_of(setup.recipe, image_batches(setup), tuned.rate_factors)
     shape = len(setup.rows), setup.described.width
-    stand_in = np.zeros(shape, np.float32) if setup.recipe.model.method == "head" else None
+    frozen = setup.recipe.model.method == "head"
+    stand_in = np.zeros(shape, np.float32) if frozen else None
     watcher.stage("plan", "compute a few micro-batches")
     opening, disk = time.perf_counter() - began, Path(tempfile.gettempdir())
-    return plan_images(setup, tuned, objective_of(setup), settings, disk, opening, stand_in)[1]
+    trunk = _trunk_seconds(setup, tuned) if frozen else 0.0
+    objective = objective_of(setup)
+    return plan_images(setup, tuned, objective, settings, disk, opening, stand_in, trunk)[1]
+
+
+def _trunk_seconds(setup: ImageSetup, tuned: ImageTuned) -> float:
+    """What all images take through the frozen trunk, from a micro-batch of them."""
+    size = int(setup.recipe.engine.images_per_micro_batch)
+    predictor, rows = ImagePredictor(tuned.model, setup.gallery, size), setup.rows
+    predictor.features(rows[:size])  # prepares kernels
+    began = time.perf_counter()
+    predictor.features(rows[:size])
+    return (time.perf_counter() - began) / len(rows[:size]) * len(rows)
 
 
 def plan_images(
@@ -65,6 +79,7 @@ def plan_images(
     disk: Path,
     opening: float,
     features_RD: Floats | None = None,
+    trunk_seconds: float = 0.0,
 ) -> tuple[ImageSetup, Plan]:
     """Measure what the run costs; fewer images at once where it would not fit, which changes no
     result.
@@ -95,9 +110,9 @@ def plan_images(
         "tokens_per_epoch": batches.mix.epoch_size,
         "unit": "images",
     }
-    paths = {} if features_RD is None else {"trunk": _KNOWN}
     seconds = time.perf_counter() - began
-    return setup, Plan(facts, paths, predicted, available, seconds, tuple(changes))
+    plan = Plan(facts, {}, predicted, available, seconds, tuple(changes))
+    return setup, plan.after_trunk(trunk_seconds, "" if features_RD is None else _KNOWN)
 
 
 _KNOWN = "What the frozen trunk makes of each image was computed once; training reads that."

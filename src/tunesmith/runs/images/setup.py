@@ -19,9 +19,16 @@ from tunesmith.data.images.pixels import prepared_pixels
 from tunesmith.data.images.preparation import Preparation
 from tunesmith.data.images.render import ImageRenderer, place_of
 from tunesmith.data.refusals import Refused
-from tunesmith.models.vision import PREPROCESSOR, VisionDescribed, describe_vision, require_size
-from tunesmith.models.vision_methods import require_method
+from tunesmith.models.methods import lacks, require
+from tunesmith.models.vision import (
+    PREPROCESSOR,
+    VisionDescribed,
+    describe_vision,
+    require_size,
+    shell,
+)
 from tunesmith.recipe import Facts, Recipe, Resolved, resolve
+from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import spread
@@ -76,7 +83,7 @@ def set_up_images(recipe: Recipe) -> ImageSetup:
     recipe.data.require_train()
     recipe = pinned(recipe)
     described = describe_vision(recipe.model.base)
-    require_method(described, recipe.model.method)
+    recipe, chosen = _with_method(recipe, described)
     preparation = Preparation.of(described.preprocessor, f"{described.location}/{PREPROCESSOR}")
     check_device(recipe)
     bare = _facts(described, preparation)
@@ -94,6 +101,7 @@ def set_up_images(recipe: Recipe) -> ImageSetup:
     )
     targets = Targets.found(prepared.train, recipe.objective.problem)
     resolved = with_problem(resolve(recipe, _counted(bare, recipe, prepared, targets)), targets)
+    resolved = replace(resolved, reasons={**resolved.reasons, **chosen})
     if recipe.data.image_size not in ("auto", bare.image_size):
         preparation = preparation.at(recipe.data.image_size)
         require_size(described, preparation.height, preparation.width)
@@ -114,10 +122,30 @@ def set_up_images(recipe: Recipe) -> ImageSetup:
         inputs=prepared.files | digests | _base_files(described),
         warnings=(
             *require_checked(recipe.data.checks, prepared.report),
+            *(f"model.method={recipe.model.method}: {why}." for why in chosen.values()),
             *_said(files.values(), targets),
             *([copies] if copies else ()),
         ),
     )
+
+
+def _with_method(recipe: Recipe, described: VisionDescribed) -> tuple[Recipe, dict[str, str]]:
+    """The recipe with a method that can train the base; and by its key why, where it was chosen.
+
+    Where no method is asked for, and the default, LoRA, cannot train the base, all of it is
+    trained. Raises Unsupported for a method that was asked for and cannot.
+    """
+    model, empty = recipe.model, shell(described)
+    asked = model.model_fields_set & {"method", *METHODS[model.method].keys}
+    if asked or lacks(empty, model.method, model.init) is None:
+        require(empty, described.name, model.method, model.init)
+        return recipe, {}
+    why = (
+        f"none was named, and {model.method} cannot stand on the convolutions of {described.name}; "
+        "every weight of a small image model learned the most (benchmarks/images.py)"
+    )
+    full = model.model_copy(update={"method": "full"})
+    return recipe.model_copy(update={"model": full}), {"model.method": why}
 
 
 def _facts(described: VisionDescribed, preparation: Preparation) -> Facts:

@@ -60,18 +60,18 @@ def go_images(
         begin_head(setup, tuned.model.classifier, frozen, watcher)
     del frozen  # its features are wanted no more
     objective = objective_of(setup)
-    settings = settings_of(recipe, image_batches(setup))
+    settings = settings_of(recipe, image_batches(setup), tuned.rate_factors)
     if not folder.plan.exists():
         watcher.stage("plan", "compute a few micro-batches")
         setup, plan = plan_images(
-            setup, tuned, objective, settings, folder.disk(), opening, known_RD
+            setup, tuned, objective, settings, folder.disk(), opening, known_RD, trunk_seconds
         )
         for sentence in plan.sentences():
             watcher.note(sentence)
         if not folder.recipe.exists():
             folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))  # type: ignore[arg-type]
             begin(setup, folder)
-        write_json(folder.plan, plan.to_json() | {"trunk_seconds": trunk_seconds})
+        write_json(folder.plan, plan.to_json())
     batches = image_batches(setup, known_RD)
     choosing = setup.held_out.choosing
     validate = partial(criterion, predictor, choosing, setup.targets) if choosing else None
@@ -149,7 +149,12 @@ def _with_scratch(
             tuned.model,  # type: ignore[arg-type]  # the objective asks it for features
             objective,
             batches,
-            replace(settings, learning_rate=_SCRATCH_RATE, checkpoint_every=settings.total_steps),
+            replace(
+                settings,
+                learning_rate=_SCRATCH_RATE,
+                checkpoint_every=settings.total_steps,
+                rate_factors={},
+            ),
             validate=partial(criterion, predictor, choosing, setup.targets) if choosing else None,
             checkpoints=Checkpoints(Path(temporary), 1),
             watcher=Silent(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class ImageTuned:
 
     setup: ImageSetup
     model: VisionModel
+    rate_factors: Mapping[str, float]
 
     @property
     def module(self) -> VisionModel:
@@ -72,8 +74,9 @@ def opened_images(setup: ImageSetup, *, from_scratch: bool | None = None) -> Ima
     )
     attached = attach_vision(model, setup.described, settings, seed)
     scale = _scale(setup.gallery.preparation)
-    vision = VisionModel(attached, scale, learns_statistics=settings.from_scratch)
-    return ImageTuned(setup, vision.to(settings.device))
+    vision = VisionModel(attached.module, scale, learns_statistics=settings.from_scratch)
+    vision.to(settings.device)
+    return ImageTuned(setup, vision, attached.factors_in(vision))
 
 
 def open_images(

@@ -6,6 +6,7 @@ import numpy as np
 
 from tunesmith.core.ports import Objective
 from tunesmith.data import PackedBatches
+from tunesmith.data.known import Known
 from tunesmith.data.lay import Layer
 from tunesmith.objectives.embeddings import Embeddings
 from tunesmith.objectives.labels import Labels
@@ -13,8 +14,10 @@ from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.tuned import LabelTuned
 
 
-def label_batches(setup: LabelSetup, tuned: LabelTuned) -> PackedBatches:
-    """The training batches."""
+def label_batches(
+    setup: LabelSetup, tuned: LabelTuned, known: Known | None = None
+) -> PackedBatches:
+    """The training batches; with what is known where the body is frozen."""
     recipe = setup.recipe
     return PackedBatches(
         setup.prepared.train,
@@ -24,7 +27,7 @@ def label_batches(setup: LabelSetup, tuned: LabelTuned) -> PackedBatches:
         shuffle=recipe.data.shuffle,
         share=False,
         mix=setup.prepared.mix,
-        lay=Layer(tuned.model.pooling, setup.targets),
+        lay=Layer(tuned.model.pooling, setup.targets, known),
     )
 
 

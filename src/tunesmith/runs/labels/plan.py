@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tunesmith.runs.calibrate import Clock
 from tunesmith.runs.estimate import Answering, Judging, try_scoring
 from tunesmith.runs.labels.batches import label_batches, objective_of
 from tunesmith.runs.labels.judges import judged_texts
+from tunesmith.runs.labels.known import Kept, foresee_kept
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.labels.tuned import LabelBase, LabelTuned, opened_labels
@@ -38,11 +40,20 @@ class LabelJudging(Judging):
         """Of judging a whole run, at most."""
         if setup.recipe.evaluate.level == "none":
             return opening
-        return self.scoring_seconds(judged_texts(setup)) + opening
+        return super().scoring_seconds(judged_texts(setup)) + opening
 
     def bytes(self, setup: Any) -> float:
         """The peak of judging, above what is held."""
         return self.scoring_bytes(setup.held_out.judging)
+
+
+class KnownJudging(LabelJudging):
+    """The same where what the frozen body makes of the rows that choose is known: asking the head
+    alone about them costs next to nothing."""
+
+    def scoring_seconds(self, examples: Sequence[Tokens]) -> float:
+        """Of a validation."""
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +83,21 @@ class _Asking:
 
 
 def try_labelling(
-    setup: LabelSetup, base: LabelBase, most: int, shape: Shape, meter: Meter, clock: Clock
+    setup: LabelSetup,
+    base: LabelBase,
+    most: int,
+    shape: Shape,
+    meter: Meter,
+    clock: Clock,
+    *,
+    kind: type[LabelJudging] = LabelJudging,
 ) -> Judging:
     """Label some rows, at most `most` tokens of them."""
     budget = int(setup.recipe.engine.tokens_per_micro_batch)
     rows = setup.held_out.choosing or setup.rehearsed(64)
     asking = _Asking(Predictor(base.forward, budget))
     scoring = try_scoring(asking, rows, min(budget, most), shape, meter, clock)
-    return LabelJudging(shape, budget, scoring, Answering())
+    return kind(shape, budget, scoring, Answering())
 
 
 def foresee_labels(setup: LabelSetup, watcher: Watcher) -> Plan:
@@ -87,10 +105,11 @@ def foresee_labels(setup: LabelSetup, watcher: Watcher) -> Plan:
     began = time.perf_counter()
     watcher.stage("base", f"open {setup.recipe.model.base} and give it a head")
     tuned = opened_labels(setup)
-    settings = settings_of(setup.recipe, label_batches(setup, tuned))
+    settings = settings_of(setup.recipe, label_batches(setup, tuned), tuned.rate_factors)
     watcher.stage("plan", "compute a few micro-batches")
     disk, opening = Path(tempfile.gettempdir()), time.perf_counter() - began
-    return _planned(setup, tuned, objective_of(setup), settings, disk, opening)[1]
+    kept = foresee_kept(setup, tuned.model)
+    return _planned(setup, tuned, objective_of(setup), settings, disk, opening, kept)[1]
 
 
 def plan_labels(
@@ -100,11 +119,12 @@ def plan_labels(
     settings: Settings,
     disk: Path,
     opening: float,
+    kept: Kept,
     watcher: Watcher,
 ) -> tuple[LabelSetup, dict[str, Any]]:
     """Foresee the run, make it fit, and tell the user."""
     watcher.stage("plan", "compute a few micro-batches")
-    setup, planned = _planned(setup, tuned, objective, settings, disk, opening)
+    setup, planned = _planned(setup, tuned, objective, settings, disk, opening, kept)
     for sentence in planned.sentences():
         watcher.note(sentence)
     if setup.recipe.engine.activation_checkpointing:
@@ -119,16 +139,18 @@ def _planned(
     settings: Settings,
     disk: Path,
     opening: float,
+    kept: Kept,
 ) -> tuple[LabelSetup, Plan]:
     if isinstance(objective, Embeddings) and len(label_batches(setup, tuned).step(0, 0)) > 1:
         objective = _Cached(objective)
-    return make_plan(
+    setup, plan = make_plan(
         setup,  # type: ignore[arg-type]  # the plan reads what both kinds of run have
         tuned,  # type: ignore[arg-type]
         settings,
-        lambda fitted, share: label_batches(fitted, tuned),  # type: ignore[arg-type]
+        lambda fitted, share: label_batches(fitted, tuned, kept.known),  # type: ignore[arg-type]
         opening=opening,
         folder=disk,
         objective=objective,
-        judged=try_labelling,
+        judged=partial(try_labelling, kind=LabelJudging if frozen.known is None else KnownJudging),
     )
+    return setup, plan.after_trunk(kept.seconds, kept.note)

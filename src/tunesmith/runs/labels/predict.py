@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.records import Tokens
+from tunesmith.data.known import Known
 from tunesmith.data.lay import Layer
 from tunesmith.data.pack import within_budget
 from tunesmith.engine.loop import on_device
@@ -32,12 +33,20 @@ class Asked(Protocol):
 
 
 class Predictor:
-    """Asks `model` as it stands. `layer` lays rows without their labels."""
+    """Asks `model` as it stands.
 
-    def __init__(self, model: LabelModel, tokens_per_batch: int) -> None:
+    Args:
+        model: in any mode.
+        tokens_per_batch: how many are computed at once.
+        known: what a frozen body makes of rows, where that is known.
+    """
+
+    def __init__(
+        self, model: LabelModel, tokens_per_batch: int, known: Known | None = None
+    ) -> None:
         self._model = model
         self._budget = tokens_per_batch
-        self._layer = Layer(model.pooling, None)
+        self._layer = Layer(model.pooling, None, known)
 
     def features(self, rows: Sequence[Tokens]) -> Floats:
         """What the head reads of each row, (R, D) float32; of each word where those are tagged."""

@@ -19,6 +19,7 @@ from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.batches import label_batches, objective_of
 from tunesmith.runs.labels.frozen import Frozen, begin_head
 from tunesmith.runs.labels.judges import judge_of
+from tunesmith.runs.labels.known import keep_frozen
 from tunesmith.runs.labels.plan import plan_labels
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.setup import Labelling, LabelSetup
@@ -45,27 +46,29 @@ def go_labels(
     began = time.perf_counter()
     watcher.stage("base", f"open {recipe.model.base} and give it a head")
     tuned = opened_labels(setup)
-    predictor = Predictor(tuned.model, recipe.engine.tokens_per_micro_batch)
-    frozen = Frozen(setup, predictor)
+    opening = time.perf_counter() - began
+    kept = keep_frozen(setup, tuned.model, watcher)
+    budget = recipe.engine.tokens_per_micro_batch
+    predictor, asked = Predictor(tuned.model, budget), Predictor(tuned.model, budget, kept.known)
+    frozen = Frozen(setup, asked)
     if measures:
         watcher.stage("measure", judge.begins)
-        judge.look(predictor, frozen)
+        judge.look(asked, frozen)
     if not Checkpoints(folder.checkpoints, 1).steps():
         begin_head(setup, tuned.model.classifier, frozen, watcher)
     objective = objective_of(setup)
-    settings = settings_of(recipe, label_batches(setup, tuned))
+    settings = settings_of(recipe, label_batches(setup, tuned), tuned.rate_factors)
     if not folder.plan.exists():
-        opening = time.perf_counter() - began
         setup, planned = plan_labels(
-            setup, tuned, objective, settings, folder.disk(), opening, watcher
+            setup, tuned, objective, settings, folder.disk(), opening, kept, watcher
         )
         if not folder.recipe.exists():
             folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))  # type: ignore[arg-type]
             begin(setup, folder)
         write_json(folder.plan, planned)
     del frozen  # its features are wanted no more
-    batches = label_batches(setup, tuned)
-    validate = partial(judge.criterion, predictor) if setup.held_out.choosing else None
+    batches = label_batches(setup, tuned, kept.known)
+    validate = partial(judge.criterion, asked) if setup.held_out.choosing else None
     progress = run_labels(
         setup, folder, tuned.model, validate, objective, batches, settings, from_step, watcher, stop
     )
@@ -76,7 +79,7 @@ def go_labels(
     judge.trained(predictor)
     artefact, shared = folder.artefact(tuned.artefact), setup.held_out.shared
     course = course_of(progress, settings, batches, folder, shared=shared)
-    del tuned, predictor, validate  # their memory is wanted for the model opened from disk
+    del tuned, predictor, asked, validate  # their memory is wanted for the model opened from disk
     watcher.stage("evaluate", "the tuned model, opened afresh")
     judge.finish(folder, artefact, course)
 

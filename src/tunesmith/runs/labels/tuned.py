@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,6 +40,7 @@ class LabelTuned:
     described: Described
     model: LabelModel
     adapter: PeftModel | None
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
     shares: ClassVar[bool] = False
     """Rows are judged one by one: no prefix is computed once for several."""
     teacher: ClassVar[None] = None
@@ -83,17 +85,18 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
         pooling=_pooling(setup, path),
         seed=recipe.engine.seed,
     )
-    adapter = None
+    adapter, factors = None, {}
     if recipe.model.method == "head":
         body.requires_grad_(False)
     else:
         base = Base(setup.described, body, path)  # type: ignore[arg-type]  # methods run nothing
-        module = attach(base, recipe.model, recipe.engine.seed).module
-        adapter = module if isinstance(module, PeftModel) else None
+        attached = attach(base, recipe.model, recipe.engine.seed)
+        adapter = attached.module if isinstance(attached.module, PeftModel) else None
+        factors = attached.factors_in(model)
     model.classifier.requires_grad_(True)
     if recipe.engine.activation_checkpointing:
         checkpoint_activations(body)
-    return LabelTuned(setup.described, model, adapter)
+    return LabelTuned(setup.described, model, adapter, factors)
 
 
 def _pooling(setup: LabelSetup, path: Body) -> Pooling:
