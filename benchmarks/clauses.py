@@ -46,6 +46,7 @@ def main() -> None:
                 f"model.base={base}",
                 f"data.train={data}",
                 "data.group_by=contract",
+                "data.bad_rows=drop",
                 "objective.kind=classify",
                 f"model.method={asked.method}",
                 *asked.set,
