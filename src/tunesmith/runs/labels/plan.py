@@ -151,6 +151,6 @@ def _planned(
         opening=opening,
         folder=disk,
         objective=objective,
-        judged=partial(try_labelling, kind=LabelJudging if frozen.known is None else KnownJudging),
+        judged=partial(try_labelling, kind=LabelJudging if kept.known is None else KnownJudging),
     )
     return setup, plan.after_trunk(kept.seconds, kept.note)
