@@ -15,6 +15,7 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageClassification,
+    AutoModelForSeq2SeqLM,
     PreTrainedModel,
 )
 
@@ -26,13 +27,22 @@ PAGE = Path(__file__).parents[1] / "docs" / "adapters.md"
 
 _WRITERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "gpt2", "gpt_neox", "opt")
 _READERS = ("bert", "roberta", "distilbert", "deberta-v2", "modernbert", "llama", "gpt2")
+_APART = ("t5", "mt5", "bart")
 _SEERS = ("vit", "swin", "convnext", "resnet", "mobilenet_v2")
 FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "models that write (`sft`, `text`)": (AutoModelForCausalLM, _WRITERS),
+    "models of an encoder and a decoder (`sft`)": (AutoModelForSeq2SeqLM, _APART),
     "models that label texts or make vectors (`classify`, `tag`, `embed`)": (AutoModel, _READERS),
     "models that label images (`image`)": (AutoModelForImageClassification, _SEERS),
 }
 """The class of transformers that opens each, and some of its architectures."""
+
+_OBJECTIVES: dict[Any, ObjectiveKind] = {
+    AutoModelForCausalLM: "sft",
+    AutoModelForSeq2SeqLM: "sft",
+    AutoModel: "classify",
+    AutoModelForImageClassification: "image",
+}
 
 _HEAD = """\
 # What is trained: methods and adapters
@@ -45,6 +55,7 @@ a test keeps this page true. Adapters are PEFT's and open in plain transformers 
 families, encoders and decoders that label texts and words and make vectors, and image models with
 attention and with convolutions. It trains, its loss falls, a resumed run ends in the same bits,
 what it saved gives the same numbers in plain transformers and PEFT, and again once merged.
+`tests/models/test_encoder_decoder.py` does so for models of an encoder and a decoder.
 
 | `model.method` | what is trained | source | saves | keys | learning rate |
 |---|---|---|---|---|---|
@@ -161,7 +172,7 @@ def _bases(title: str) -> list[str]:
     numbers = {need: place for place, need in _numbered()}
     models = {family: _empty(form, family) for family in families}
     lines = [f"\nOf {title}:\n\n", _row("", *models), _row(*["---"] * (len(models) + 1))]
-    kind: ObjectiveKind = {AutoModel: "classify", AutoModelForCausalLM: "sft"}.get(form, "image")
+    kind: ObjectiveKind = _OBJECTIVES[form]
     wanted: list[tuple[Any, Any]] = [(each, "default") for each in METHODS if not unfit(each, kind)]
     wanted += [("lora", init) for init, each in INITS.items() if each.needs]
     for method, init in wanted:

@@ -14,6 +14,7 @@ from tunesmith.data.prepared import Prepared
 from tunesmith.data.render import Renderer
 from tunesmith.data.sequences import Sequences, WithPlanted
 from tunesmith.data.show import show
+from tunesmith.data.source_target import SourceRenderer, choose_source
 from tunesmith.data.split import content_hash
 from tunesmith.data.template import choose
 
@@ -23,8 +24,10 @@ __all__ = [
     "Prepared",
     "Renderer",
     "Sequences",
+    "SourceRenderer",
     "WithPlanted",
     "choose",
+    "choose_source",
     "content_hash",
     "examine",
     "prepare",

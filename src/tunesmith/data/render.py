@@ -148,7 +148,7 @@ class Renderer:
             asked = (Message("user", content.prompt),)
             opening_N, answer = self._opening(content.prompt), content.completion
             return Prompt(example.origin, asked, opening_N, answer, tests=example.tests)
-        chat = _as_chat(content)
+        chat = as_chat(content)
         turn = self._chat.conversation(chat.messages, chat.tools).turns[-1]
         message = chat.messages[turn.index]
         plain = not message.tool_calls and not message.reasoning
@@ -196,22 +196,26 @@ class Renderer:
             if (complaint := wrong_kind(content, kind)) is not None:
                 raise Refused("wrong_kind", complaint)
             refuse_special_tokens(content, self.encoder)
-            if isinstance(content, Text):
-                return self._document(origin, content.text, context, delimit=True)
-            if isinstance(content, Completion) and self._plain:
-                if kind == "text":
-                    joined = content.prompt + content.completion
-                    return self._document(origin, joined, context, delimit=True)
-                return Job((), lambda _: [self._completion(origin, content)])
-            chat = _as_chat(content)
-            if kind == "text":
-                _require_all_learned(chat)
-                whole = self._chat.text(chat.messages, tools=chat.tools)
-                return self._document(origin, whole, context, delimit=False)
-            conversation = self._chat.conversation(chat.messages, chat.tools)
-            return self._answers.job(origin, conversation)
+            return self._content_job(origin, content, kind, context)
         except Refused as refused:
             return _finding(refused, origin)
+
+    def _content_job(self, origin: Origin, content: Content, kind: Kind, context: int) -> Job:
+        """What to tokenise for a content. Raises Refused for one that cannot be trained."""
+        if isinstance(content, Text):
+            return self._document(origin, content.text, context, delimit=True)
+        if isinstance(content, Completion) and self._plain:
+            if kind == "text":
+                joined = content.prompt + content.completion
+                return self._document(origin, joined, context, delimit=True)
+            return Job((), lambda _: [self._completion(origin, content)])
+        chat = as_chat(content)
+        if kind == "text":
+            _require_all_learned(chat)
+            whole = self._chat.text(chat.messages, tools=chat.tools)
+            return self._document(origin, whole, context, delimit=False)
+        conversation = self._chat.conversation(chat.messages, chat.tools)
+        return self._answers.job(origin, conversation)
 
     def _document(self, origin: Origin, text: str, context: int, *, delimit: bool) -> Job:
         return Job(
@@ -257,7 +261,8 @@ def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
         yield chunk
 
 
-def _as_chat(content: Content) -> Chat:
+def as_chat(content: Content) -> Chat:
+    """A prompt and its completion as a turn of the user and one of the assistant."""
     if isinstance(content, Chat):
         return content
     assert isinstance(content, Completion)

@@ -29,10 +29,6 @@ _QUESTIONS = {
     "parity": "Is it what you will serve?",
 }
 _PASSED = {True: "passes", False: "fails", None: "not judged"}
-_OPENED = {
-    "adapter": "peft.AutoPeftModelForCausalLM",
-    "model": "transformers.AutoModelForCausalLM",
-}
 _FROM = "In plain libraries, from the folder of this card:"
 _ENGINE = ("learning_rate", "batch_size", "optimizer", "schedule", "seed")
 
@@ -55,13 +51,19 @@ class Shown:
     loss: str = "nats per token"
 
 
-def shown_of(verdict: Json, measured: Measured, artefact: str, recipe: Json) -> Shown:
-    """Of a model that writes."""
+def shown_of(
+    verdict: Json,
+    measured: Measured,
+    artefact: str,
+    recipe: Json,
+    opened_by: str = "AutoModelForCausalLM",
+) -> Shown:
+    """Of a model that writes; `opened_by` is the class of plain transformers that opens it."""
     secrets = planted(measured.exposed)
     return Shown(
         course=measured.course,
         tables=tables_of(verdict, measured),
-        opening=tuple(_opening(artefact, recipe)),
+        opening=tuple(_opening(artefact, recipe, opened_by)),
         limits=(_sentence(trial_clause(secrets)),) if secrets else (),
     )
 
@@ -210,9 +212,10 @@ def _limits(verdict: Json, shown: Shown, recipe: Json) -> Iterator[str]:
             yield f"- {question} {found}: {_plain(detail['summary'])}{few}."
 
 
-def _opening(artefact: str, recipe: Json) -> Iterator[str]:
-    opened = _OPENED[artefact]
-    imports = "peft, transformers" if artefact == "adapter" else "transformers"
+def _opening(artefact: str, recipe: Json, opened_by: str) -> Iterator[str]:
+    opened, imports = f"transformers.{opened_by}", "transformers"
+    if artefact == "adapter":
+        opened, imports = f"peft.{opened_by.replace('Auto', 'AutoPeft', 1)}", "peft, transformers"
     yield from ("```python", f"import {imports}", "")
     yield f'model = {opened}.from_pretrained("{artefact}")'
     yield f'tokenizer = transformers.AutoTokenizer.from_pretrained("{artefact}")'

@@ -77,6 +77,8 @@ def kept(measured: Measured, seed: int = 0) -> Judgement:
             f"passes when the whole interval is at most {percent(KEPT_LIMIT)} of the base's loss"
         ),
     }
+    if measured.left_out:
+        detail["left_out"] = {"summary": measured.left_out}
     if base.samples:
         detail["samples"] = own_samples(base, tuned, seed)
     if measured.frontier is not None:

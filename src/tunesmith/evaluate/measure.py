@@ -200,7 +200,8 @@ class Measured:
     """All that the verdict and the report are made from. A side is None when not measured.
 
     `exposed` are the planted secrets under the tuned model, and the controls; `teacher` is the
-    bigger model that was learned from, on all rows that judge.
+    bigger model that was learned from, on all rows that judge. `left_out` says what cannot be asked
+    of such a base.
     """
 
     base: Side | None = None
@@ -214,6 +215,7 @@ class Measured:
     exposed: tuple[Exposed, ...] = ()
     judged: Judged | None = None
     teacher: Baseline | None = None
+    left_out: str = ""
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -244,6 +246,7 @@ class Measured:
             exposed=tuple(Exposed(**each) for each in value.get("exposed", ())),
             judged=Judged.from_json(value["judged"]) if value.get("judged") else None,
             teacher=Baseline.from_json(value["teacher"]) if value.get("teacher") else None,
+            left_out=value.get("left_out", ""),
         )
 
 

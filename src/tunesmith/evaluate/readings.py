@@ -26,6 +26,7 @@ _SAID = {
     "code": "summary",
     "infilled": "summary",
     "samples": "summary",
+    "left_out": "summary",
     "frontier": "summary",
     "recall": "summary",
     "money": "summary",

@@ -44,7 +44,7 @@ class PackedForward:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._body = model.base_model
-        self._head = _Head(model)
+        self._head = Head(model)
 
     def with_body(self, body: nn.Module) -> PackedForward:
         """The same path through another body, as one that leaves out layers."""
@@ -110,7 +110,7 @@ class PaddedForward:
     def __init__(self, model: PreTrainedModel, reason: str = "") -> None:
         self.reason = reason
         self._body = model.base_model
-        self._head = _Head(model)
+        self._head = Head(model)
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
@@ -169,7 +169,7 @@ class FullLogitsForward(PaddedForward):
 Forward = PackedForward | PaddedForward | FullLogitsForward
 
 
-class _Head:
+class Head:
     """The vocabulary head of a model: linear, then scaled and capped as its configuration says."""
 
     def __init__(self, model: PreTrainedModel) -> None:

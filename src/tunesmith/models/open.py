@@ -20,15 +20,18 @@ from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.core.seeds import derive
+from tunesmith.models.encoder_decoder import AnyEncoderDecoder, choose_encoder_decoder
 from tunesmith.models.forward import Forward, choose_forward
 from tunesmith.models.fused import fuse
 from tunesmith.models.hub import fetch, reason
@@ -60,11 +63,44 @@ class Described:
 
     @property
     def context(self) -> int:
-        """The longest sequence in tokens."""
+        """The longest sequence in tokens; source and target together where they are apart."""
+        return self.longest * (2 if self.writes_apart else 1)
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that are read at once: by an encoder and a decoder so many each."""
         for key in ("max_position_embeddings", "n_positions", "max_sequence_length"):
             if value := getattr(self.text, key, None):
                 return int(value)
         return min(int(self.tokenizer.model_max_length), 1 << 20)
+
+    @property
+    def writes_apart(self) -> bool:
+        """Whether an encoder reads what is asked, and a decoder writes the answer."""
+        return is_encoder_decoder(self.config)
+
+    @property
+    def opened_by(self) -> str:
+        """The class of plain transformers that opens it; PEFT's has Peft behind Auto."""
+        return _kind(self.config).__name__
+
+    @property
+    def decoder_start(self) -> int:
+        """The id that such a decoder starts with. Raises Unsupported if none can be told."""
+        if hasattr(self.tokenizer, "src_lang"):
+            raise Unsupported(
+                f"{self.name} is told by tokens of its own from which language to which it writes, "
+                "and rows do not say that. Choose a base of the T5, mT5 or BART family."
+            )
+        start = getattr(self.config, "decoder_start_token_id", None)
+        if start is None:
+            start = _generation(self.location).get("decoder_start_token_id")
+        if not isinstance(start, int):
+            raise Unsupported(
+                f"Nothing says with which token the decoder of {self.name} starts. Set "
+                "decoder_start_token_id in its config.json (that of T5 is its padding token)."
+            )
+        return start
 
     @property
     def hidden_size(self) -> int:
@@ -74,7 +110,7 @@ class Described:
     @property
     def layers(self) -> int:
         """How many decoder layers there are. Raises Unsupported as `hidden_size` does."""
-        return self._size("num_hidden_layers")
+        return self._size(_layers_key(self.config))
 
     @property
     def vocab_size(self) -> int:
@@ -101,7 +137,7 @@ class Base:
 
     described: Described
     model: PreTrainedModel
-    forward: Forward | PromptedForward
+    forward: Forward | PromptedForward | AnyEncoderDecoder
     prompted: PeftModel | None = None
 
     @property
@@ -162,24 +198,47 @@ def open_base(
     """Load the weights (or draw random ones) and prove a forward path. Raises ModelError."""
     if from_scratch_seed is not None:
         with seeded(derive(from_scratch_seed, "weights"), torch.device("cpu")):
-            model = AutoModelForCausalLM.from_config(described.config, dtype=torch.float32)
+            kind: Any = _kind(described.config)
+            model = kind.from_config(described.config, dtype=torch.float32)
         model = model.to(DTYPES[dtype])
     else:
         model = load_weights(described.location, dtype)
     model = model.to(device).eval()
     fuse(model)
+    if described.writes_apart:
+        return Base(described, model, choose_encoder_decoder(model, described.decoder_start))
     return Base(described, model, choose_forward(model))
 
 
+def is_encoder_decoder(config: PreTrainedConfig) -> bool:
+    """Whether transformers has a model of this configuration that reads text and writes text."""
+    known = type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+    return known and bool(config.is_encoder_decoder)
+
+
+def _kind(config: PreTrainedConfig) -> type[AutoModelForCausalLM | AutoModelForSeq2SeqLM]:
+    return AutoModelForSeq2SeqLM if is_encoder_decoder(config) else AutoModelForCausalLM
+
+
+def _generation(location: str) -> dict[str, Any]:
+    """The base's own settings of generation, {} where it has none that can be read."""
+    path = Path(location) / "generation_config.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
 def load_weights(location: str, dtype: str) -> PreTrainedModel:
-    """A causal language model from the safetensors in the folder `location`, on the CPU.
+    """A model that writes from the safetensors in the folder `location`, on the CPU.
 
     Raises ModelError if a file cannot be read, or lacks any weight of the model: transformers
     would draw that one at random.
     """
     require_safetensors(location)
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        kind = _kind(AutoConfig.from_pretrained(location, trust_remote_code=False))
+        loaded: Any = kind.from_pretrained(
             location,
             dtype=DTYPES[dtype],
             use_safetensors=True,
@@ -214,10 +273,15 @@ def text_body(model: PreTrainedModel) -> torch.nn.Module:
     return model.get_decoder() if composite else model.base_model
 
 
+def upper_body(model: PreTrainedModel) -> torch.nn.Module:
+    """What the top layers stand in: the text body, or its decoder where that stands apart."""
+    return model.get_decoder() if is_encoder_decoder(model.config) else text_body(model)
+
+
 def decoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
     """The stack of decoder layers, bottom first. Raises Unsupported if the model has none."""
-    count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    body = text_body(model)
+    count = getattr(model.config.get_text_config(), _layers_key(model.config), None)
+    body = upper_body(model)
     inside = (module for child in body.children() for module in child.children())
     for module in (*body.children(), *inside):  # an encoder's stack stands one deeper
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
@@ -226,6 +290,13 @@ def decoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
         f"{type(model).__name__} keeps its layers in no list that could be found, so some of them "
         "cannot be trained alone. Use model.method lora or full."
     )
+
+
+def _layers_key(config: PreTrainedConfig) -> str:
+    """Under what name a configuration has the number of its decoder's layers."""
+    text = config.get_text_config()
+    apart = ("num_decoder_layers", "decoder_layers") if is_encoder_decoder(config) else ()
+    return next((key for key in apart if getattr(text, key, None)), "num_hidden_layers")
 
 
 def _no_such_base(name: str, path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from tunesmith.core.errors import DataError
@@ -97,19 +98,57 @@ class ModelSampler:
         output = self._model.generate(  # type: ignore[operator]  # hidden by nn.Module
             input_ids=ids.to(self._model.device),
             attention_mask=mask.to(self._model.device),
-            generation_config=GenerationConfig(
-                max_new_tokens=max_new_tokens,
-                **_choice(temperature),
-                eos_token_id=self._stop_ids,
-                pad_token_id=pad,
-                use_cache=True,
-            ),
+            generation_config=self._settings(max_new_tokens, temperature),
         )
         return [self._text(answer) for answer in output[:, longest:].tolist()]
+
+    def _settings(self, max_new_tokens: int, temperature: float, **more: int) -> GenerationConfig:
+        return GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            **_choice(temperature),
+            eos_token_id=self._stop_ids,
+            pad_token_id=self._stop_ids[0],
+            use_cache=True,
+            **more,
+        )
 
     def _text(self, ids: list[int]) -> str:
         end = next((i for i, token in enumerate(ids) if token in self._stop_ids), len(ids))
         return str(self._tokenizer.decode(ids[:end], skip_special_tokens=True))
+
+
+class SourceSampler(ModelSampler):
+    """For an encoder and a decoder: a prompt is the source, and last what the decoder starts with.
+
+    Sources are padded on the right, as in training. `context` is what each of the two reads.
+    """
+
+    def _room(self, prompt: Prompt) -> int:
+        """What the decoder has room for. Raises DataError for a source that is too long."""
+        length = len(prompt.ids_N) - 1
+        if length > self._context:
+            raise DataError(
+                f"{prompt.origin}: the question has {length} tokens, and the model reads at most "
+                f"{self._context}. Shorten it, or leave the row out."
+            )
+        return self._context - 1
+
+    @torch.no_grad()
+    def _generate(
+        self, rows: list[torch.Tensor], max_new_tokens: int, temperature: float
+    ) -> list[str]:
+        device, start = self._model.device, int(rows[0][-1])
+        sources = [row[:-1] for row in rows]
+        mask = pad_sequence([torch.ones_like(source) for source in sources], batch_first=True)
+        self._model.eval()
+        output = self._model.generate(  # type: ignore[operator]  # hidden by nn.Module
+            input_ids=pad_sequence(sources, batch_first=True).to(device),
+            attention_mask=mask.to(device),
+            generation_config=self._settings(
+                max_new_tokens, temperature, decoder_start_token_id=start
+            ),
+        )
+        return [self._text(answer) for answer in output[:, 1:].tolist()]
 
 
 def _choice(temperature: float) -> dict[str, Any]:

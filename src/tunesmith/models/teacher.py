@@ -18,6 +18,13 @@ def describe_teacher(name: str, student: Described, context: int) -> Described:
     or rows may be longer than what it reads.
     """
     teacher = describe(name)
+    if teacher.writes_apart != student.writes_apart:
+        raise Unsupported(
+            f"One of objective.teacher {teacher.name} and {student.name} has an encoder beside its "
+            "decoder, and the other has not, so they do not predict the same tokens. Name a "
+            "teacher of the same family, or let this one answer questions behind an endpoint, with "
+            "`tunesmith distil`."
+        )
     if difference := _difference(student.tokenizer, teacher.tokenizer):
         raise Unsupported(
             f"objective.teacher {teacher.name} reads other tokens than {student.name}: "

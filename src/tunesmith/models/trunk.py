@@ -20,6 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from tunesmith.core.batch import Batch
+from tunesmith.models.encoder_decoder import AnyEncoderDecoder
 from tunesmith.models.forward import (
     Forward,
     FullLogitsForward,
@@ -96,6 +97,8 @@ def open_trunk(base: Base, *, tokens: int, sites: int, budget: Budget) -> Trunk:
     """
     if isinstance(base.forward, PromptedForward):
         return Trunk(None, "")  # what is learned stands below all that is frozen
+    if isinstance(base.forward, AnyEncoderDecoder):
+        return Trunk(None, _not_cut(base.model))
     try:
         cut = _cut(base.model, base.forward)
         if cut is None:
@@ -111,6 +114,16 @@ def open_trunk(base: Base, *, tokens: int, sites: int, budget: Budget) -> Trunk:
         + ("in memory." if store.place == "memory" else f"in a file in {budget.folder}."),
         store.place,
         store.bytes,
+    )
+
+
+def _not_cut(model: PreTrainedModel) -> str:
+    """What is said of a frozen encoder beside a decoder: "" where it is trained, too."""
+    if any(weight.requires_grad for weight in model.get_encoder().parameters()):
+        return ""
+    return (
+        "The frozen part of the model is run in every epoch: "
+        f"{type(model).__name__} has an encoder beside its decoder, which is not cut."
     )
 
 

@@ -41,6 +41,7 @@ Need = Literal[
     "linear_layers",
     "no_convolutions",
     "plain_convolutions",
+    "decoder_only",
 ]
 
 
@@ -224,6 +225,7 @@ METHODS: dict[MethodName, Method] = {
         3e-2,
         "ours",
         keys=("virtual_tokens",),
+        needs=("decoder_only",),
         own_rate=True,
         merges=False,
         packs=False,
@@ -235,6 +237,7 @@ METHODS: dict[MethodName, Method] = {
         3e-2,
         "ours",
         keys=("virtual_tokens",),
+        needs=("decoder_only",),
         own_rate=True,
         merges=False,
         packs=False,
@@ -296,6 +299,10 @@ NEEDS: dict[Need, tuple[str, str]] = {
     "plain_convolutions": (
         "convolutions that its code does not ask for their stride",
         "has code that asks its convolutions for their stride, which PEFT's adapters do not have",
+    ),
+    "decoder_only": (
+        "no encoder beside its decoder",
+        "has an encoder beside its decoder, and virtual tokens stand before one sequence only",
     ),
 }
 """What a base must have, in a few words, and what is said of one that has not."""

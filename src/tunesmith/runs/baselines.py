@@ -138,20 +138,22 @@ class Asking:
         """The row behind as many of the examples, the last ones, as fit into the context."""
         renderer, context = self._setup.renderer, self._setup.described.context
         plain = renderer.completion_as == "plain"
-        examples, longest = given.choose(row), 0
+        examples, why = given.choose(row), ""
         for first in range(len(examples) + 1):
             asked = shown(row, examples[first:], given.instruction, plain=plain)
             (parts,) = renderer.render([asked], "sft", context)
             if isinstance(parts, Finding):
-                raise DataError(
-                    f"{row.origin}: asked behind evaluate.prompt and other examples, it cannot be "
-                    f"rendered. {parts.message} Leave evaluate.prompt out, or set "
-                    "evaluate.examples=0."
-                )
+                if parts.reason != "too_long":
+                    raise DataError(
+                        f"{row.origin}: asked behind evaluate.prompt and other examples, it cannot "
+                        f"be rendered. {parts.message} Leave evaluate.prompt out, or set "
+                        "evaluate.examples=0."
+                    )
+                why = f"it cannot be read. {parts.message}"
+                continue
             longest = max(map(len, parts))
             if longest <= context:
                 return asked, parts
-        raise DataError(
-            f"{row.origin}: behind evaluate.prompt it has {longest} tokens, and "
-            f"{self._setup.described.name} reads at most {context}. Shorten the prompt."
-        )
+            name = self._setup.described.name
+            why = f"it has {longest} tokens, and {name} reads at most {context}."
+        raise DataError(f"{row.origin}: behind evaluate.prompt {why} Shorten the prompt.")

@@ -90,7 +90,8 @@ class Judging:
 
     def _keeping_seconds(self, setup: Setup) -> float:
         """Of letting the base write samples, and of measuring an adapter at several strengths."""
-        written = self.answering_seconds(*own_samples(setup.recipe.evaluate.level))
+        level = "none" if setup.described.writes_apart else setup.recipe.evaluate.level
+        written = self.answering_seconds(*own_samples(level))
         rows = compared_on(setup)
         if rows is None:
             return written

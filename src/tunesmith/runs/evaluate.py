@@ -80,6 +80,7 @@ def evaluate(
         grading=rows.grading,
         prices=prices_of(recipe.evaluate),
         exposed=own.exposed,
+        left_out=own.left_out,
     )
     return judge(measured, recipe.engine.seed).to_json()
 
@@ -105,11 +106,11 @@ def _training(run: Run, recipe: Recipe, watcher: Watcher) -> Setup:
 
 
 def _base(recipe: Recipe, training: Setup | None) -> tuple[Described, bool]:
-    """The base, described once, and whether it brought a chat template of its own."""
+    """The base, described once, and whether our general questions are asked of it as such."""
     if training is not None:
         return training.described, training.templated
     described = describe(recipe.model.base)
-    return described, bool(described.tokenizer.chat_template)
+    return described, bool(described.tokenizer.chat_template) or described.writes_apart
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from tunesmith.core.records import Message, Origin, Prompt
 from tunesmith.data import Renderer
 from tunesmith.models.methods import ADAPTER, reopen
 from tunesmith.models.open import Base, describe, open_base
-from tunesmith.models.sampling import ModelSampler
+from tunesmith.models.sampling import ModelSampler, SourceSampler
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.finished import artefact_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.kinds import require_writing
+from tunesmith.runs.rendering import renderer_of
 
 MAX_NEW_TOKENS = 256
 
@@ -37,6 +38,13 @@ class Opened:
     def sampler(self) -> ModelSampler:
         """The Sampler port over this model."""
         base = self.base
+        if base.described.writes_apart:
+            return SourceSampler(
+                base.model,
+                base.described.tokenizer,
+                self.renderer.stop_ids(),
+                base.described.longest,
+            )
         return ModelSampler(
             base.prompted or base.model,
             base.described.tokenizer,
@@ -56,8 +64,8 @@ def open_artefact(folder: Path, recipe: Recipe) -> Opened:
     base = open_base(described, recipe.model.dtype, device_here(recipe))
     if adapter:
         base = reopen(base, folder)
-    tokenizer = described.tokenizer
-    return Opened(base, Renderer(tokenizer, tokenizer.chat_template, recipe.data.completion_as))
+    template = described.tokenizer.chat_template
+    return Opened(base, renderer_of(described, template, recipe.data.completion_as))
 
 
 @contextmanager

@@ -221,6 +221,7 @@ def _facts(setup: Setup, tuned: Tuned, batches: Batches, steps: int) -> dict[str
         "parameters": sum(weight.numel() for weight in tuned.module.parameters()),
         "trained_parameters": tuned.trainable,
         "forward": tuned.base.forward.name,
+        "opened_by": tuned.base.described.opened_by,
         "steps_per_epoch": batches.steps_per_epoch,
         "steps": steps,
         "tokens_per_epoch": mix.per_epoch(train.lengths),

@@ -25,6 +25,7 @@ from tunesmith.models.drawing import TOGETHER, draw
 from tunesmith.models.open import Base, describe, open_base
 from tunesmith.recipe import AUTO, load
 from tunesmith.runs.open import Opened
+from tunesmith.runs.rendering import require_going_on
 from tunesmith.runs.samples import opening_of
 from tunesmith.runs.setup import early_choices, facts_of
 
@@ -55,11 +56,13 @@ def sample(
     Raises:
         DataError: `out` exists, or the base repeats itself too much to write so many rows.
         ModelError: the base cannot be opened, or nothing says where its texts begin.
+        Unsupported: the base does not go on from what it reads, but answers.
     """
     watcher = watcher or Silent()
     require_new(out, "the samples")
     watcher.stage("base", f"open {base_name}")
     described = describe(base_name)
+    require_going_on(described, "`tunesmith sample`")
     model = early_choices(load(None, (), {"model.base": base_name}), facts_of(described), 1).recipe
     templated = bool(described.tokenizer.chat_template)
     template, _ = choose(described.tokenizer, AUTO)

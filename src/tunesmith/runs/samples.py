@@ -23,12 +23,13 @@ def own_samples(base: Base, setup: Setup, folder: RunFolder) -> list[Tokens]:
     """Texts drawn from the base at temperature 1, once, and kept for a resumed run.
 
     They begin where a user's turn begins if the base has a chat template of its own (it then writes
-    the question as well as the answer: Xu et al. 2024, Magpie), else at its start token.
+    the question as well as the answer: Xu et al. 2024, Magpie), else at its start token. A base
+    whose decoder writes apart draws none: without a question it has nothing to go on from.
     """
     if folder.samples.exists():
         return saved_samples(folder)
     count, length = wanted(setup.recipe.evaluate.level)
-    if not count:
+    if not count or setup.described.writes_apart:
         return []
     opening_N = opening_of(setup.renderer, templated=setup.templated)
     length = min(length, setup.described.context - len(opening_N))

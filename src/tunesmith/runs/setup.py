@@ -14,7 +14,7 @@ import torch
 
 from tunesmith.core.errors import DataError, RecipeError, Unsupported
 from tunesmith.core.records import Example, Finding, Prompt, Tokens
-from tunesmith.data import Prepared, Renderer, choose, prepare
+from tunesmith.data import Prepared, Renderer, prepare
 from tunesmith.data.canaries import make_canaries
 from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
@@ -33,6 +33,7 @@ from tunesmith.runs.findings import require_checked
 from tunesmith.runs.grading import graded_by, require_metrics, with_metrics
 from tunesmith.runs.heldout import HeldOut, divide, spread
 from tunesmith.runs.judge import require_judge
+from tunesmith.runs.rendering import left_out, renderer_of, require_going_on, template_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ def reader_of(recipe: Recipe) -> Reader:
     Raises ModelError, RecipeError or Unsupported, each with what to do.
     """
     described = describe(recipe.model.base)
-    template, reason = choose(described.tokenizer, recipe.data.template)
+    if recipe.objective.kind == "text":
+        require_going_on(described, "objective.kind=text")
+    template, reason = template_of(described, recipe.data.template)
     room = _room(recipe, described)
     bare = replace(facts_of(described), max_context=room)
     check_device(recipe)
@@ -103,12 +106,12 @@ def reader_of(recipe: Recipe) -> Reader:
             f"data.context is {context} tokens, but {described.name} reads at most {room}"
             f"{_taken(described.context - room)}. Set data.context to that or less."
         )
-    renderer = Renderer(described.tokenizer, template, early.completion_as)
+    renderer = renderer_of(described, template, early.completion_as)
     data, tokenizer = recipe.data, described.tokenizer
     infilling = infilling_of(
         tokenizer, data.fill_in_the_middle, recipe.engine.seed, data.infill_tokens
     )
-    trained = Renderer(tokenizer, template, early.completion_as, infilling)
+    trained = renderer_of(described, template, early.completion_as, infilling)
     return Reader(described, renderer, trained, context, bare, template, reason)
 
 
@@ -192,7 +195,7 @@ def set_up(recipe: Recipe) -> Setup:
         renderer=renderer,
         prepared=prepared,
         held_out=held_out,
-        probes=probe_tokens(recipe, renderer, reader.context, templated),
+        probes=probe_tokens(recipe, renderer, reader.context, templated or described.writes_apart),
         templated=templated,
         check=graded.grader,
         grading=graded.grading,
@@ -203,6 +206,7 @@ def set_up(recipe: Recipe) -> Setup:
         inputs=prepared.files
         | _hashes(recipe, [described, *([teacher] if teacher else [])], probe_files.files),
         warnings=(
+            *filter(None, [left_out(described)]),
             *(found.message for found in probe_files.findings),
             *require_checked(recipe.data.checks, prepared.report),
         ),
@@ -310,8 +314,9 @@ def read_examples(paths: Sequence[str], mapping: Mapping[str, str] | None = None
 def probe_tokens(recipe: Recipe, renderer: Renderer, context: int, templated: bool) -> list[Tokens]:
     """The general probes, and the user's own, scored as the objective would train them.
 
-    `templated`: the base knows a chat template, so the questions among our probes are asked in it.
-    Those of ours that the template or the context cannot hold are left out: nobody could mend them.
+    `templated`: the base knows a chat template, or answers apart from what it reads, so that the
+    questions among our probes are asked. Those of ours that the template or the context cannot hold
+    are left out: nobody could mend them.
 
     Raises:
         DataError: a probe of the user's cannot be used.

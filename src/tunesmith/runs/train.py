@@ -43,6 +43,7 @@ from tunesmith.runs.looping import course_of, run_loop
 from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
+from tunesmith.runs.rendering import left_out
 from tunesmith.runs.samples import own_samples
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
@@ -183,6 +184,7 @@ def _go(
         frontier=frontier,
         grading=setup.grading,
         prices=prices_of(recipe.evaluate),
+        left_out=left_out(setup.described),
     )
     if recipe.evaluate.level != "none":
         watcher.stage("evaluate", "the tuned model, opened afresh")

@@ -24,7 +24,8 @@ def write_judgement(folder: RunFolder, measured: Measured, seed: int) -> Verdict
     shown = read_json(folder.shown) if folder.shown.exists() else None
     page = render(said, measured, *about(folder), shown)
     recipe = load(folder.recipe).model_dump(mode="json")
-    card_says = shown_of(said, measured, artefact_of(folder).name, recipe)
+    opened_by = read_json(folder.plan).get("opened_by", "AutoModelForCausalLM")
+    card_says = shown_of(said, measured, artefact_of(folder).name, recipe, opened_by)
     finish(folder, said, measured.to_json(), page, card_says)
     return verdict
 

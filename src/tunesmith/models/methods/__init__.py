@@ -18,7 +18,7 @@ from tunesmith.core.errors import Unsupported
 from tunesmith.models.fused import fuse_lora
 from tunesmith.models.methods import lora, own_weights, places, prompts, small
 from tunesmith.models.methods.tuned import ADAPTER, MODEL, MethodSettings, Tuned
-from tunesmith.models.open import Base
+from tunesmith.models.open import Base, is_encoder_decoder
 from tunesmith.recipe.methods import InitName, MethodName, Need, needs_of, reason_against
 
 __all__ = [
@@ -57,6 +57,7 @@ _HAS: dict[Need, Callable[[PreTrainedModel], bool]] = {
     "biases": lambda model: any(own_weights.is_bias(name) for name, _ in model.named_parameters()),
     "linear_only": lambda model: not places.turned(model),
     "ia3_targets": small.knows_factors,
+    "decoder_only": lambda model: not is_encoder_decoder(model.config),
     "linear_layers": lambda model: places.turned(model) or bool(places.linear_layers(model)),
     "no_convolutions": lambda model: not places.convolutions(model),
     "plain_convolutions": lambda model: not getattr(model.config, "tf_padding", False),

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.methods.tuned import MODEL, MethodSettings, Tuned
-from tunesmith.models.open import Base, decoder_layers, text_body
+from tunesmith.models.open import Base, decoder_layers, is_encoder_decoder, upper_body
 
 
 def full(base: Base, settings: MethodSettings, seed: int) -> Tuned:
@@ -21,7 +21,7 @@ def last_layers(base: Base, settings: MethodSettings, seed: int) -> Tuned:
     layers = decoder_layers(base.model)
     first = first_of_top(base, layers, settings.layers, "use model.method full")
     base.model.requires_grad_(False)
-    after = _behind(text_body(base.model), layers)
+    after = _behind(upper_body(base.model), layers)
     for module in [*layers[first:], *after]:
         module.requires_grad_(True)
     return Tuned(base, base.model, MODEL, base)
@@ -58,13 +58,17 @@ def is_bias(name: str) -> bool:
 
 
 def _behind(body: nn.Module, layers: nn.ModuleList) -> list[nn.Module]:
-    """What follows the stack of layers; an encoder's stack stands one deeper."""
+    """What follows the stack of layers; an encoder's stack stands one deeper.
+
+    BART names the norm of its embeddings behind its layers, and runs it before them.
+    """
     inner = next((each for each in body.children() if layers in list(each.children())), None)
     found = []
     for parent, mark in ((inner, layers), (body, inner or layers)):
-        children = [] if parent is None else list(parent.children())
-        places = [place for place, module in enumerate(children) if module is mark]
-        found += [module for place in places for module in children[place + 1 :]]
+        children = [] if parent is None else list(parent.named_children())
+        places = [place for place, (_, module) in enumerate(children) if module is mark]
+        behind = [each for place in places for each in children[place + 1 :]]
+        found += [module for name, module in behind if "embed" not in name]
     return found
 
 
@@ -81,6 +85,13 @@ def first_of_top(base: Base, layers: nn.ModuleList, count: int, otherwise: str) 
 def _untie(model: PreTrainedModel, output: nn.Linear) -> None:
     """Give the head a matrix of its own; a saved model says so and opens with both."""
     output.weight = nn.Parameter(output.weight.detach().clone())
+    if is_encoder_decoder(model.config):
+        # What it says stays: encoder and decoder share their embeddings still, and a head that is
+        # saved with other values than theirs is opened with them.
+        own = {name for name, weight in model.named_parameters() if weight is output.weight}
+        tied = model.all_tied_weights_keys
+        model.all_tied_weights_keys = {k: v for k, v in tied.items() if k not in own}
+        return
     for config in (model.config, model.config.get_text_config()):
         config.tie_word_embeddings = False
     model.all_tied_weights_keys = {}  # what transformers would tie again

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from tunesmith.models.methods.own_weights import first_of_top
-from tunesmith.models.open import Base, decoder_layers, text_body
+from tunesmith.models.open import Base, decoder_layers, is_encoder_decoder, text_body
 from tunesmith.models.vision import head_of, stages_of
 
 ALL = "all-linear"
@@ -31,6 +31,8 @@ def task_of(model: PreTrainedModel) -> str | None:
     that sees, which it has no word for."""
     if sees(model):
         return None
+    if is_encoder_decoder(model.config):
+        return "SEQ_2_SEQ_LM"
     return "CAUSAL_LM" if model.can_generate() else "FEATURE_EXTRACTION"
 
 
@@ -96,6 +98,16 @@ def adapted(base: Base, count: int) -> dict[str, Any]:
         if isinstance(module, nn.Linear | Conv1D)
     }
     (stack,) = (name for name, module in base.model.named_modules() if module is layers)
+    if is_encoder_decoder(base.model.config):
+        # Named in full: the encoder's layers have the same numbers and names.
+        return {
+            "target_modules": [
+                f"{stack}.{number}.{name}"
+                for number in range(first, len(layers))
+                for name, module in layers[number].named_modules()
+                if isinstance(module, nn.Linear)
+            ]
+        }
     return {
         "target_modules": sorted(linear),
         "layers_to_transform": list(range(first, len(layers))),

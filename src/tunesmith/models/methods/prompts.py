@@ -9,6 +9,7 @@ from peft import PeftConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, 
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.core.seeds import derive
+from tunesmith.models.encoder_decoder import AnyEncoderDecoder
 from tunesmith.models.methods.tuned import ADAPTER, MethodSettings, Tuned
 from tunesmith.models.open import Base
 from tunesmith.models.prompted import PromptedForward, differs
@@ -53,7 +54,8 @@ def prefix_tuning(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 def with_prompt(base: Base, module: PeftModel) -> Base:
     """The base behind the virtual tokens of `module`. Raises Unsupported if PEFT cannot put them
     before this model, or if it answers otherwise in padded rows than one row at a time."""
-    assert not isinstance(base.forward, PromptedForward)
+    # `attach` has refused a base whose decoder has an encoder beside it.
+    assert not isinstance(base.forward, PromptedForward | AnyEncoderDecoder)
     forward = PromptedForward(module, base.forward)
     try:
         wrong = differs(module, forward)

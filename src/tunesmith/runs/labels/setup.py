@@ -21,6 +21,7 @@ from tunesmith.models.open import Described, describe
 from tunesmith.recipe import Facts, Recipe, Resolved, resolve
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import DIVIDED_FROM, spread
+from tunesmith.runs.rendering import require_going_on
 from tunesmith.runs.setup import check_device, facts_of, pinned
 
 FITTED = 20_000
@@ -99,6 +100,7 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
     recipe.data.require_train()
     recipe = pinned(recipe)
     described = describe(recipe.model.base)
+    require_going_on(described, f"objective.kind={recipe.objective.kind}")
     check_device(recipe)
     bare = facts_of(described)
     early = resolve(recipe, bare).recipe.data
