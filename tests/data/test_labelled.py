@@ -20,6 +20,7 @@ from tunesmith.core.records import (
     Tokens,
     Triplet,
 )
+from tunesmith.data import classes
 from tunesmith.data.classes import Targets
 from tunesmith.data.labelled import LabelRenderer
 from tunesmith.data.lay import Layer
@@ -107,6 +108,14 @@ def test_labels_that_cannot_be_learned_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=said):
         Targets.found([_labelled(2, *labels) for labels in rows], problem)
+
+
+def test_a_field_of_identifiers_is_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classes, "MOST_CLASSES", 3)
+    rows = [_labelled(2, name) for name in "abcd"]
+    assert Targets.found(rows[:3], "auto").outputs == 3
+    with pytest.raises(DataError, match=r"4 different labels, more than 3.*data\.mapping"):
+        Targets.found(rows, "auto")
 
 
 @pytest.mark.parametrize(

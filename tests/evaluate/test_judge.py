@@ -316,7 +316,7 @@ def test_what_was_judged_is_kept_shown_and_read_again(measured: Make) -> None:
     ]
     for text in ("the base", "80 %", "20, 3, 4", "agrees with people", "22 of 22 labelled", NAME):
         assert text in cells
-    card = "\n".join(_evidence(verdict, found))
+    card = "\n".join(_evidence(verdict, tables_of(verdict, found)))
     assert "| agrees with people | 91 % |" in card
     assert card.count("### Did it learn?") == 1
 

@@ -18,7 +18,7 @@ from tunesmith.data.classes import Targets
 from tunesmith.data.labelled import LabelRenderer
 from tunesmith.data.lay import Layer
 from tunesmith.engine.loop import on_device
-from tunesmith.models.classifier_form import reads_onwards, require_tagger
+from tunesmith.models.classifier_form import reads_onwards, require_classifier
 from tunesmith.models.label_artefact import Naming
 from tunesmith.models.labelled import LabelModel, open_body
 from tunesmith.models.methods import attach
@@ -160,4 +160,6 @@ def test_a_decoder_reads_a_word_at_its_end(tmp_path: Path, family: str) -> None:
 def test_a_family_without_a_plain_tagger_is_refused() -> None:
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
     with pytest.raises(Unsupported, match=r"no classifier of words .* over ModernBert"):
-        require_tagger(AutoConfig.for_model("modernbert", intermediate_size=48, **sizes))
+        require_classifier(
+            AutoConfig.for_model("modernbert", intermediate_size=48, **sizes), words=True
+        )

@@ -16,9 +16,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.support import SignalAt, assert_same_training, recipe, saved_weights
+from tests.support import (
+    SignalAt,
+    assert_same_training,
+    nothing_measured,
+    recipe,
+    saved_weights,
+)
 from tunesmith.core.errors import CheckpointError, Interrupted, RunFolderError
 from tunesmith.recipe import Recipe
+from tunesmith.runs import plan as planning
 from tunesmith.runs.train import train
 
 KILLS = 10
@@ -30,6 +37,7 @@ _LIVES.set_forkserver_preload(["tunesmith.runs.train"])
 
 def _live(asked: Recipe, out: Path) -> None:
     torch.set_num_threads(1)
+    planning._measure = nothing_measured  # this process ends with the run
     resume = (out / "recipe.yaml").exists()
     train(None if resume else asked, out, resume=resume)
 
@@ -53,13 +61,14 @@ def _assert_equal_runs(left: Path, right: Path) -> None:
     assert (left / "verdict.json").read_text() == (right / "verdict.json").read_text()
 
 
+@pytest.mark.timeout(600)  # some five runs, each in a process of its own
 @pytest.mark.parametrize(("method", "dtype"), [("lora", "bfloat16"), ("full", "float32")])
 def test_ten_kills_change_no_bit(
     tiny_base: Path, colours: Path, tmp_path: Path, method: str, dtype: str
 ) -> None:
     """Killed ten times at random moments, a run ends with the weights of one never touched.
 
-    Micro-batches of one example each put many of the moments inside an accumulation, and four
+    Micro-batches of one example each put many of the moments inside an accumulation, and two
     epochs of 14 steps with a checkpoint every second step put them inside epochs.
     """
     asked = recipe(
@@ -67,10 +76,12 @@ def test_ten_kills_change_no_bit(
         colours,
         model__method=method,
         model__dtype=dtype,
-        engine__max_steps=56,
+        engine__max_steps=28,
         engine__tokens_per_micro_batch=1,
+        evaluate__rows=6,
+        evaluate__max_new_tokens=4,
     )
-    _start(asked, tmp_path / "imports").join(120)
+    _LIVES.Process(target=int).start()  # the server imports before the clock runs
     duration = _unbroken(asked, tmp_path / "unbroken")
     draw, kills, ended = random.Random(), 0, 0
     out = tmp_path / "killed-0"

@@ -21,6 +21,7 @@ from tunesmith.models.vision import VisionModel
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.asking import open_labeller
 from tunesmith.runs.foresee import foresee
+from tunesmith.runs.images import setup as image_setup
 from tunesmith.runs.images.setup import set_up_images
 from tunesmith.runs.open import Run
 from tunesmith.runs.train import train
@@ -253,6 +254,20 @@ def test_an_image_on_both_sides_is_refused(base: Path, tmp_path: Path) -> None:
     copy.write_bytes((root / "red" / "002.png").read_bytes())
     with pytest.raises(DataError, match=r"copy\.png is held out, and .*002\.png"):
         set_up_images(_recipe(base, root, f"data.validation={held}"))
+
+
+def test_an_image_that_changes_while_it_is_read_is_named(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folders(tmp_path / "data", 6)
+
+    def overwritten(path: Path) -> str:
+        path.write_bytes(b"no image any more")
+        return path.name
+
+    monkeypatch.setattr(image_setup, "digest", overwritten)
+    with pytest.raises(DataError, match=r"\.png is no image that can be read"):
+        set_up_images(_recipe(base, root))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tunesmith.core.records import Origin
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.labels.ask import Labeller, label_file
 from tunesmith.runs.labels.setup import set_up_labels
+from tunesmith.runs.labels.tuned import opened_labels
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.train import train
 
@@ -201,3 +202,9 @@ def test_a_head_begins_as_the_linear_probe(tmp_path: Path, family: str) -> None:
         first[start] = read_jsonl(run.folder.metrics)[0]["loss"]
     assert first["random"] > 1.0, "three classes, of which it knows nothing"
     assert first["probe"] < 0.9 * first["random"]
+
+
+def test_what_could_not_be_saved_is_refused_before_training(bert: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.jsonl", rows(60))
+    with pytest.raises(Unsupported, match="no classifier over the last token of Bert"):
+        opened_labels(set_up_labels(_recipe(bert, data, "model.pooling=last")))

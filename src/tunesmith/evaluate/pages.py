@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,7 +16,9 @@ def page(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+@cache
 def _environment() -> Environment:
+    """Made once, for it keeps the templates that it has compiled."""
     environment = Environment(
         loader=PackageLoader("tunesmith.evaluate"),
         autoescape=True,

@@ -1,13 +1,11 @@
 """From a Batch to hidden states at its sites through a body without a head: encoders and decoders.
 
 As with language models (`forward`), the packed path is taken only by a body that has just shown, on
-a probe, that it then gives the states of its own code in padded rows. The probe also shows whether
-a token sees later ones: a decoder's segments may share prefixes, an encoder's may not.
+a probe, that it then gives the states of its own code in padded rows. Where a token sees later
+ones, segments share no prefixes: an encoder's may not, a decoder's may.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -19,6 +17,7 @@ from tunesmith.models import attention
 from tunesmith.models.forward import close, evened
 from tunesmith.models.grid import Grid
 from tunesmith.models.layout import Layout
+from tunesmith.models.onwards import sees_later
 
 # Returned as it is by transformers' mask code (it is four-dimensional already) and read by nobody.
 _NO_MASK = (1, 1, 1, 1)
@@ -82,9 +81,8 @@ def choose_body(model: PreTrainedModel) -> Body:
     model.eval()
     try:
         with torch.no_grad():
-            plain = PaddedBody(model)
-            wanted = plain.hidden_at_sites(batch)
-            causal = _is_causal(plain, batch, wanted)
+            wanted = PaddedBody(model).hidden_at_sites(batch)
+            causal = not sees_later(model)
             return _packed(model, batch, wanted, causal) or _padded(model, causal)
     finally:
         model.train(training)
@@ -114,14 +112,6 @@ def _padded(model: PreTrainedModel, causal: bool) -> PaddedBody:
         f"{family} runs in padded rows: laid end to end, a few tokens did not give its own states.",
         causal=causal,
     )
-
-
-def _is_causal(path: PaddedBody, batch: Batch, wanted: torch.Tensor) -> bool:
-    """Whether another last token leaves the states before it as they were."""
-    tokens = batch.tokens_T.clone()
-    tokens[-1] += 1
-    changed = path.hidden_at_sites(replace(batch, tokens_T=tokens))
-    return close(changed[:-1], wanted[:-1])
 
 
 def _probe(model: PreTrainedModel) -> Batch:

@@ -51,9 +51,9 @@ def classifier_shell(config: PreTrainedConfig, *, words: bool) -> tuple[PreTrain
     return shell, name
 
 
-def require_tagger(config: PreTrainedConfig) -> None:
-    """Raises Unsupported for a family whose words transformers cannot tag by a linear head."""
-    classifier_shell(deepcopy(config), words=True)
+def require_classifier(config: PreTrainedConfig, *, words: bool) -> None:
+    """Raises Unsupported for a family of which transformers knows no such classifier."""
+    classifier_shell(deepcopy(config), words=words)
 
 
 def reads_onwards(config: PreTrainedConfig) -> bool:

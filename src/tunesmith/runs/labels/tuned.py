@@ -14,7 +14,7 @@ from tunesmith.core.batch import Pooling
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.models.body import Body
 from tunesmith.models.checkpointing import checkpoint_activations
-from tunesmith.models.classifier_form import require_tagger
+from tunesmith.models.classifier_form import require_classifier
 from tunesmith.models.label_artefact import Naming, load_head, reopen_adapter, save_labelled
 from tunesmith.models.labelled import LabelModel, open_body, pooling_of
 from tunesmith.models.methods import ADAPTER, MODEL, attach
@@ -75,14 +75,15 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
     """The base's body with a new head, prepared for what is trained of it."""
     keep_freed_memory()
     recipe = setup.recipe
-    if setup.targets.words:
-        require_tagger(setup.described.config)
     body, path = open_body(setup.described, recipe.model.dtype, recipe.model.device)
+    pooling = _pooling(setup, path)
+    if setup.targets.outputs and pooling in ("last", "words"):  # before hours of training
+        require_classifier(setup.described.config, words=pooling == "words")
     model = LabelModel(
         body,
         path,
         outputs=setup.targets.outputs,
-        pooling=_pooling(setup, path),
+        pooling=pooling,
         seed=recipe.engine.seed,
     )
     adapter, factors = None, {}
