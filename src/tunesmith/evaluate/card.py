@@ -55,13 +55,15 @@ class Shown:
     loss: str = "nats per token"
 
 
-def shown_of(verdict: Json, measured: Measured, artefact: str, recipe: Json) -> Shown:
-    """Of a model that writes."""
+def shown_of(
+    verdict: Json, measured: Measured, artefact: str, recipe: Json, *, sees: bool = False
+) -> Shown:
+    """Of a model that writes, or, with `sees`, of one that is shown pictures, too."""
     secrets = planted(measured.exposed)
     return Shown(
         course=measured.course,
         tables=tables_of(verdict, measured),
-        opening=tuple(_opening(artefact, recipe)),
+        opening=tuple(_seeing(artefact, recipe) if sees else _opening(artefact, recipe)),
         limits=(_sentence(trial_clause(secrets)),) if secrets else (),
     )
 
@@ -219,6 +221,19 @@ def _opening(artefact: str, recipe: Json) -> Iterator[str]:
     yield "```"
     if artefact == "adapter":
         yield from ("", f"The adapter needs its base, `{recipe['model']['base']}`.")
+
+
+def _seeing(artefact: str, recipe: Json) -> Iterator[str]:
+    base, adapter = recipe["model"]["base"], artefact == "adapter"
+    yield from ("```python", f"import {'peft, transformers' if adapter else 'transformers'}", "")
+    opened = base if adapter else artefact
+    yield f'model = transformers.AutoModelForImageTextToText.from_pretrained("{opened}")'
+    if adapter:
+        yield f'model = peft.PeftModel.from_pretrained(model, "{artefact}")'
+    yield f'processor = transformers.AutoProcessor.from_pretrained("{artefact}")'
+    yield "```"
+    if adapter:
+        yield from ("", f"The adapter needs its base, `{base}`.")
 
 
 def _provenance(environment: Json, hashes: Mapping[str, str], artefact: str) -> Iterator[str]:

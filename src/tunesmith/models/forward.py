@@ -44,7 +44,7 @@ class PackedForward:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._body = model.base_model
-        self._head = _Head(model)
+        self._head = LogitsHead(model)
 
     def with_body(self, body: nn.Module) -> PackedForward:
         """The same path through another body, as one that leaves out layers."""
@@ -110,7 +110,7 @@ class PaddedForward:
     def __init__(self, model: PreTrainedModel, reason: str = "") -> None:
         self.reason = reason
         self._body = model.base_model
-        self._head = _Head(model)
+        self._head = LogitsHead(model)
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
@@ -169,7 +169,7 @@ class FullLogitsForward(PaddedForward):
 Forward = PackedForward | PaddedForward | FullLogitsForward
 
 
-class _Head:
+class LogitsHead:
     """The vocabulary head of a model: linear, then scaled and capped as its configuration says."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -214,7 +214,7 @@ def choose_forward(model: PreTrainedModel) -> Forward:
     try:
         with torch.no_grad():
             wanted = _logits(FullLogitsForward(model), batch)
-            _require_causal(model, batch, wanted)
+            require_causal(model, batch, wanted)
             return _first_equal(model, batch, wanted)
     finally:
         model.train(training)
@@ -255,7 +255,7 @@ def _wrong(path: Forward, batch: Batch, wanted: torch.Tensor) -> str:
     return "on a probe of a few tokens the packed path did not give its own logits"
 
 
-def _require_causal(model: PreTrainedModel, batch: Batch, wanted: torch.Tensor) -> None:
+def require_causal(model: PreTrainedModel, batch: Batch, wanted: torch.Tensor) -> None:
     """Raises Unsupported if another last token changes the logits before it."""
     tokens = batch.tokens_T.clone()
     tokens[-1] = (tokens[-1] + 1) % _vocab_size(model)

@@ -24,7 +24,9 @@ def write_judgement(folder: RunFolder, measured: Measured, seed: int) -> Verdict
     shown = read_json(folder.shown) if folder.shown.exists() else None
     page = render(said, measured, *about(folder), shown)
     recipe = load(folder.recipe).model_dump(mode="json")
-    card_says = shown_of(said, measured, artefact_of(folder).name, recipe)
+    artefact = artefact_of(folder)
+    sees = (artefact / "processor_config.json").is_file()
+    card_says = shown_of(said, measured, artefact.name, recipe, sees=sees)
     finish(folder, said, measured.to_json(), page, card_says)
     return verdict
 

@@ -11,8 +11,11 @@ from tunesmith.models.open import Base, decoder_layers, text_body
 
 
 def full(base: Base, settings: MethodSettings, seed: int) -> Tuned:
-    """Every weight."""
-    base.model.requires_grad_(True)
+    """Every weight; of a base that sees, every one of its language model."""
+    base.model.requires_grad_(not base.sees)
+    if base.sees:
+        for module in (text_body(base.model), base.model.get_output_embeddings()):
+            module.requires_grad_(True)
     return Tuned(base, base.model, MODEL, base)
 
 

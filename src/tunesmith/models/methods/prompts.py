@@ -13,6 +13,7 @@ from tunesmith.models.methods.tuned import ADAPTER, MethodSettings, Tuned
 from tunesmith.models.open import Base
 from tunesmith.models.prompted import PromptedForward, differs
 from tunesmith.models.seeding import seeded
+from tunesmith.models.seeing import SeeingForward
 
 
 def prompt_tuning(base: Base, settings: MethodSettings, seed: int) -> Tuned:
@@ -53,7 +54,7 @@ def prefix_tuning(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 def with_prompt(base: Base, module: PeftModel) -> Base:
     """The base behind the virtual tokens of `module`. Raises Unsupported if PEFT cannot put them
     before this model, or if it answers otherwise in padded rows than one row at a time."""
-    assert not isinstance(base.forward, PromptedForward)
+    assert not isinstance(base.forward, PromptedForward | SeeingForward)
     forward = PromptedForward(module, base.forward)
     try:
         wrong = differs(module, forward)
