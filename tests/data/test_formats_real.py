@@ -120,10 +120,16 @@ def test_a_mapping_reads_files_of_their_own_kind(
     assert set(bad) <= {"empty_answer", "no_label", "empty_prompt"}
 
 
-def test_pictures_are_named_and_never_dropped_from_a_chat() -> None:
+def test_pictures_stand_where_their_marks_do() -> None:
     outcomes = [read_row(row).outcome for row in _rows(f"{DEMOS}/mllm_demo.json")]
-    assert {each.reason for each in outcomes if isinstance(each, Finding)} == {"not_text"}
-    assert all(isinstance(each, Finding) for each in outcomes)
+    chats = [each.content for each in outcomes if isinstance(each, Example)]
+    assert len(chats) == len(outcomes) == 6
+    for chat in chats:
+        assert isinstance(chat, Chat)
+        images = [image for message in chat.messages for image in message.images]
+        assert images
+        assert all(image.at == 0 and image.path.endswith(image.name) for image in images)
+        assert not any("<image>" in message.content for message in chat.messages)
 
 
 def test_service_calls_become_tool_calls() -> None:

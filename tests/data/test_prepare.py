@@ -338,7 +338,7 @@ def test_a_conversation_in_both_files_is_told(
     judged = write([_spoken(number, 20 + number) for number in range(6, 12)], "judged.jsonl")
     (finding,) = _prepare(renderer, Settings((train,), judged)).findings
     assert finding.reason == "in_both_groups"
-    assert "3 training rows are of a conversation that" in finding.message
+    assert "3 training rows are of a conversation, or of a picture, that" in finding.message
     assert f"{train}:7" in finding.message
 
 

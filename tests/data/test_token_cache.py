@@ -403,6 +403,8 @@ def test_a_digest_is_remembered_while_the_file_is_the_same(
 class _Quick:
     """Makes tables of a row a line, without looking at it."""
 
+    lasts = True
+
     def identity(self) -> dict[str, Any]:
         return {}
 

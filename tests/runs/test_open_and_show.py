@@ -57,9 +57,11 @@ def test_on_the_rows_that_judged_it_says_what_the_run_s_own_verdict_says(
     asked = recipe(tiny_base, train_file, data__validation=str(held), **fields)
     own = train(asked, tmp_path / "run")
     described: list[str] = []
-    real = evaluating.describe
+    real = evaluating.described_base
     monkeypatch.setattr(
-        evaluating, "describe", lambda name, *a: described.append(name) or real(name, *a)
+        evaluating,
+        "described_base",
+        lambda name, **asked: described.append(name) or real(name, **asked),
     )
     again = evaluate(own, held)
     for question in ("learned", "kept", "memorised", "worth"):

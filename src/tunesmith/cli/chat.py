@@ -12,7 +12,7 @@ import typer
 from tunesmith.cli.options import Home, run_named
 from tunesmith.cli.text import tell
 from tunesmith.core.errors import InputError
-from tunesmith.core.records import Message
+from tunesmith.core.records import Image, Message
 
 if TYPE_CHECKING:
     from tunesmith.runs.open import Run
@@ -26,6 +26,12 @@ def chat(
     ],
     once: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Ask this, print the answer, and leave.")
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="With --once: a picture to ask about, before it. May be repeated."
+        ),
     ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="The longest answer, in tokens.")
@@ -44,12 +50,15 @@ def chat(
     """
     from tunesmith.runs.open import open_run
 
+    if image and once is None:
+        raise typer.BadParameter("--image shows a picture to a question: give that with --once.")
     options: dict[str, Any] = {"temperature": temperature}
     if max_new_tokens is not None:
         options["max_new_tokens"] = max_new_tokens
     opened = open_run(run_named(run, home))
     if once is not None:
-        typer.echo(opened.chat(once, **options))
+        shown = tuple(Image(str(path), str(path), 0) for path in image or ())
+        typer.echo(opened.chat([Message("user", once, images=shown)], **options))
         return
     _talk(_Conversation(opened, options))
 

@@ -71,6 +71,7 @@ class Batch:
     | texts_B      | B     | and a number that equal texts share, int64                          |
     | features_RD  | R, D  | what a frozen model makes of each labelled sequence (B), or site (S),|
     |              |       | where that is known, float32                                        |
+    | images       | list  | where rows have pictures: the files of each sequence's, in order    |
 
     Of a labelled sequence `weights_S` says how much the state at each of its sites adds to the one
     state it is judged by: 1 at a single site, or 1/n at each of n.
@@ -88,6 +89,7 @@ class Batch:
     parts_B: Array | None = None
     texts_B: Array | None = None
     features_RD: Array | None = None
+    images: tuple[tuple[str, ...], ...] | None = None
 
     @property
     def tokens(self) -> int:

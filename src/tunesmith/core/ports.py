@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from tunesmith.core.batch import Array, Batch, LossSum
@@ -31,6 +31,14 @@ class SiteModel(Protocol):
     @property
     def linear_head(self) -> tuple[Array, Array | None] | None:
         """Weight (V, D) and bias (V) if logits are exactly that linear map of hidden states."""
+        ...
+
+
+class Eyes(Protocol):
+    """How a base that sees reads the pictures of a sequence."""
+
+    def inputs(self, ids_N: Array, paths: Sequence[str]) -> Mapping[str, Array]:
+        """What the model is given beside the token ids, by the names of its forward's arguments."""
         ...
 
 

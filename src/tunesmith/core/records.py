@@ -6,7 +6,7 @@ from to the error message or the report that speaks of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,12 +53,25 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a message: before character `at` of its text.
+
+    `name` is how the row calls it; `path` is its file.
+    """
+
+    name: str
+    path: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation.
 
     `tool_calls` and `reasoning` (what was thought before the answer) are the assistant's;
     `tool_call_id` and `name` say which call a tool's message answers. `weight` is 1 where the
     assistant's turn is learned and 0 where it is context only; nobody else's turn is ever learned.
+    `images` are the pictures that a user shows, in order.
     """
 
     role: Role
@@ -68,6 +81,7 @@ class Message:
     name: str | None = None
     reasoning: str = ""
     weight: Literal[0, 1] = 1
+    images: tuple[Image, ...] = ()
 
     @property
     def learned(self) -> bool:
@@ -78,7 +92,13 @@ class Message:
     def from_json(cls, value: Mapping[str, Any]) -> Message:
         """What `dataclasses.asdict` made of one, read again from JSON."""
         calls = tuple(ToolCall(**call) for call in value.get("tool_calls", ()))
-        return cls(**{**value, "tool_calls": calls})
+        images = tuple(Image(**image) for image in value.get("images", ()))
+        return cls(**{**value, "tool_calls": calls, "images": images})
+
+
+def images_in(messages: Sequence[Message]) -> tuple[str, ...]:
+    """The files of all pictures in a conversation, in order."""
+    return tuple(image.path for message in messages for image in message.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +238,8 @@ class Tokens:
     (float32; 0 is context only). `learned_bytes` is the length in UTF-8 bytes of the text that the
     weighted tokens spell, the denominator of bits per byte. `part` numbers the pieces of a
     document longer than the context, or the texts of a pair. `labels` are the classes of the whole
-    example, or one tag for each of its weighted tokens.
+    example, or one tag for each of its weighted tokens. `images` are the files of the pictures
+    whose tokens stand among `ids_N`, in order.
     """
 
     origin: Origin
@@ -227,6 +248,7 @@ class Tokens:
     learned_bytes: int
     part: int = 0
     labels: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids_N)
@@ -257,7 +279,8 @@ class Prompt:
 
     `ids_N` is the generation prompt as the trained model was shown it (int32), `tools` the
     functions that it names, `calls` those that the answer calls. An answer that calls a tool, or is
-    thought over first, is all of that as it is written. `tests` are those of the example.
+    thought over first, is all of that as it is written. `tests` are those of the example, `images`
+    the files of the pictures whose tokens stand among `ids_N`.
     """
 
     origin: Origin
@@ -267,6 +290,7 @@ class Prompt:
     tools: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     tests: str = ""
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

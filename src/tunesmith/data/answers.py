@@ -83,7 +83,7 @@ class Answers:
         lengths = [self._encoder.byte_length(turn.learned) for turn in turns]
         if all(whole[: len(ids)] == ids for ids in (*prompts, *kept)):
             spans = [(len(p), len(k)) for p, k in zip(prompts, kept, strict=True)]
-            return [learning(origin, whole, spans, sum(lengths))]
+            return [learning(origin, whole, spans, sum(lengths), images=turns[-1].images)]
         parts = []
         for part, (turn, prompt) in enumerate(zip(turns, prompts, strict=True)):
             ids = kept[part]
@@ -91,7 +91,7 @@ class Answers:
                 answer_N = self._encoder.continuation(turn.answered[len(turn.prompt) :])
                 ids = [*prompt, *self._up_to_stop(answer_N.tolist(), turn.ending)]
             span = (len(prompt), len(ids))
-            parts.append(learning(origin, ids, [span], lengths[part], part))
+            parts.append(learning(origin, ids, [span], lengths[part], part, turn.images))
         return parts
 
     def _up_to_stop(self, ids: list[int], ending: Ending) -> list[int]:
@@ -113,10 +113,11 @@ def learning(
     spans: Sequence[tuple[int, int]],
     learned_bytes: int,
     part: int = 0,
+    images: tuple[str, ...] = (),
 ) -> Tokens:
     """Tokens of which those of the spans (start, end) are learned."""
     ids_N = np.asarray(ids, dtype=np.int32)
     weights_N = np.zeros(len(ids_N), dtype=np.float32)
     for start, end in spans:
         weights_N[start:end] = 1
-    return Tokens(origin, ids_N, weights_N, learned_bytes, part)
+    return Tokens(origin, ids_N, weights_N, learned_bytes, part, images=images)

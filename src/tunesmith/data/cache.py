@@ -30,7 +30,7 @@ from typing import Any
 from tunesmith.core.files import read_json, write_json
 from tunesmith.data.store import TABLES, Store, Summary
 
-FORMAT = 9
+FORMAT = 10
 """Changes whenever the tables, the rendering or a check does, so that no old entry is used."""
 
 LIMIT = 32 << 30

@@ -132,8 +132,8 @@ def in_both_groups(count: int, first: Origin) -> Finding:
     """The finding about training rows of conversations that the validation files have rows of."""
     rows = "1 training row is" if count == 1 else f"{count:,} training rows are"
     message = (
-        f"{rows} of a conversation that the validation files have rows of, too, first {first}: "
-        "what the model saw of it may tell it the rest. Keep each conversation in one of them."
+        f"{rows} of a conversation, or of a picture, that the validation files have rows of, too, "
+        f"first {first}: what the model saw of it may tell it the rest. Keep each in one of them."
     )
     return Finding("in_both_groups", message, "warn")
 

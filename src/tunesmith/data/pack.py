@@ -112,7 +112,13 @@ def pack(examples: Sequence[Tokens], share: bool = True) -> Batch:
         weights_S=np.concatenate(weights).astype(np.float32),
         owner_S=np.concatenate(owners).astype(np.int64),
         origins=tuple(example.origin for example in examples),
+        images=_images(examples),
     )
+
+
+def _images(examples: Sequence[Tokens]) -> tuple[tuple[str, ...], ...] | None:
+    found = tuple(example.images for example in examples)
+    return found if any(found) else None
 
 
 def within_budget(examples: Sequence[Tokens], budget: int, share: bool = True) -> list[list[int]]:

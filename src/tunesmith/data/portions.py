@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core.records import Example, Finding
+from tunesmith.core.records import Chat, Example, Finding, images_in
 from tunesmith.data.conversations import field_of, group_of
 from tunesmith.data.examine import Fate, Kept, RowRenderer, examine
 from tunesmith.data.formats import Reading, read_row
@@ -43,6 +43,12 @@ class Tokenise:
             "group_by": self.group_by,
         }
         return {**self.renderer.identity(), **own}
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the tables follow from the rows and `identity` alone: with pictures they follow
+        from the files of these, too, which may change, or come to be there."""
+        return self.renderer.identity().get("pictures") is None
 
     def __call__(self, block: Block) -> Portion:
         """Raises DataError where the block holds something that is not a row."""
@@ -81,14 +87,21 @@ def _records(
     records["start"] = [each.start for each in placed]
     records["size"] = [each.size for each in placed]
     records["group"] = [
-        0 if name is None else group_of(each.row.fields, name)
-        for each, name in zip(placed, fields, strict=True)
+        _about(example) if name is None else group_of(each.row.fields, name)
+        for each, name, example in zip(placed, fields, understood, strict=True)
     ]
     for record, example in zip(records, understood, strict=True):
         if isinstance(example, Example):
             record["kind"] = KINDS.index(type(example.content))
             record["content"] = np.frombuffer(content_digest(example.content), np.uint8)
     return records
+
+
+def _about(example: Example | Finding) -> int:
+    """The group of rows about one picture: what is asked of it otherwise is no other case."""
+    content = example.content if isinstance(example, Example) else None
+    images = images_in(content.messages) if isinstance(content, Chat) else ()
+    return group_of({"image": images[0]}, "image") if images else 0
 
 
 def _reason(fate: Fate) -> str:

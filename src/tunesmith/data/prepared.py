@@ -99,6 +99,11 @@ class Prepared:
         seen = np.unique(self.mix.examples(seed, 0, in_order=in_order))
         return self.train.at(seen[seen < len(self.train)])
 
+    @cached_property
+    def images(self) -> list[str]:
+        """The files of the pictures in all rows, each once."""
+        return self.store.images()
+
     def trains_completions(self) -> bool:
         """Whether a training row is a prompt with its completion."""
         kinds = self.store.rows["kind"][self.train.rows]

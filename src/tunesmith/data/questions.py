@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.core.records import Chat, Completion, Content, Finding, Message, Prompted, Row
+from tunesmith.core.records import (
+    Chat,
+    Completion,
+    Content,
+    Finding,
+    Message,
+    Prompted,
+    Row,
+    images_in,
+)
 from tunesmith.data.formats import read_row
 from tunesmith.data.formats.chats import tools, turns
 from tunesmith.data.formats.fields import Unusable
@@ -36,9 +45,15 @@ def question_of(row: Row, mapping: Mapping[str, str]) -> Question | Finding:
     if not question:
         kind = type(content).__name__.lower()
         return _left(row, "no_question", f"a row of the kind {kind} asks nothing")
+    return _unsendable(row, question) or question
+
+
+def _unsendable(row: Row, question: Question) -> Finding | None:
+    if images_in(question):
+        return _left(row, "pictures", "its pictures are not sent along with a question")
     if any(message.role == "tool" or message.tool_calls for message in question):
         return _left(row, "tools", "calls of tools are not sent along with a question")
-    return question
+    return None
 
 
 def _left(row: Row, reason: str, why: str) -> Finding:

@@ -30,10 +30,12 @@ from tunesmith.core.records import (
     Prompt,
     Text,
     Tokens,
+    images_in,
 )
 from tunesmith.data.answers import Answers, Job, learning
 from tunesmith.data.documents import pieces
 from tunesmith.data.encode import Encoder
+from tunesmith.data.images.eyes import ProcessorEyes
 from tunesmith.data.infill import Infilling
 from tunesmith.data.kinds import Kind, wrong_kind
 from tunesmith.data.refusals import Refused
@@ -59,6 +61,7 @@ class Renderer:
         completion_as: "chat" renders prompt and completion as a user and an assistant turn,
             "plain" lays them end to end without a template.
         infilling: tells some documents out of order as well, for training (see `infill`).
+        eyes: how the base sees pictures, None where it does not, and then `blind` says why.
 
     Raises:
         DataError: the template cannot render one question and one answer.
@@ -70,9 +73,12 @@ class Renderer:
         template: str,
         completion_as: CompletionAs = "chat",
         infilling: Infilling | None = None,
+        eyes: ProcessorEyes | None = None,
+        blind: str = "it reads text only",
     ) -> None:
         self.encoder = Encoder(tokenizer)
-        self._chat = ChatTemplate(self.encoder, template)
+        self._eyes = eyes
+        self._chat = ChatTemplate(self.encoder, template, eyes, blind)
         self.completion_as = completion_as
         self._template = template
         self._infilling = infilling
@@ -96,6 +102,7 @@ class Renderer:
             "template": self._template,
             "completion_as": self.completion_as,
             "infilling": None if self._infilling is None else self._infilling.identity(),
+            "pictures": None if self._eyes is None else self._eyes.identity(),
             "date": date.today().isoformat() if dated else None,
             "versions": [version(package) for package in ("tokenizers", "transformers", "jinja2")],
         }
@@ -155,7 +162,9 @@ class Renderer:
         answer = message.content if plain else self.encoder.bare(turn.learned).strip()
         ids_N = self.encoder.whole(turn.prompt)
         before, calls = chat.messages[: turn.index], message.tool_calls
-        return Prompt(example.origin, before, ids_N, answer, chat.tools, calls, example.tests)
+        return Prompt(
+            example.origin, before, ids_N, answer, chat.tools, calls, example.tests, turn.images
+        )
 
     def ask(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> np.ndarray:
         """The ids that ask for the answer to `messages` (int32): training's own prefix.
@@ -212,6 +221,7 @@ class Renderer:
         chat = as_chat(content)
         if kind == "text":
             _require_all_learned(chat)
+            _require_words(chat)
             whole = self._chat.text(chat.messages, tools=chat.tools)
             return self._document(origin, whole, context, delimit=False)
         conversation = self._chat.conversation(chat.messages, chat.tools)
@@ -277,6 +287,16 @@ def _require_all_learned(chat: Chat) -> None:
             "weight_without_sft",
             f"Message {weights.index(0) + 1} has weight 0, and the objective text learns every "
             "token. Set objective.kind=sft, or leave the weight out.",
+        )
+
+
+def _require_words(chat: Chat) -> None:
+    """Raises Refused where pictures would be learned: the objective text learns every token."""
+    if images_in(chat.messages):
+        raise Refused(
+            "image_without_sft",
+            "The row shows a picture, and the objective text learns every token, a picture's too. "
+            "Set objective.kind=sft, which learns the answers alone.",
         )
 
 

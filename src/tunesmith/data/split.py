@@ -41,7 +41,8 @@ def _canonical(value: Any) -> Any:
         calls = [(call.name, call.arguments) for call in value.tool_calls]
         thoughts = value.reasoning
         said = [value.role, value.content]
-        return [*said, calls, thoughts] if calls or thoughts else said
+        shown = [[[image.name, image.at] for image in value.images]] if value.images else []
+        return [*said, calls, thoughts, *shown] if calls or thoughts or shown else said
     return [_canonical(each) for each in value] if isinstance(value, tuple) else value
 
 

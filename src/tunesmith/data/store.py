@@ -6,7 +6,7 @@
     marks       one record a finding of the checks of single rows
     sequences   one record a sequence of tokens: which row's, where its tokens are, a checksum
     tokens      int32, one a token: `id` where it is context, `~id` (below zero) where it is learned
-    labels      int64, one a label of a sequence: a hash, by which the summary has its text
+    labels      int64, one a label or picture of a sequence: a hash, whose text the summary has
 
 On disk, all but one are memory-mapped. `tokens`, the long one, is read by position: the
 pages of a map would count as memory of this process, and grow with every epoch, while the system's
@@ -59,6 +59,7 @@ SEQUENCE = np.dtype(
         ("checksum", "<u4"),  # CRC-32 of its tokens as stored
         ("first_label", "<i8"),  # index of its first label in `labels`
         ("labels", "<i4"),  # how many it has
+        ("images", "<i4"),  # how many pictures, whose files follow its labels
     ]
 )
 TOKEN = np.dtype("<i4")
@@ -93,7 +94,7 @@ class Summary:
     `extras` counts unused fields by file, and `formats` the rows of each format by file. `checks`
     names the checks that found something, `says` has the sentences of the first rows that each
     found, and `labels` the texts of the labels of rows by their hash; `names` has those of all
-    sequences.
+    sequences, and the files of their pictures.
     """
 
     rows_in: int = 0
@@ -272,7 +273,9 @@ class Store:
         Raises:
             StorageError: its tokens are not those that were written.
         """
-        row, start, length, _, size, part, checksum, label, labels = self.sequences[sequence].item()
+        row, start, length, _, size, part, checksum, first, labels, images = self.sequences[
+            sequence
+        ].item()
         stored_N, origin = self._read(start, length), self.origin(row)
         if len(stored_N) != length or zlib.crc32(stored_N.data) != checksum:
             raise StorageError(
@@ -286,12 +289,23 @@ class Store:
             learned_N.astype(np.float32),
             size,
             part,
-            self._names(label, labels),
+            self._names(first, labels),
+            self._names(first + labels, images),
         )
 
     def _names(self, first: int, count: int) -> tuple[str, ...]:
         codes = self.labels[first : first + count].tolist()
         return tuple(self.summary.names[code] for code in codes)
+
+    def images(self) -> list[str]:
+        """The files of all pictures, each once."""
+        shown = self.sequences[self.sequences["images"] > 0]
+        starts_S = shown["first_label"] + shown["labels"]
+        found = (
+            self._names(int(start), int(count))
+            for start, count in zip(starts_S, shown["images"], strict=True)
+        )
+        return list(dict.fromkeys(path for paths in found for path in paths))
 
     def finding(self, row: int) -> Finding | None:
         """Why a row was dropped, if its sentence was kept."""
@@ -316,7 +330,7 @@ def mapped(folder: Path, name: str) -> np.ndarray:
 
 
 def table_of(parts: Sequence[tuple[int, Tokens]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The sequence records, the tokens and the labels of (row number, Tokens) pairs."""
+    """The records, the tokens, and the labels and pictures of (row number, Tokens) pairs."""
     records = np.zeros(len(parts), SEQUENCE)
     stored = [_stored(tokens) for _, tokens in parts]
     lengths = [len(stored_N) for stored_N in stored]
@@ -328,8 +342,9 @@ def table_of(parts: Sequence[tuple[int, Tokens]]) -> tuple[np.ndarray, np.ndarra
     records["part"] = [tokens.part for _, tokens in parts]
     records["checksum"] = [zlib.crc32(stored_N.data) for stored_N in stored]
     records["labels"] = [len(tokens.labels) for _, tokens in parts]
-    records["first_label"] = np.cumsum([0, *records["labels"]])[:-1]
-    labels = [label for _, tokens in parts for label in tokens.labels]
+    records["images"] = [len(tokens.images) for _, tokens in parts]
+    records["first_label"] = np.cumsum([0, *(records["labels"] + records["images"])])[:-1]
+    labels = [name for _, tokens in parts for name in (*tokens.labels, *tokens.images)]
     return records, np.concatenate([np.empty(0, TOKEN), *stored]), labels
 
 

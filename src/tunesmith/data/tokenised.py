@@ -79,7 +79,7 @@ def tokenised(paths: Sequence[str], training: int, task: Tokenise) -> Tokenised:
                     f"{path} was written to while it was read, so its rows belong to no one state "
                     "of it. Start again once it is complete."
                 )
-        if not notes:
+        if not notes and task.lasts:
             cache.publish(draft, key)
     return Tokenised(store, digests, notes)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import TemplateError
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.records import Message
+from tunesmith.core.records import Message, images_in
 from tunesmith.data.calls import PROBE_CALL, PROBE_TOOL, PROBE_WORD, beside_content, schemas
 from tunesmith.data.encode import Encoder
 from tunesmith.data.endings import Ending, ending_of_answer, ending_of_call
@@ -40,7 +40,7 @@ class Turn:
 
     `answered` still holds what the template writes behind the end token; `learned` does not hold
     the end token either. `index` is the place of the message in the conversation, `ending` how this
-    answer ends.
+    answer ends, `images` the files of the pictures before it.
     """
 
     prompt: str
@@ -48,6 +48,7 @@ class Turn:
     learned: str
     index: int
     ending: Ending
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,27 @@ class Conversation:
     turns: tuple[Turn, ...]
 
 
+class Writing(Protocol):
+    """Writes what stands for pictures in a text."""
+
+    def written(self, text: str, paths: Sequence[str]) -> str:
+        """The text with its marks replaced. Raises Refused for a picture that cannot be used."""
+        ...
+
+
 class ChatTemplate:
     """A jinja chat template bound to a tokenizer.
 
     Content is text; templates of models that also see may take it in parts only, and get one part.
+    Messages with pictures are always in parts, and `eyes` write what stands for each picture; where
+    there are none, `blind` says why the base cannot see.
     """
 
-    def __init__(self, encoder: Encoder, template: str) -> None:
+    def __init__(
+        self, encoder: Encoder, template: str, eyes: Writing | None = None, blind: str = ""
+    ) -> None:
         self._encoder = encoder
+        self._eyes, self._blind = eyes, blind
         self._template = template
         self._in_parts = self._calls_as_text = False
         self.ending = self._probe()
@@ -79,8 +93,10 @@ class ChatTemplate:
         `tools` are the functions that the assistant may call, as in `records.Chat`.
 
         Raises:
-            Refused: the template raised an error of its own (a role it does not take).
+            Refused: the template raised an error of its own (a role it does not take), or a
+                picture cannot be used.
         """
+        self._require_sight(messages)
         turns = [self._written(message) for message in messages]
         try:
             text = self._encoder.tokenizer.apply_chat_template(
@@ -96,7 +112,23 @@ class ChatTemplate:
                 f"The chat template refuses this conversation: {error}. Change the roles, or give "
                 "another template with data.template.",
             ) from None
-        return str(text)
+        return str(text) if self._eyes is None else self._seen(str(text), self._eyes, messages)
+
+    def _require_sight(self, messages: Sequence[Message]) -> None:
+        """Check that pictures are shown to none but a base that sees."""
+        if self._eyes is None and images_in(messages):
+            number = next(n for n, message in enumerate(messages, 1) if message.images)
+            raise Refused(
+                "not_text",
+                f"Message {number} shows a picture, and the base cannot see it: {self._blind}. "
+                "Choose a vision-language model as model.base, or leave the row out.",
+            )
+
+    def _seen(self, text: str, eyes: Writing, messages: Sequence[Message]) -> str:
+        """With what stands for each picture; and begun as the base's processor begins a text."""
+        tokenizer = self._encoder.tokenizer
+        unbegun = self._encoder.start is not None and not text.startswith(tokenizer.bos_token)
+        return eyes.written(f"{tokenizer.bos_token if unbegun else ''}{text}", images_in(messages))
 
     def conversation(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> Conversation:
         """The rendering of a conversation up to its last learned answer, answer by answer.
@@ -140,12 +172,14 @@ class ChatTemplate:
         require_prompt(prompt, answered, index + 1, self._template)
         learned = kept[len(prompt) :].removesuffix(ending.written)
         require_written(messages[index], prompt, learned, index + 1)
-        return Turn(prompt, answered, learned, index, ending)
+        return Turn(prompt, answered, learned, index, ending, images_in(messages[:index]))
 
     def _written(self, message: Message) -> dict[str, Any]:
         """The message as templates take it."""
         content: Any = message.content
-        if self._in_parts:
+        if message.images:
+            content = _parts(message)
+        elif self._in_parts:
             content = [{"type": "text", "text": content}]
         beside = beside_content(message, as_text=self._calls_as_text)
         return {"role": message.role, "content": content, **beside}
@@ -202,3 +236,16 @@ class ChatTemplate:
                 return text
             refusals.append(_UNWRITTEN)
         raise DataError(refusals[0])
+
+
+def _parts(message: Message) -> list[dict[str, str]]:
+    """Text and pictures in order, as templates of models that see take them."""
+    parts, done = [], 0
+    for image in message.images:
+        parts += [_text(message.content[done : image.at]), {"type": "image"}]
+        done = image.at
+    return [part for part in (*parts, _text(message.content[done:])) if part.get("text") != ""]
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}

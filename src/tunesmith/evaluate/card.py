@@ -63,7 +63,11 @@ def shown_of(
     return Shown(
         course=measured.course,
         tables=tables_of(verdict, measured),
-        opening=tuple(_opening(artefact, recipe, opened_by)),
+        opening=tuple(
+            _seeing(artefact, recipe)
+            if opened_by == "AutoModelForImageTextToText"
+            else _opening(artefact, recipe, opened_by)
+        ),
         limits=(_sentence(trial_clause(secrets)),) if secrets else (),
     )
 
@@ -222,6 +226,19 @@ def _opening(artefact: str, recipe: Json, opened_by: str) -> Iterator[str]:
     yield "```"
     if artefact == "adapter":
         yield from ("", f"The adapter needs its base, `{recipe['model']['base']}`.")
+
+
+def _seeing(artefact: str, recipe: Json) -> Iterator[str]:
+    base, adapter = recipe["model"]["base"], artefact == "adapter"
+    yield from ("```python", f"import {'peft, transformers' if adapter else 'transformers'}", "")
+    opened = base if adapter else artefact
+    yield f'model = transformers.AutoModelForImageTextToText.from_pretrained("{opened}")'
+    if adapter:
+        yield f'model = peft.PeftModel.from_pretrained(model, "{artefact}")'
+    yield f'processor = transformers.AutoProcessor.from_pretrained("{artefact}")'
+    yield "```"
+    if adapter:
+        yield from ("", f"The adapter needs its base, `{base}`.")
 
 
 def _provenance(environment: Json, hashes: Mapping[str, str], artefact: str) -> Iterator[str]:

@@ -214,7 +214,7 @@ def choose_forward(model: PreTrainedModel) -> Forward:
     model.eval()
     try:
         with torch.no_grad():
-            _require_causal(model)
+            require_causal(model)
             wanted = _logits(FullLogitsForward(model), batch)
             return _first_equal(model, batch, wanted)
     finally:
@@ -256,7 +256,7 @@ def _wrong(path: Forward, batch: Batch, wanted: torch.Tensor) -> str:
     return "on a probe of a few tokens the packed path did not give its own logits"
 
 
-def _require_causal(model: PreTrainedModel) -> None:
+def require_causal(model: PreTrainedModel) -> None:
     """Raises Unsupported for a model that lets a token attend to later ones."""
     if sees_later(model):
         raise Unsupported(

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
@@ -30,6 +31,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_L
 from transformers.utils import logging as transformers_logging
 
 from tunesmith.core.errors import ModelError, Unsupported
+from tunesmith.core.ports import Eyes
 from tunesmith.core.seeds import derive
 from tunesmith.models.encoder_decoder import AnyEncoderDecoder, choose_encoder_decoder
 from tunesmith.models.forward import Forward, choose_forward
@@ -37,6 +39,7 @@ from tunesmith.models.fused import fuse
 from tunesmith.models.hub import fetch, reason
 from tunesmith.models.prompted import PromptedForward
 from tunesmith.models.seeding import seeded
+from tunesmith.models.seeing import SeeingForward, processor_of
 
 ANVIL = "anvil"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -52,6 +55,9 @@ class Described:
     `name` is as the recipe has it, `reference` what plain transformers opens it by (a hub name, or
     the path of its folder), `location` the folder that is read. `text` is the language model's own
     part of `config`: all of it, but for a base that also sees or hears.
+
+    `processor` is transformers' own of a base whose pictures can be read, else None, and `blind`
+    says why not. With `eyes` the base is opened to see.
     """
 
     name: str
@@ -60,6 +66,17 @@ class Described:
     config: PreTrainedConfig
     text: PreTrainedConfig
     tokenizer: PreTrainedTokenizerFast
+    processor: Any = None
+    blind: str = "it reads text only"
+    eyes: Eyes | None = None
+
+    def save_reader(self, folder: Path) -> None:
+        """Write the tokenizer, and for a base that sees the processor around it."""
+        if self.eyes is not None:
+            self.processor.tokenizer = self.tokenizer
+            self.processor.chat_template = self.tokenizer.chat_template
+            self.processor.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     @property
     def context(self) -> int:
@@ -82,7 +99,7 @@ class Described:
     @property
     def opened_by(self) -> str:
         """The class of plain transformers that opens it; PEFT's has Peft behind Auto."""
-        return _kind(self.config).__name__
+        return str(opener_of(self).__name__)
 
     @property
     def decoder_start(self) -> int:
@@ -137,8 +154,13 @@ class Base:
 
     described: Described
     model: PreTrainedModel
-    forward: Forward | PromptedForward | AnyEncoderDecoder
+    forward: Forward | PromptedForward | AnyEncoderDecoder | SeeingForward
     prompted: PeftModel | None = None
+
+    @property
+    def sees(self) -> bool:
+        """Whether it is shown pictures."""
+        return isinstance(self.forward, SeeingForward)
 
     @property
     def context(self) -> int:
@@ -189,7 +211,12 @@ def describe(name: str, tokenizer_folder: Path | None = None) -> Described:
             f"The base {name} has no tokenizer.json (a fast tokenizer), which is needed."
         )
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    return Described(name, reference, location, config, text, tokenizer)
+    processor, blind = processor_of(tokenizer_folder or Path(location), config)
+    if processor is not None and not tokenizer.chat_template:
+        tokenizer.chat_template = (
+            processor.chat_template
+        )  # older folders keep it beside the pixels'
+    return Described(name, reference, location, config, text, tokenizer, processor, blind)
 
 
 def open_base(
@@ -198,15 +225,16 @@ def open_base(
     """Load the weights (or draw random ones) and prove a forward path. Raises ModelError."""
     if from_scratch_seed is not None:
         with seeded(derive(from_scratch_seed, "weights"), torch.device("cpu")):
-            kind: Any = _kind(described.config)
-            model = kind.from_config(described.config, dtype=torch.float32)
+            model = opener_of(described).from_config(described.config, dtype=torch.float32)
         model = model.to(DTYPES[dtype])
     else:
-        model = load_weights(described.location, dtype)
+        model = load_weights(described.location, dtype, opener_of(described))
     model = model.to(device).eval()
     fuse(model)
     if described.writes_apart:
         return Base(described, model, choose_encoder_decoder(model, described.decoder_start))
+    if described.eyes is not None:
+        return Base(described, model, SeeingForward(model, described.eyes))
     return Base(described, model, choose_forward(model))
 
 
@@ -216,8 +244,11 @@ def is_encoder_decoder(config: PreTrainedConfig) -> bool:
     return known and bool(config.is_encoder_decoder)
 
 
-def _kind(config: PreTrainedConfig) -> type[AutoModelForCausalLM | AutoModelForSeq2SeqLM]:
-    return AutoModelForSeq2SeqLM if is_encoder_decoder(config) else AutoModelForCausalLM
+def opener_of(described: Described) -> Any:
+    """The class of transformers by which a base is opened, by how it reads and writes."""
+    if described.eyes is not None:
+        return AutoModelForImageTextToText
+    return AutoModelForSeq2SeqLM if described.writes_apart else AutoModelForCausalLM
 
 
 def _generation(location: str) -> dict[str, Any]:
@@ -229,7 +260,7 @@ def _generation(location: str) -> dict[str, Any]:
         return {}
 
 
-def load_weights(location: str, dtype: str) -> PreTrainedModel:
+def load_weights(location: str, dtype: str, opener: Any = AutoModelForCausalLM) -> PreTrainedModel:
     """A model that writes from the safetensors in the folder `location`, on the CPU.
 
     Raises ModelError if a file cannot be read, or lacks any weight of the model: transformers
@@ -237,8 +268,7 @@ def load_weights(location: str, dtype: str) -> PreTrainedModel:
     """
     require_safetensors(location)
     try:
-        kind = _kind(AutoConfig.from_pretrained(location, trust_remote_code=False))
-        loaded: Any = kind.from_pretrained(
+        loaded: Any = opener.from_pretrained(
             location,
             dtype=DTYPES[dtype],
             use_safetensors=True,

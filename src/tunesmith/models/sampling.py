@@ -13,8 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from tunesmith.core.errors import DataError
+from tunesmith.core.ports import Eyes
 from tunesmith.core.records import Prompt
 from tunesmith.models.seeding import seeded
+from tunesmith.models.seeing import given_to
 
 
 class ModelSampler:
@@ -27,14 +29,17 @@ class ModelSampler:
         stop_ids: Sequence[int],
         context: int,
         batch_size: int = 16,
+        eyes: Eyes | None = None,
     ) -> None:
         """`model` may be a transformers model, or PEFT's around one with virtual tokens before each
-        sequence: its prompts are then never padded, for the padding would stand between the two."""
+        sequence: its prompts are then never padded, for the padding would stand between the two.
+        With `eyes` prompts are asked one at a time, with their pictures."""
         self._model = model
         self._tokenizer = tokenizer
         self._stop_ids = list(stop_ids)
         self._context = context
-        self._batch_size = batch_size
+        self._batch_size = batch_size if eyes is None else 1
+        self._eyes = eyes
 
     def answer(
         self,
@@ -54,7 +59,7 @@ class ModelSampler:
         with seeded(seed, self._model.device), plain_decoding(self._model):
             for room, chosen in self._batches(prompts, rooms):
                 rows = [torch.from_numpy(prompts[i].ids_N).long() for i in chosen]
-                texts = self._generate(rows, room, temperature)
+                texts = self._generate(rows, room, temperature, prompts[chosen[0]].images)
                 for i, text in zip(chosen, texts, strict=True):
                     answers[i] = text
         return answers
@@ -85,8 +90,13 @@ class ModelSampler:
 
     @torch.no_grad()
     def _generate(
-        self, rows: list[torch.Tensor], max_new_tokens: int, temperature: float
+        self,
+        rows: list[torch.Tensor],
+        max_new_tokens: int,
+        temperature: float,
+        images: tuple[str, ...],
     ) -> list[str]:
+        """`images` are those of the one row of a batch, where there are any."""
         longest = max(len(row) for row in rows)
         pad = self._stop_ids[0]
         ids = torch.full((len(rows), longest), pad)
@@ -95,9 +105,12 @@ class ModelSampler:
             ids[i, longest - len(row) :] = row
             mask[i, longest - len(row) :] = 1
         self._model.eval()
+        eyes, device, dtype = self._eyes, self._model.device, self._model.dtype
+        seen = {} if eyes is None else given_to(eyes, rows[0].to(device), images, dtype)
         output = self._model.generate(  # type: ignore[operator]  # hidden by nn.Module
             input_ids=ids.to(self._model.device),
             attention_mask=mask.to(self._model.device),
+            **seen,
             generation_config=self._settings(max_new_tokens, temperature),
         )
         return [self._text(answer) for answer in output[:, longest:].tolist()]
@@ -135,7 +148,11 @@ class SourceSampler(ModelSampler):
 
     @torch.no_grad()
     def _generate(
-        self, rows: list[torch.Tensor], max_new_tokens: int, temperature: float
+        self,
+        rows: list[torch.Tensor],
+        max_new_tokens: int,
+        temperature: float,
+        images: tuple[str, ...],
     ) -> list[str]:
         device, start = self._model.device, int(rows[0][-1])
         sources = [row[:-1] for row in rows]

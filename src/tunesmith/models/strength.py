@@ -18,7 +18,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from tunesmith.models.methods import Tuned
-from tunesmith.models.open import load_weights
+from tunesmith.models.open import load_weights, opener_of
 
 
 class Strength:
@@ -59,7 +59,8 @@ def _of(tuned: Tuned) -> list[tuple[nn.Parameter, torch.Tensor]]:
 
 def _read_again(tuned: Tuned, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """From the base's files: what is needed at the end alone is not held all along."""
-    model = tuned.base.model
-    read = load_weights(tuned.base.described.location, str(model.dtype).removeprefix("torch."))
+    model, described = tuned.base.model, tuned.base.described
+    dtype = str(model.dtype).removeprefix("torch.")
+    read = load_weights(described.location, dtype, opener_of(described))
     weights = dict(read.named_parameters(remove_duplicate=False))  # a head may be untied since
     return {name: weights[name].detach().to(model.device) for name in names}

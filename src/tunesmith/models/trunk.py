@@ -31,6 +31,7 @@ from tunesmith.models.forward import (
 )
 from tunesmith.models.open import Base, decoder_layers, text_body
 from tunesmith.models.prompted import PromptedForward
+from tunesmith.models.seeing import SeeingForward
 from tunesmith.models.trunk_cuts import Cut, LayerCut, SiteCut
 from tunesmith.models.trunk_store import Budget, NoTrunk, TrunkStore, make_store
 
@@ -95,8 +96,9 @@ def open_trunk(base: Base, *, tokens: int, sites: int, budget: Budget) -> Trunk:
 
     `base` is as its method left it: what requires a gradient is trained.
     """
-    if isinstance(base.forward, PromptedForward):
-        return Trunk(None, "")  # what is learned stands below all that is frozen
+    if isinstance(base.forward, PromptedForward | SeeingForward):
+        # What is learned stands below all that is frozen; or pictures are read in every epoch.
+        return Trunk(None, "")
     if isinstance(base.forward, AnyEncoderDecoder):
         return Trunk(None, _not_cut(base.model))
     try:

@@ -96,7 +96,10 @@ def batches_of(setup: Setup, share: bool) -> PackedBatches:
 
 
 def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatches:
-    """As `batches_of`, from a resolved recipe and prepared data."""
+    """As `batches_of`, from a resolved recipe and prepared data.
+
+    With pictures no prefix is shared: equal tokens may stand for others.
+    """
     engine = recipe.engine
     return PackedBatches(
         prepared.trained_on,
@@ -104,7 +107,7 @@ def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatche
         tokens_per_micro_batch=engine.tokens_per_micro_batch,
         seed=engine.seed,
         shuffle=recipe.data.shuffle,
-        share=share,
+        share=share and not prepared.images,
         together=recipe.data.together,
         mix=prepared.mix,
     )

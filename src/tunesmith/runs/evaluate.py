@@ -18,9 +18,10 @@ from tunesmith.core.records import Example
 from tunesmith.data import content_hash
 from tunesmith.evaluate.measure import Baseline, Grading, Measured
 from tunesmith.evaluate.verdict import judge
-from tunesmith.models.open import Base, Described, describe, open_base
+from tunesmith.models.open import Base, Described, open_base
 from tunesmith.recipe import Recipe, compared_rows
 from tunesmith.runs.baselines import asking, helped
+from tunesmith.runs.eyes import described_base
 from tunesmith.runs.grading import graded_by
 from tunesmith.runs.heldout import spread, whole_rows
 from tunesmith.runs.kinds import require_writing
@@ -63,9 +64,10 @@ def evaluate(
     examples = read_examples([str(data)], recipe.data.mapping)
     _refuse_trained(run, examples, data)
     training = None if only_rows else _training(run, recipe, watcher)
-    described, templated = _base(recipe, training)
     watcher.stage("tuned", f"open {run.artefact} and measure it")
     tuned = run.model
+    sees = tuned.base.described.eyes is not None
+    described, templated = _base(recipe, training, sees=sees)
     rows = _rows(run, recipe, examples, training, templated=templated)
     after = measured_on(tuned.base, tuned.renderer, recipe, rows.material)
     watcher.stage("base", f"open {recipe.model.base} and measure it")
@@ -105,11 +107,11 @@ def _training(run: Run, recipe: Recipe, watcher: Watcher) -> Setup:
     return setup
 
 
-def _base(recipe: Recipe, training: Setup | None) -> tuple[Described, bool]:
+def _base(recipe: Recipe, training: Setup | None, *, sees: bool) -> tuple[Described, bool]:
     """The base, described once, and whether our general questions are asked of it as such."""
     if training is not None:
         return training.described, training.templated
-    described = describe(recipe.model.base)
+    described = described_base(recipe.model.base, sees=sees)
     return described, bool(described.tokenizer.chat_template) or described.writes_apart
 
 
@@ -131,10 +133,10 @@ def _rows(
 ) -> _Rows:
     """The rows of the file, rendered once for both sides, with trained rows where there are any."""
     renderer, kind, context = run.model.renderer, recipe.objective.kind, recipe.data.context
+    tokens = render_all(renderer, examples, kind, context)  # first: it names what cannot be used
     prompts = [renderer.prompt(example) for example in examples] if kind == "sft" else []
     asked = [prompt for prompt in prompts if prompt is not None]
     graded = graded_by(recipe, asked)
-    tokens = render_all(renderer, examples, kind, context)
     material = Material(
         judging=whole_rows(tokens, recipe.evaluate.rows),
         prompts=spread(asked, recipe.evaluate.rows),

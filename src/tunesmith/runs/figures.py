@@ -124,7 +124,7 @@ def figures_of(prepared: Prepared, recipe: Recipe) -> Figures:
 def _prefix(prepared: Prepared) -> Prefix | None:
     train = prepared.train
     found = most_repeated(train, float(train.lengths.mean()))
-    if found is None:
+    if found is None or prepared.images:  # equal tokens may stand for other pictures
         return None
     tokenizer = prepared.renderer.encoder.tokenizer
     text = str(tokenizer.decode(found.ids_P.tolist(), clean_up_tokenization_spaces=False))

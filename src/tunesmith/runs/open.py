@@ -13,12 +13,13 @@ import torch
 
 from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.files import read_json
-from tunesmith.core.records import Message, Origin, Prompt
+from tunesmith.core.records import Message, Origin, Prompt, images_in
 from tunesmith.data import Renderer
 from tunesmith.models.methods import ADAPTER, reopen
-from tunesmith.models.open import Base, describe, open_base
+from tunesmith.models.open import Base, open_base
 from tunesmith.models.sampling import ModelSampler, SourceSampler
 from tunesmith.recipe import Recipe, load
+from tunesmith.runs.eyes import described_base
 from tunesmith.runs.finished import artefact_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.kinds import require_writing
@@ -50,6 +51,7 @@ class Opened:
             base.described.tokenizer,
             self.renderer.stop_ids(),
             base.context,
+            eyes=base.described.eyes,
         )
 
 
@@ -60,7 +62,7 @@ def open_artefact(folder: Path, recipe: Recipe) -> Opened:
     """
     adapter = folder.name == ADAPTER
     with its_base_needed(folder):
-        described = describe(recipe.model.base if adapter else str(folder), folder)
+        described = described_base(recipe.model.base if adapter else str(folder), folder)
     base = open_base(described, recipe.model.dtype, device_here(recipe))
     if adapter:
         base = reopen(base, folder)
@@ -154,7 +156,7 @@ class Run:
                 f"most {base.context}: there is no room for an answer. Begin a new one, or shorten "
                 "it."
             )
-        prompt = Prompt(Origin("chat", 1), messages, ids_N, "")
+        prompt = Prompt(Origin("chat", 1), messages, ids_N, "", images=images_in(messages))
         return self.model.sampler.answer([prompt], max_new_tokens, temperature, seed)[0]
 
 

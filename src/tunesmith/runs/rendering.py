@@ -36,7 +36,14 @@ def renderer_of(
 ) -> Renderer:
     """The renderer of a base. Raises DataError, or Unsupported as `Described.decoder_start`."""
     if not described.writes_apart:
-        return Renderer(described.tokenizer, template, completion_as, infilling)
+        return Renderer(
+            described.tokenizer,
+            template,
+            completion_as,
+            infilling,
+            eyes=described.eyes,  # type: ignore[arg-type]  # those of `described_base`
+            blind=described.blind,
+        )
     return SourceRenderer(
         described.tokenizer,
         template,

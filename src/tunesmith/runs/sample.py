@@ -22,8 +22,9 @@ from tunesmith.core.records import Message, Origin, Prompt
 from tunesmith.core.seeds import derive
 from tunesmith.data import Renderer, choose
 from tunesmith.models.drawing import TOGETHER, draw
-from tunesmith.models.open import Base, describe, open_base
+from tunesmith.models.open import Base, open_base
 from tunesmith.recipe import AUTO, load
+from tunesmith.runs.eyes import described_base, reads_alone
 from tunesmith.runs.open import Opened
 from tunesmith.runs.rendering import require_going_on
 from tunesmith.runs.samples import opening_of
@@ -61,7 +62,9 @@ def sample(
     watcher = watcher or Silent()
     require_new(out, "the samples")
     watcher.stage("base", f"open {base_name}")
-    described = describe(base_name)
+    described = described_base(base_name)
+    if reads_alone(described):
+        described = described_base(base_name, sees=False)
     require_going_on(described, "`tunesmith sample`")
     model = early_choices(load(None, (), {"model.base": base_name}), facts_of(described), 1).recipe
     templated = bool(described.tokenizer.chat_template)

@@ -19,16 +19,18 @@ from tunesmith.data.canaries import make_canaries
 from tunesmith.data.contexts import share_saved
 from tunesmith.data.digests import digest
 from tunesmith.data.formats import detect
+from tunesmith.data.images.decode import animated
 from tunesmith.data.infill import infilling_of
 from tunesmith.data.sources import at_revision, expand, read
 from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.evaluate.measure import Checker, Grading
 from tunesmith.evaluate.probes import general
-from tunesmith.models.open import Described, describe
+from tunesmith.models.open import Described
 from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.environment import fast_bfloat16
+from tunesmith.runs.eyes import described_base, reads_alone
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.grading import graded_by, require_metrics, with_metrics
 from tunesmith.runs.heldout import HeldOut, divide, spread
@@ -87,12 +89,12 @@ class Reader:
     reason: str
 
 
-def reader_of(recipe: Recipe) -> Reader:
-    """Describe the base and choose template and context.
+def reader_of(recipe: Recipe, *, sees: bool = True) -> Reader:
+    """Describe the base and choose template and context; `sees` is whether it may see pictures.
 
     Raises ModelError, RecipeError or Unsupported, each with what to do.
     """
-    described = describe(recipe.model.base)
+    described = described_base(recipe.model.base, sees=sees)
     if recipe.objective.kind == "text":
         require_going_on(described, "objective.kind=text")
     template, reason = template_of(described, recipe.data.template)
@@ -180,12 +182,21 @@ def set_up(recipe: Recipe) -> Setup:
     described, renderer = reader.described, reader.renderer
     teacher = _teacher(recipe, reader)
     prepared, resolved = read_data(recipe, reader)
+    if reads_alone(described) and not prepared.images:
+        reader = reader_of(recipe, sees=False)
+        described, renderer = reader.described, reader.renderer
+        prepared, resolved = read_data(recipe, reader)
     # Saved with the result, so that serving renders as training did.
     described.tokenizer.chat_template = reader.template
     most = resolved.recipe.evaluate.rows
     held_out = divide(prepared.held_out, prepared.prompts, most)
     require_metrics(recipe, held_out.prompts)
     require_judge(recipe.judge)
+    if recipe.judge.url is not None and prepared.images:
+        raise RecipeError(
+            "judge.url names a model that is asked about answers, and is sent no pictures; rows of "
+            "the data have some. Leave the section judge out."
+        )
     graded = graded_by(recipe, held_out.prompts)
     templated = reader.bare.has_chat_template
     probe_files = expand(recipe.evaluate.probes or ())
@@ -204,11 +215,13 @@ def set_up(recipe: Recipe) -> Setup:
         teacher=teacher,
         infilled=_infilled(prepared, held_out),
         inputs=prepared.files
+        | {path: digest(Path(path)) for path in prepared.images}
         | _hashes(recipe, [described, *([teacher] if teacher else [])], probe_files.files),
         warnings=(
             *filter(None, [left_out(described)]),
             *(found.message for found in probe_files.findings),
             *require_checked(recipe.data.checks, prepared.report),
+            *([moving] if (moving := animated(prepared.images)) else []),
         ),
     )
 
@@ -221,6 +234,11 @@ def _infilled(prepared: Prepared, held_out: HeldOut) -> Sequence[Tokens]:
 
 def _teacher(recipe: Recipe, reader: Reader) -> Described | None:
     name = recipe.objective.teacher
+    if name is not None and reader.described.eyes is not None:
+        raise Unsupported(
+            f"objective.teacher is {name}, and {reader.described.name} sees: what a teacher makes "
+            "of pictures is not learned of in this version. Leave objective.teacher out."
+        )
     return None if name is None else describe_teacher(name, reader.described, reader.context)
 
 
@@ -358,7 +376,7 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
         mean_tokens=sum(int(sequences.lengths.sum()) for sequences in trainable) / rows,
         sequences=in_epoch,
         mean_sequence=in_training / in_epoch,
-        together_saves=_together_saves(recipe, prepared.train),
+        together_saves=_together_saves(recipe, prepared.train, bool(prepared.images)),
     )
     resolved = resolve(recipe, facts)
     reasons = dict(resolved.reasons)
@@ -372,9 +390,9 @@ def _resolve(recipe: Recipe, bare: Facts, prepared: Prepared, template_reason: s
     return Resolved(resolved.recipe.model_copy(update={"data": data}), reasons)
 
 
-def _together_saves(recipe: Recipe, train: Sequence[Tokens]) -> float:
+def _together_saves(recipe: Recipe, train: Sequence[Tokens], pictured: bool) -> float:
     """Where the recipe leaves it open: the batch size is not chosen yet, and 16 is usual."""
-    if recipe.data.together != AUTO:
+    if recipe.data.together != AUTO or pictured:
         return 0.0
     return share_saved(train, 16 if recipe.engine.batch_size == AUTO else recipe.engine.batch_size)
 

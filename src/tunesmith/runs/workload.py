@@ -100,7 +100,7 @@ def first_segments(batch: Batch, count: int) -> Batch:
     end = segments[-1].end
     kept = batch.sites_S < end
     fields = ("sites_S", "targets_S", "weights_S", "owner_S")
-    labels_B = batch.labels_B  # where there are any, a segment is a sequence
+    labels_B = batch.labels_B  # where there are any, or pictures, a segment is a sequence
     known_RD = batch.features_RD  # of each sequence, else of each site
     return replace(
         batch,
@@ -108,6 +108,7 @@ def first_segments(batch: Batch, count: int) -> Batch:
         positions_T=batch.positions_T[:end],
         segments=segments,
         origins=batch.origins if labels_B is None else batch.origins[:count],
+        images=batch.images and batch.images[:count],
         **{name: getattr(batch, name)[kept] for name in fields},
         **{
             name: None if (value := getattr(batch, name)) is None else value[of]

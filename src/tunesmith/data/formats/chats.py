@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tunesmith.core.records import Chat, Message, Prompted, ToolCall
-from tunesmith.data.formats import messages
+from tunesmith.data.formats import messages, pictures
 from tunesmith.data.formats.fields import (
     fail,
     kind_of,
@@ -38,12 +38,14 @@ _SPEAKERS = {
     "tool": "tool",
     "system": "system",
 }
-_MEDIA = ("images", "image", "videos", "audios")
+_UNSEEN = ("videos", "audios")
+_MEDIA = (*pictures.FIELDS, *_UNSEEN)
 
 
 def chat(fields: Mapping[str, Any], name: str = "messages") -> Chat:
-    """A conversation that ends with an answer, and the tools that it may use."""
-    said = turns(fields, name)
+    """A conversation that ends with an answer, its pictures, and the tools that it may use."""
+    refuse_media(fields, _UNSEEN)
+    said = pictures.shown_by(fields, _turns(fields, name, pictures=True))
     messages.require_answer(said)
     return Chat(said, tools(fields))
 
@@ -72,10 +74,14 @@ def _reference(fields: Mapping[str, Any]) -> dict[str, Any]:
 def turns(fields: Mapping[str, Any], name: str) -> tuple[Message, ...]:
     """The messages in a field, in either spelling, behind the row's own system message."""
     refuse_media(fields)
+    return _turns(fields, name, pictures=False)
+
+
+def _turns(fields: Mapping[str, Any], name: str, *, pictures: bool) -> tuple[Message, ...]:
     value = fields[name]
     if isinstance(value, list) and any(isinstance(turn, dict) and "from" in turn for turn in value):
         value = [sharegpt_turn(number, turn) for number, turn in enumerate(value, start=1)]
-    return messages.conversation(value, name, optional(fields, "system"))
+    return messages.conversation(value, name, optional(fields, "system"), pictures=pictures)
 
 
 def tools(fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -89,8 +95,8 @@ def refuse_media(fields: Mapping[str, Any], names: Collection[str] = _MEDIA) -> 
         if fields.get(name):
             fail(
                 "not_text",
-                f'The row has "{name}", and the models that are trained here read text only. '
-                "Leave the row out.",
+                f'The row has "{name}", which is not read here: what is learned of is text, and '
+                "pictures in conversations for the objective sft. Leave the row out.",
             )
 
 

@@ -7,10 +7,11 @@ an assistant's turn is learned. Roles of older and newer spellings are read too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, cast, get_args
 
-from tunesmith.core.records import Message, Role, ToolCall
+from tunesmith.core.records import Image, Message, Role, ToolCall
 from tunesmith.data.formats.fields import (
     fail,
     kind_of,
@@ -20,6 +21,7 @@ from tunesmith.data.formats.fields import (
     told,
     unpacked,
 )
+from tunesmith.data.formats.pictures import PARTS, part_name
 from tunesmith.data.formats.tools import call, calls_of
 
 KEYS = frozenset(
@@ -51,15 +53,18 @@ _THOUGHT = ("reasoning", "thinking")
 _MEDIA = ("image", "audio", "video", "file")
 
 
-def conversation(value: Any, name: str = "messages", system: str = "") -> tuple[Message, ...]:
+def conversation(
+    value: Any, name: str = "messages", system: str = "", *, pictures: bool = False
+) -> tuple[Message, ...]:
     """The messages of a field, none of them empty, in an order that a conversation can have.
 
     Args:
         value: what stands in the field.
         name: the field's name.
         system: a system message given beside the list; it opens the conversation.
+        pictures: whether users may show some.
     """
-    messages = listed(value, name)
+    messages = listed(value, name, pictures=pictures)
     if system.strip():
         messages = (Message("system", system), *messages)
     check_order([message.role for message in messages])
@@ -67,11 +72,11 @@ def conversation(value: Any, name: str = "messages", system: str = "") -> tuple[
     return messages
 
 
-def listed(value: Any, name: str) -> tuple[Message, ...]:
+def listed(value: Any, name: str, *, pictures: bool = False) -> tuple[Message, ...]:
     """The messages of a field, each by itself."""
     if not isinstance(value, list):
         fail("wrong_type", f'"{name}" must be a list; received {kind_of(value)}.')
-    return tuple(_message(number, turn) for number, turn in enumerate(value, start=1))
+    return tuple(_message(number, turn, pictures) for number, turn in enumerate(value, start=1))
 
 
 def require_answer(messages: Sequence[Message]) -> None:
@@ -109,13 +114,13 @@ def check_order(roles: Sequence[str]) -> None:
 def check_filled(messages: Sequence[Message]) -> None:
     """Check that user and assistant say something in each of their turns."""
     for number, message in enumerate(messages, start=1):
-        spoken = message.content.strip() or message.tool_calls
+        spoken = message.content.strip() or message.tool_calls or message.images
         if message.role in ("assistant", "user") and not spoken:
             reason = "empty_answer" if message.role == "assistant" else "empty_prompt"
             fail(reason, f"Message {number} ({message.role}) is empty; give it a text.")
 
 
-def _message(number: int, turn: Any) -> Message:
+def _message(number: int, turn: Any, pictures: bool) -> Message:
     calling = isinstance(turn, dict) and (turn.get("tool_calls") or turn.get("function_call"))
     if not isinstance(turn, dict) or "role" not in turn or not ("content" in turn or calling):
         received = f"the fields {_some(list(turn))}" if isinstance(turn, dict) else kind_of(turn)
@@ -125,18 +130,21 @@ def _message(number: int, turn: Any) -> Message:
         )
     role, where = _role(number, turn["role"]), f"message {number}: "
     nothing = calling and turn.get("content") is None
-    text, thought, parts = ("", "", ()) if nothing else _content(turn, where)
-    calls = (*calls_of(turn, where), *parts) if calling else parts
+    said = _Said() if nothing else _content(turn, where, pictures)
+    calls = (*calls_of(turn, where), *said.calls) if calling else said.calls
     if calls and role != "assistant":
         fail("bad_tool_call", f"Message {number} ({role}) calls a tool; only the assistant can.")
+    if said.images and role != "user":
+        fail("image_role", f"Message {number} ({role}) shows a picture; only the user can.")
     return Message(
         role,
-        text,
+        said.text,
         tool_calls=calls,
         tool_call_id=optional(turn, "tool_call_id", where) or None,
         name=optional(turn, "name", where) or None,
-        reasoning=optional(turn, "reasoning_content", where) or thought,
+        reasoning=optional(turn, "reasoning_content", where) or said.thought,
         weight=_weight(turn, role, number),
+        images=said.images,
     )
 
 
@@ -172,28 +180,44 @@ def _weight(turn: Mapping[str, Any], role: str, number: int) -> Literal[0, 1]:
     return 1 if role != "assistant" or all(given.values()) else 0
 
 
-def _content(turn: Mapping[str, Any], where: str) -> tuple[str, str, tuple[ToolCall, ...]]:
-    """The text of a message, the thoughts before it, and the calls that stand among its parts.
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The text of a message, the thoughts before it, and calls and pictures among its parts."""
 
-    Parts of text are joined by line ends, as vLLM joins them when it serves.
+    text: str = ""
+    thought: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    images: tuple[Image, ...] = ()
+
+
+def _content(turn: Mapping[str, Any], where: str, pictures: bool) -> _Said:
+    """What a message says.
+
+    Parts of text are joined by line ends, as vLLM joins them when it serves; where a picture stands
+    between two, by nothing.
     """
     content = turn["content"]
     if not isinstance(content, list):
-        return string(turn, "content", where), "", ()
-    texts, thoughts, calls = [], [], []
+        return _Said(string(turn, "content", where))
+    text, thoughts, calls, images = "", [], [], []
+    after_text = False
     for number, part in enumerate(content, start=1):
         kind = _part_kind(part, number, where)
         place = f"{where}part {number}: "
         if kind in _SPOKEN:
-            texts.append(_part_text(part, _SPOKEN[kind], place))
+            text += "\n" * after_text + _part_text(part, _SPOKEN[kind], place)
+            after_text = True
         elif kind in _THOUGHT:
             thoughts.append(_part_text(part, kind, place))
         elif kind == "tool_call":
             value = unpacked(part.get("value"), f"{place}a tool call", "bad_tool_call")
             calls.append(call(value, place))
+        elif kind in PARTS and pictures:
+            images.append(Image(part_name(part, place), "", len(text)))
+            after_text = False
         else:
             _refuse_part(kind, place)
-    return "\n".join(texts), "\n".join(thoughts), tuple(calls)
+    return _Said(text, "\n".join(thoughts), tuple(calls), tuple(images))
 
 
 def _part_kind(part: Any, number: int, where: str) -> str:
@@ -218,8 +242,9 @@ def _refuse_part(kind: str, where: str) -> None:
     if any(medium in kind for medium in _MEDIA):
         fail(
             "not_text",
-            f"{where}the content holds {shown(kind)}, and the models that are trained here read "
-            "text only. Take that part out, or leave the row out.",
+            f"{where}the content holds {shown(kind)}, which is not read here: what is learned of "
+            "is text, and pictures in conversations for the objective sft. Take that part out, or "
+            "leave the row out.",
         )
     known = ", ".join([*_SPOKEN, *_THOUGHT, "tool_call"])
     fail("wrong_type", f"{where}the type {told(kind)} is unknown; types are {known}.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from tunesmith.core.records import Example, Finding, Prompted, Row
 from tunesmith.data.formats.fields import Unusable, fail, shown
+from tunesmith.data.formats.pictures import located
 from tunesmith.data.formats.table import recognise, refuse_unknown
 from tunesmith.data.formats.tests import TESTS, tests_of
 
@@ -75,7 +76,7 @@ def read_row(row: Row, mapping: Mapped = _AS_THEY_ARE) -> Reading:
             refuse_unknown(fields)
         title = form.title
         tests = tests_of(fields)
-        example = Example(row.origin, form.read(fields), tests)
+        example = Example(row.origin, located(form.read(fields), row.origin), tests)
     except Unusable as error:
         return Reading(Finding(error.reason, str(error), "drop", row.origin), title)
     except RecursionError:

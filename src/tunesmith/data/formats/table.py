@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any, NoReturn
 
 from tunesmith.core.records import Content
-from tunesmith.data.formats import chats, completions, labels, messages, preferences
+from tunesmith.data.formats import chats, completions, labels, messages, pictures, preferences
 from tunesmith.data.formats.fields import fail, shown
 from tunesmith.data.formats.logs import looks_like_log
 
@@ -100,7 +100,8 @@ def _no_log(fields: Fields) -> bool:
 def _conversations() -> Iterator[Format]:
     for name, keys in _CHATS.items():
         read = partial(chats.chat, name=name)
-        yield Format("chat", (name,), read, chats.BESIDE, {name: keys}, _no_log)
+        beside = (*chats.BESIDE, *pictures.FIELDS)
+        yield Format("chat", (name,), read, beside, {name: keys}, _no_log)
     inside = {"turns": chats.DIALOGUE_KEYS}
     yield Format("dialogue", ("turns",), chats.dialogue, ("tools",), inside)
 

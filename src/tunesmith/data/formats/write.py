@@ -7,6 +7,7 @@ from a written row is the content it was written from.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -202,7 +203,8 @@ def _said(messages: Sequence[Message], tools: Sequence[str]) -> Fields:
 
 
 def _message(message: Message) -> Fields:
-    fields: Fields = {"role": message.role, "content": message.content}
+    content = _parts(message) if message.images else message.content
+    fields: Fields = {"role": message.role, "content": content}
     if message.tool_calls:
         fields["content"] = message.content or None
         fields["tool_calls"] = [_call(call) for call in message.tool_calls]
@@ -213,6 +215,21 @@ def _message(message: Message) -> Fields:
         "weight": 0 if message.weight == 0 else None,
     }
     return fields | {name: value for name, value in given.items() if value is not None}
+
+
+def _parts(message: Message) -> list[Fields]:
+    """Text and pictures in order; the file may go anywhere, so paths are whole."""
+    parts: list[Fields] = []
+    done = 0
+    for image in message.images:
+        parts += _text_part(message.content[done : image.at])
+        parts.append({"type": "image", "path": os.path.abspath(image.path)})
+        done = image.at
+    return parts + _text_part(message.content[done:])
+
+
+def _text_part(text: str) -> list[Fields]:
+    return [{"type": "text", "text": text}] if text else []
 
 
 def _call(call: ToolCall) -> Fields:
@@ -252,7 +269,12 @@ def _opened(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Me
 def _fits_sharegpt(message: Message) -> bool:
     bare = not message.reasoning and message.name is None and message.tool_call_id is None
     alone = not (message.tool_calls and message.content)
-    return bare and alone and all(call.id is None for call in message.tool_calls)
+    return (
+        bare
+        and alone
+        and not message.images
+        and all(call.id is None for call in message.tool_calls)
+    )
 
 
 def _sharegpt_turn(message: Message) -> Fields:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -16,6 +17,7 @@ from tunesmith.data.refusals import Refused
 MOST_PIXELS = 100_000_000
 """Larger images are refused before they are unpacked: a few kilobytes can stand for gigabytes."""
 
+_MAY_MOVE = (".gif", ".webp", ".png", ".tif", ".tiff")
 _WHOLE = "Replace the file, or leave the row out."
 _SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
@@ -49,6 +51,15 @@ def decoded(path: str) -> Image.Image:
         raise Refused(
             "image_truncated" if truncated else "image_unreadable", f"{path} {what}. {_WHOLE}"
         ) from None
+
+
+def animated(paths: Iterable[str]) -> str:
+    """What is to be said of images that move, among those that can be read; "" for none."""
+    moving = [path for path in paths if path.lower().endswith(_MAY_MOVE) and frames(path) > 1]
+    if not moving:
+        return ""
+    some = f"{len(moving)} images are" if len(moving) > 1 else "1 image is"
+    return f"{some} animated, of which the first frame alone is seen, first {moving[0]}."
 
 
 def frames(path: str) -> int:

@@ -106,6 +106,10 @@ def _chat(content: Chat) -> Seen:
     compared = _parts(_talk(messages[:last]), _talk(messages[last:]))
     # What is right to answer may depend on what can be called.
     prompt = "\n".join((_joined(messages[:last]), *content.tools))
+    names = [image.name for message in messages for image in message.images]
+    if names:  # rows about other pictures are not alike, whatever words they have in common
+        prompt = "\n".join((*names, prompt))
+        compared = sha256(repr((names, compared)).encode()).hexdigest()
     return Seen(_joined(messages), compared, prompt, answer, turns)
 
 

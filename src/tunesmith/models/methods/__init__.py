@@ -50,6 +50,12 @@ METHODS: dict[MethodName, Callable[[Base, MethodSettings, int], Tuned]] = {
     "prefix_tuning": prompts.prefix_tuning,
 }
 
+WITH_PICTURES: tuple[MethodName, ...] = (
+    *("lora", "rslora", "dora", "lora_plus"),
+    *("full", "last_layers", "head"),
+)
+"""Methods that touch the language model alone, which is what is trained of a base that sees."""
+
 _HAS: dict[Need, Callable[[PreTrainedModel], bool]] = {
     "head": lambda model: (  # what labels is given one
         not model.can_generate() or isinstance(model.get_output_embeddings(), nn.Linear)
@@ -81,6 +87,11 @@ def attach(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 
     Raises Unsupported for a base that this method cannot train.
     """
+    if base.sees and settings.method not in WITH_PICTURES:
+        raise Unsupported(
+            f"model.method {settings.method} does not train a base on rows with pictures. Choose "
+            f"one of {', '.join(WITH_PICTURES)}, or leave out the rows with pictures."
+        )
     name = f"{base.described.name} ({type(base.model).__name__})"
     require(base.model, name, settings.method, settings.init)
     return METHODS[settings.method](base, settings, seed)

@@ -7,12 +7,21 @@ from transformers import PreTrainedModel
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.methods.tuned import MODEL, MethodSettings, Tuned
-from tunesmith.models.open import Base, decoder_layers, is_encoder_decoder, upper_body
+from tunesmith.models.open import (
+    Base,
+    decoder_layers,
+    is_encoder_decoder,
+    text_body,
+    upper_body,
+)
 
 
 def full(base: Base, settings: MethodSettings, seed: int) -> Tuned:
-    """Every weight."""
-    base.model.requires_grad_(True)
+    """Every weight; of a base that sees, every one of its language model."""
+    base.model.requires_grad_(not base.sees)
+    if base.sees:
+        for module in (text_body(base.model), base.model.get_output_embeddings()):
+            module.requires_grad_(True)
     return Tuned(base, base.model, MODEL, base)
 
 

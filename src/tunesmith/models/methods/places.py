@@ -87,7 +87,7 @@ def adapted(base: Base, count: int) -> dict[str, Any]:
     """PEFT's description of where LoRA stands: everywhere, or in the top `count` layers."""
     if sees(base.model):
         return {"target_modules": _in_stages(base.model, count), **beside(base.model)}
-    if count == base.described.layers:
+    if count == base.described.layers and not base.sees:
         return {"target_modules": ALL}
     layers = decoder_layers(base.model)
     first = first_of_top(base, layers, count, "leave model.layers out to adapt them all")

@@ -14,6 +14,7 @@ from tunesmith.models.methods.tuned import ADAPTER, MethodSettings, Tuned
 from tunesmith.models.open import Base
 from tunesmith.models.prompted import PromptedForward, differs
 from tunesmith.models.seeding import seeded
+from tunesmith.models.seeing import SeeingForward
 
 
 def prompt_tuning(base: Base, settings: MethodSettings, seed: int) -> Tuned:
@@ -54,8 +55,8 @@ def prefix_tuning(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 def with_prompt(base: Base, module: PeftModel) -> Base:
     """The base behind the virtual tokens of `module`. Raises Unsupported if PEFT cannot put them
     before this model, or if it answers otherwise in padded rows than one row at a time."""
-    # `attach` has refused a base whose decoder has an encoder beside it.
-    assert not isinstance(base.forward, PromptedForward | AnyEncoderDecoder)
+    # `attach` has refused a base whose decoder has an encoder beside it, and one that sees.
+    assert not isinstance(base.forward, PromptedForward | AnyEncoderDecoder | SeeingForward)
     forward = PromptedForward(module, base.forward)
     try:
         wrong = differs(module, forward)

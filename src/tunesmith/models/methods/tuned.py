@@ -75,7 +75,7 @@ class Tuned:
             save_adapter(self.module, folder)
         else:
             self.module.save_pretrained(str(folder))
-        self.base.described.tokenizer.save_pretrained(folder)
+        self.base.described.save_reader(folder)
 
     def factors_in(self, model: nn.Module) -> dict[str, float]:
         """`rate_factors` under the names that their weights have in `model`, which holds them."""

@@ -14,7 +14,7 @@ from tunesmith.data import Prepared, prepare
 from tunesmith.data.classes import Targets
 from tunesmith.data.digests import digest
 from tunesmith.data.images.batches import Gallery
-from tunesmith.data.images.decode import frames
+from tunesmith.data.images.decode import animated
 from tunesmith.data.images.pixels import prepared_pixels
 from tunesmith.data.images.preparation import Preparation
 from tunesmith.data.images.render import ImageRenderer, place_of
@@ -34,8 +34,6 @@ from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import spread
 from tunesmith.runs.labels.setup import FITTED, Judges, judges_of, with_problem
 from tunesmith.runs.setup import check_device, pinned
-
-_MAY_MOVE = (".gif", ".webp", ".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +213,7 @@ def _copies(
 
 def _said(files: Iterable[str], targets: Targets) -> list[str]:
     """What is to be known of the images and their classes."""
-    said = []
-    moving = [path for path in files if path.lower().endswith(_MAY_MOVE) and frames(path) > 1]
-    if moving:
-        some = f"{len(moving)} images are" if len(moving) > 1 else "1 image is"
-        said.append(f"{some} animated, of which the first frame alone is seen, first {moving[0]}.")
+    said = [moving] if (moving := animated(files)) else []
     alike: dict[str, list[str]] = {}
     for name in targets.names:
         alike.setdefault(name.casefold().strip(), []).append(name)
