@@ -11,8 +11,10 @@ import yaml
 
 from tests.evaluate.conftest import make_answers, make_course, make_measured
 from tunesmith.evaluate.card import card, shown_of
+from tunesmith.evaluate.labels.opening import opening
 from tunesmith.evaluate.measure import Measured, Parity
 from tunesmith.evaluate.verdict import judge
+from tunesmith.recipe.methods import MethodName
 
 RECIPE = {
     "model": {"base": "own/\\base", "method": "lora", "rank": 8, "alpha": 16, "dtype": "float32"},
@@ -123,3 +125,19 @@ def test_text_of_the_user_is_no_tag() -> None:
     text = card_of(hostile)
     assert "<script>" not in text
     assert "| &lt;script> \\|x |" in text
+
+
+@pytest.mark.parametrize(("method", "alone"), [("lora", True), ("dora", False), ("vera", False)])
+def test_vectors_by_an_adapter_say_who_opens_it(method: MethodName, alone: bool) -> None:
+    """transformers drops DoRA's lengths without a word, and refuses VeRA; PEFT opens both."""
+    naming = {
+        "pooling": "mean",
+        "problem": "similarity",
+        "temperature": 1,
+        "threshold": 0,
+        "cut": 0,
+    }
+    text = "\n".join(opening("embed", "adapter", "base", naming, method))
+    assert ("sentence-transformers opens it, too." in text) == alone
+    assert ("merge it into its base first" in text) != alone
+    assert 'peft.AutoPeftModelForFeatureExtraction.from_pretrained("adapter")' in text

@@ -113,12 +113,12 @@ def test_a_model_that_labels_is_not_talked_with(finished: Run) -> None:
         finished.chat("Hello")
 
 
-@pytest.mark.parametrize("family", ["bert", "llama"])
-def test_a_resumed_run_is_an_unbroken_one(tmp_path: Path, family: str) -> None:
+@pytest.mark.parametrize(("family", "method"), [("bert", "dora"), ("llama", "lora")])
+def test_a_resumed_run_is_an_unbroken_one(tmp_path: Path, family: str, method: str) -> None:
     base = save_base(tmp_path / "base", family)
     data = write(tmp_path / "rows.jsonl", rows(90))
     recipe = _recipe(
-        base, data, "engine.epochs=2", "engine.checkpoint_every=2", "model.method=lora"
+        base, data, "engine.epochs=2", "engine.checkpoint_every=2", f"model.method={method}"
     )
     _, broken = resumed_in_the_same_bits(recipe, tmp_path)
     (answer,) = Labeller(broken).label([(Origin("--once", 1), TEXT)])
@@ -208,3 +208,13 @@ def test_what_could_not_be_saved_is_refused_before_training(bert: Path, tmp_path
     data = write(tmp_path / "rows.jsonl", rows(60))
     with pytest.raises(Unsupported, match="no classifier over the last token of Bert"):
         opened_labels(set_up_labels(_recipe(bert, data, "model.pooling=last")))
+
+
+def test_lora_plus_moves_b_at_a_rate_of_its_own(bert: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.jsonl", rows(60))
+    asked = ("model.method=lora_plus", "model.rank=4", "engine.max_steps=1", "engine.epochs=auto")
+    quiet = ("engine.warmup=0", "engine.weight_decay=0", "evaluate.level=none")
+    run = train(_recipe(bert, data, *asked, *quiet), tmp_path / "run")
+    saved = load_file(run.artefact / "adapter_model.safetensors")
+    moved = max(float(value.abs().max()) for name, value in saved.items() if "lora_B" in name)
+    assert moved == pytest.approx(16 * 0.003, rel=0.01), "from zero, by AdamW's first step"

@@ -61,7 +61,8 @@ class Method:
     trained, which an optimiser for them alone needs. `decays`: weight decay is on by default.
     `recomputes`: layers may be computed again in the backward pass, which drops what stands before
     a sequence in them. `labels`: it also trains a model that labels (objective.kind=classify,
-    tag or image), beside its head, or makes vectors (embed); see `unfit`.
+    tag or image), beside its head, or makes vectors (embed); see `unfit`. `alone`: transformers
+    opens what is saved without a class of PEFT's, as sentence-transformers asks it to.
     """
 
     trains: str
@@ -79,6 +80,7 @@ class Method:
     decays: bool = False
     recomputes: bool = True
     labels: bool = False
+    alone: bool = True
 
 
 _REGRET = "Schulman et al. 2025, LoRA Without Regret"
@@ -175,6 +177,7 @@ METHODS: dict[MethodName, Method] = {
         needs=("plain_convolutions",),
         matrices=True,
         labels=True,
+        alone=False,
     ),
     "lora_plus": Method(
         "as lora, B at `rate_ratio` times the learning rate of A",
@@ -197,6 +200,7 @@ METHODS: dict[MethodName, Method] = {
         keys=("rank", "dropout"),
         needs=("linear_layers",),
         labels=True,
+        alone=False,
     ),
     "oft": Method(
         "a rotation of each linear layer's input, block by block",

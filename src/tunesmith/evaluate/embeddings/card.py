@@ -19,11 +19,11 @@ def shown_of_embeddings(
     measured: EmbedMeasured, artefact: str, recipe: Json, naming: Json
 ) -> Shown:
     """As `labels.card.shown_of_labels`."""
-    kind = recipe["objective"]["kind"]
+    kind, model = recipe["objective"]["kind"], recipe["model"]
     return Shown(
         course=measured.course,
         tables={"learned": figure_tables(measured)},
-        opening=opening(kind, artefact, recipe["model"]["base"], naming),
+        opening=opening(kind, artefact, model["base"], naming, model["method"]),
         task=TASKS[kind],
         loss=LOSS,
     )

@@ -26,11 +26,11 @@ def shown_of_labels(
     verdict: Json, measured: LabelMeasured, artefact: str, recipe: Json, naming: Json
 ) -> Shown:
     """`artefact` is adapter or model, `recipe` as resolved, `naming` the content of labels.json."""
-    kind = recipe["objective"]["kind"]
+    kind, model = recipe["objective"]["kind"], recipe["model"]
     return Shown(
         course=measured.course,
         tables=tables_of_labels(verdict, measured),
-        opening=opening(kind, artefact, recipe["model"]["base"], naming),
+        opening=opening(kind, artefact, model["base"], naming, model["method"]),
         labels=measured.names,
         task=TASKS[kind],
         loss=scores.LOSSES[measured.problem],

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tunesmith.recipe.methods import METHODS, MethodName
+
 Json = Mapping[str, Any]
 
 _ADAPTER = "adapter"
@@ -20,8 +22,11 @@ _POOLED = {
 }
 
 
-def opening(kind: str, artefact: str, base: str, naming: Json) -> tuple[str, ...]:
-    """Of a run with the objective `kind`; `naming` is the content of the artefact's labels.json."""
+def opening(
+    kind: str, artefact: str, base: str, naming: Json, method: MethodName
+) -> tuple[str, ...]:
+    """Of a run with the objective `kind`; `naming` is the content of the artefact's labels.json,
+    `method` how the run trained."""
     if kind == "image":
         code = _images(artefact, base, naming)
     elif naming["pooling"] == "words" or (naming["pooling"] == "last" and kind != "embed"):
@@ -29,7 +34,9 @@ def opening(kind: str, artefact: str, base: str, naming: Json) -> tuple[str, ...
     else:
         code = _pooled(artefact, naming)
     needed = (f"The adapter needs its base, `{base}`.",) if artefact == _ADAPTER else ()
-    said = (text for sentence in (*_meaning(kind, naming), *needed) for text in ("", sentence))
+    vectors = (_vectors(method),) if kind == "embed" else ()
+    sentences = (*_meaning(kind, naming), *vectors, *needed)
+    said = (text for sentence in sentences for text in ("", sentence))
     return ("```python", *code, "```", *said)
 
 
@@ -64,12 +71,15 @@ def _classifier(artefact: str, naming: Json) -> Iterator[str]:
 def _pooled(artefact: str, naming: Json) -> Iterator[str]:
     """The body, what is taken of its states, and the head or vectors of length 1."""
     headless = naming["problem"] == "similarity"
-    yield "import torch, transformers"
+    adapter = artefact == _ADAPTER
+    yield "import peft, torch, transformers" if adapter else "import torch, transformers"
     if not headless:
         yield "from safetensors.torch import load_file"
     yield ""
     yield f'tokenizer = transformers.AutoTokenizer.from_pretrained("{artefact}")'
-    yield f'model = transformers.AutoModel.from_pretrained("{artefact}").eval()'
+    # PEFT's own class: transformers alone reads only some kinds of adapters (`methods.alone`).
+    opened = "peft.AutoPeftModelForFeatureExtraction" if adapter else "transformers.AutoModel"
+    yield f'model = {opened}.from_pretrained("{artefact}").eval()'
     if not headless:
         yield f'head = load_file("{artefact}/2_Dense/model.safetensors")'
     yield from ("", "", "def outputs(texts):", *_given(naming))
@@ -89,6 +99,16 @@ def _given(naming: Json) -> Iterator[str]:
     yield "    )"
 
 
+def _vectors(method: MethodName) -> str:
+    """Whether sentence-transformers, which has transformers open an adapter, opens it."""
+    if METHODS[method].alone:
+        return "sentence-transformers opens it, too."
+    return (
+        "sentence-transformers cannot read this kind of adapter: merge it into its base first, by "
+        "`model.merge_and_unload()`."
+    )
+
+
 def _outputs(naming: Json) -> int:
     return len(naming["names"]) or 1
 
@@ -99,7 +119,7 @@ def _meaning(kind: str, naming: Json) -> Iterator[str]:
     if kind == "image":
         yield "Images are prepared as `preprocessor_config.json` beside the weights says."
     if problem == "similarity":
-        yield "The product of two vectors is their likeness; sentence-transformers opens it, too."
+        yield "The product of two vectors is their likeness."
     elif problem == "regression":
         yield (f"The number is the output times {naming['scale']!r} plus {naming['mean']!r}.")
     elif problem == "multi_label":
