@@ -95,7 +95,6 @@ class Subject:
     again: Callable[[Path], Tensor]
     elsewhere: Callable[[Path], Iterator[Tensor]]
     wanted_elsewhere: Callable[[], Tensor]
-    untrained: Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,6 @@ def written(folder: Path, case: str) -> Subject:
         again=again,
         elsewhere=elsewhere,
         wanted_elsewhere=lambda: _logits(tuned.module),
-        untrained=lambda: _logits(_plain_writer(folder)),
     )
 
 
@@ -293,7 +291,6 @@ def _labelled(kind: str, folder: Path, case: str) -> Subject:
         again=again,
         elsewhere=elsewhere,
         wanted_elsewhere=lambda: said(model, rows),
-        untrained=lambda: said(_labelled(kind, folder, case).module, rows),
     )
 
 
@@ -406,7 +403,6 @@ def seen(folder: Path, case: str) -> Subject:
         again=again,
         elsewhere=elsewhere,
         wanted_elsewhere=lambda: _labels(model),
-        untrained=lambda: _labels(VisionModel(copy.deepcopy(opened), SCALE)),
     )
 
 
