@@ -86,6 +86,28 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
             "engine.optimizer=adamw, or another model.method.",
         ),
         (
+            {"model.method": "last_layers", "model.quantize": "nf4"},
+            "model.quantize=nf4 holds the base's weights in 4 bits, which can be neither trained "
+            "nor saved, and model.method=last_layers saves a whole model. Set model.method=lora, "
+            "or model.quantize=none.",
+        ),
+        (
+            {"model.method": "oft", "model.quantize": "nf4"},
+            "model.quantize=nf4 holds linear layers in 4 bits, and PEFT cannot put "
+            "model.method=oft on such. Set model.method=lora, or model.quantize=none.",
+        ),
+        (
+            {"model.init": "pissa", "model.quantize": "nf4"},
+            "model.quantize=nf4 holds the base's weights in 4 bits, and model.init=pissa begins "
+            "with parts of the weights as they were. Set model.init=default, or "
+            "model.quantize=none.",
+        ),
+        (
+            {"objective.kind": "image", "model.quantize": "nf4"},
+            "model.quantize=nf4 is for models that read text, and objective.kind is image. Set "
+            "model.quantize=none.",
+        ),
+        (
             {"model.method": "dora", "evaluate.most_forgetting": 0.05},
             "evaluate.most_forgetting chooses the strength of what was trained, and what "
             "model.method=dora adds cannot be scaled. Leave it out, or set model.method=lora.",

@@ -9,6 +9,7 @@ from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.kinds import HEADED, LABELS
 from tunesmith.recipe.methods import METHODS, owners, unfit
 from tunesmith.recipe.optimizers import RULES
+from tunesmith.recipe.quantised import quantised
 
 if TYPE_CHECKING:
     from tunesmith.recipe.sections import Recipe
@@ -33,6 +34,7 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from _kind(recipe)
     yield from _images(recipe)
     yield from _engine(recipe)
+    yield from quantised(recipe)
     model, method = recipe.model, METHODS[recipe.model.method]
     if model.init == "orthogonal" and isinstance(model.rank, int) and model.rank % 2:
         yield (

@@ -63,6 +63,7 @@ def opened(setup: Setup, watcher: Watcher) -> Tuned:
         setup.described,
         recipe.model.dtype,
         recipe.model.device,
+        quantize=recipe.model.quantize,
         from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
     )
     tuned = attach(base, recipe.model, recipe.engine.seed)

@@ -19,6 +19,7 @@ from tunesmith.core.ports import Batches, Objective
 from tunesmith.engine.loop import Settings
 from tunesmith.models.forward import PackedForward
 from tunesmith.models.methods import MODEL, Tuned
+from tunesmith.models.quantised import weight_count
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.runs.calibrate import Calibration, Clock, Passes, Update
 from tunesmith.runs.estimate import Judging, saving_seconds, try_judging
@@ -150,7 +151,7 @@ def _measure(
     base = tuned.base
     meter = Meter(base.model.device)
     meter.mark()
-    weights = sum(weight.numel() for weight in base.model.parameters())
+    weights = weight_count(base.model.parameters())
     shape = shape_of(base.described, weights, work.padded, base.forward.outputs)
     free = float("inf") if available is None else available.bytes - meter.held()
     keeps = settings.memory == "normal"
@@ -218,7 +219,7 @@ def _facts(setup: Setup, tuned: Tuned, batches: Batches, steps: int) -> dict[str
     """Counts that need no measuring. `parameters` counts the adapter, too."""
     train, mix = setup.prepared.trained_on, setup.prepared.mix
     return {
-        "parameters": sum(weight.numel() for weight in tuned.module.parameters()),
+        "parameters": weight_count(tuned.module.parameters()),
         "trained_parameters": tuned.trainable,
         "forward": tuned.base.forward.name,
         "opened_by": tuned.base.described.opened_by,
