@@ -40,8 +40,8 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
         ),
         (
             {"model.method": "full", "model.dropout": 0.1},
-            "model.dropout=0.1 is read by lora, rslora, dora, lora_plus and vera, and model.method "
-            "is full. Set model.dropout=0.0, or another model.method.",
+            "model.dropout=0.1 is read by lora, rslora, dora, lora_plus, adalora and vera, and "
+            "model.method is full. Set model.dropout=0.0, or another model.method.",
         ),
         (
             {"model.method": "dora", "model.init": "pissa"},
@@ -84,6 +84,12 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
             {"model.method": "vera", "engine.optimizer": "muon"},
             "engine.optimizer=muon is for hidden matrices, and model.method=vera trains none. Set "
             "engine.optimizer=adamw, or another model.method.",
+        ),
+        (
+            {"model.method": "adalora", "engine.optimizer": "schedule_free"},
+            "engine.optimizer=schedule_free keeps an average of the weights, and "
+            "model.method=adalora sets some of them to zero, which an average would undo. Set "
+            "engine.optimizer=adamw, or model.method=lora.",
         ),
         (
             {"model.method": "last_layers", "model.quantize": "nf4"},
@@ -140,4 +146,4 @@ def test_a_base_that_lacks_something_is_told_a_method_that_does_without() -> Non
 
 
 def test_owners_are_those_that_read_a_key() -> None:
-    assert owners("alpha") == ("lora", "rslora", "dora", "lora_plus")
+    assert owners("alpha") == ("lora", "rslora", "dora", "lora_plus", "adalora")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from tunesmith.core.batch import Array, Batch, LossSum
@@ -70,6 +70,26 @@ class AcrossMicroBatches(Protocol):
         `batches` are taken one after the other, each computed before the next is taken: random
         draws are then those of the backward pass.
         """
+        ...
+
+
+class Revision(Protocol):
+    """What a method does to its weights after each update: a part of the step, as the update is."""
+
+    def revise(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+        """Change `weights`, in place, if need be.
+
+        They are all trained weights in full precision, by name, after the update; `gradients` are
+        those that the update was made with, of the weights that the loss touched.
+        """
+        ...
+
+    def state(self) -> Mapping[str, Array]:
+        """What must be remembered between steps; it is kept in checkpoints."""
+        ...
+
+    def load_state(self, tensors: Mapping[str, Array]) -> None:
+        """Go on from what `state` gave."""
         ...
 
 

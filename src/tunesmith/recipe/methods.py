@@ -26,6 +26,7 @@ MethodName = Literal[
     "rslora",
     "dora",
     "lora_plus",
+    "adalora",
     "vera",
     "oft",
     "ia3",
@@ -64,7 +65,7 @@ class Method:
     tag or image), beside its head, or makes vectors (embed); see `unfit`. `alone`: transformers
     opens what is saved without a class of PEFT's, as sentence-transformers asks it to.
     `quantised`: PEFT puts it on a base whose linear layers are held in 4 bits
-    (model.quantize=nf4).
+    (model.quantize=nf4). `revises`: it sets some of its weights itself after each update.
     """
 
     trains: str
@@ -84,6 +85,7 @@ class Method:
     labels: bool = False
     alone: bool = True
     quantised: bool = False
+    revises: bool = False
 
 
 _REGRET = "Schulman et al. 2025, LoRA Without Regret"
@@ -197,6 +199,18 @@ METHODS: dict[MethodName, Method] = {
         strength=True,
         matrices=True,
         labels=True,
+        quantised=True,
+    ),
+    "adalora": Method(
+        "as lora, by singular values, of which a third is set to zero while training, in the "
+        "layers where they matter least; `rank` is what is left of them on average",
+        "AdaLoRA, Zhang et al. 2023",
+        "adapter",
+        1e-2,
+        "ours",
+        keys=_LORA_KEYS,
+        own_rate=True,
+        revises=True,
         quantised=True,
     ),
     "vera": Method(
@@ -322,9 +336,6 @@ NEEDS: dict[Need, tuple[str, str]] = {
 """What a base must have, in a few words, and what is said of one that has not."""
 
 LEFT_OUT: dict[str, str] = {
-    "adalora": "model.method=adalora moves rank between layers by running means of gradients, "
-    "which no checkpoint of Tunesmith holds, so that a resumed run would differ. Use "
-    "model.method=lora with a lower model.rank, or model.method=rslora with a higher one.",
     "qlora": "model.method=qlora is LoRA on a base that is held in 4 bits. Use model.method=lora "
     "with model.quantize=nf4.",
     "eva": "model.init=eva draws its start from the data, and adapters are made before any is "

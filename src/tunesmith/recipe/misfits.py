@@ -258,6 +258,13 @@ def _engine(recipe: Recipe) -> Iterator[tuple[str, str]]:
             f"engine.optimizer={rule.key} is for hidden matrices, and model.method={name} trains "
             "none. Set engine.optimizer=adamw, or another model.method.",
         )
+    if rule is not None and rule.averages and method.revises:
+        yield (
+            "engine.optimizer",
+            f"engine.optimizer={rule.key} keeps an average of the weights, and "
+            f"model.method={name} sets some of them to zero, which an average would undo. Set "
+            "engine.optimizer=adamw, or model.method=lora.",
+        )
     if engine.memory == "low" and method.saves == "adapter":
         yield (
             "engine.memory",

@@ -287,6 +287,7 @@ def _train(
         watcher=MetricsWriter(folder.metrics, watcher),
         take_up=lambda batches, done: paths.refill(batches, done, tuned),
         start=tuned.start.weights if tuned.start else None,
+        revision=tuned.revision(settings.total_steps) if tuned.revision else None,
     )
     said = [_described(tuned, recipe)]
     if paths.trunk.note:

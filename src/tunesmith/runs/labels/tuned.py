@@ -45,6 +45,8 @@ class LabelTuned:
     """Rows are judged one by one: no prefix is computed once for several."""
     teacher: ClassVar[None] = None
     """Labels are learned from rows alone."""
+    revision: ClassVar[None] = None
+    """No method that labels sets its weights itself."""
 
     @property
     def base(self) -> LabelBase:
