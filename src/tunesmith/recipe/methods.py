@@ -340,8 +340,8 @@ LEFT_OUT: dict[str, str] = {
     "with model.quantize=nf4.",
     "eva": "model.init=eva draws its start from the data, and adapters are made before any is "
     "computed. Use model.init=pissa, which draws it from the weights.",
-    "loftq": "model.init=loftq begins with what a base in 4 bits has lost, and adapters are made "
-    "when the weights as they were are gone. Use model.init=default.",
+    "loftq": "model.init=loftq begins with what a base in 4 bits has lost, and PEFT's adds it "
+    "alpha / rank times. Use model.init=default with model.quantize=nf4.",
 }
 """Names that a user may know and that are refused, each with what would work instead."""
 
