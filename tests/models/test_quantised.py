@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -58,6 +59,13 @@ def test_a_base_that_was_saved_quantised_is_refused(tiny_base: Path, tmp_path: P
     write_json(tmp_path / "config.json", config)
     with pytest.raises(ModelError, match=r"saved with quantised weights \(bitsandbytes\)"):
         describe(str(tmp_path))
+
+
+def test_an_encoder_with_a_decoder_is_refused(tiny_base: Path) -> None:
+    config = describe(str(tiny_base)).config
+    apart = SimpleNamespace(writes_apart=True, name="t5", config=config)
+    with pytest.raises(Unsupported, match=r"t5 has an encoder and a decoder\. Set model\.quantize"):
+        open_base(apart, "float32", "cpu", quantize="nf4")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
