@@ -32,7 +32,7 @@ from tests.conftest import make_tokenizer
 from tests.shapes import sharp
 from tests.support import examples, model_section
 from tunesmith.core.batch import Batch, ImageBatch
-from tunesmith.core.ports import Batches, Objective
+from tunesmith.core.ports import Batches, Objective, Revision
 from tunesmith.core.records import Example, Label, Origin, Pair, Tagged, Tokens
 from tunesmith.data.classes import Targets
 from tunesmith.data.labelled import LabelRenderer
@@ -47,7 +47,7 @@ from tunesmith.models.methods import ADAPTER, attach, reopen
 from tunesmith.models.open import Base, describe, open_base
 from tunesmith.models.vision import VisionModel, describe_vision, open_vision, reopen_vision
 from tunesmith.models.vision_methods import attach_vision, reopen_vision_adapter, save_vision
-from tunesmith.objectives import OBJECTIVES
+from tunesmith.objectives import OBJECTIVES, Penalised
 from tunesmith.objectives.embeddings import Embeddings
 from tunesmith.objectives.labels import Labels
 from tunesmith.recipe import ModelSection, load
@@ -95,6 +95,7 @@ class Subject:
     again: Callable[[Path], Tensor]
     elsewhere: Callable[[Path], Iterator[Tensor]]
     wanted_elsewhere: Callable[[], Tensor]
+    revision: Callable[[int], Revision] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,7 @@ def _plain_writer(folder: Path) -> PreTrainedModel:
 def written(folder: Path, case: str) -> Subject:
     """A base that writes."""
     tuned = attach(copy.deepcopy(opened_writer(folder)), section_of(case, 2), 0)
+    learned = OBJECTIVES["sft"]()
 
     def again(saved: Path) -> Tensor:
         if tuned.artefact == ADAPTER:
@@ -197,7 +199,7 @@ def written(folder: Path, case: str) -> Subject:
     return Subject(
         tuned.module,
         tuned.base.forward,
-        OBJECTIVES["sft"](),
+        Penalised(learned, tuned.penalty) if tuned.penalty else learned,
         _packed(_written(), share=tuned.base.forward.shares),
         tuned.artefact,
         tuned.rate_factors,
@@ -206,6 +208,7 @@ def written(folder: Path, case: str) -> Subject:
         again=again,
         elsewhere=elsewhere,
         wanted_elsewhere=lambda: _logits(tuned.module),
+        revision=tuned.revision,
     )
 
 

@@ -19,7 +19,7 @@ from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import Base, describe, open_base
-from tunesmith.objectives import OBJECTIVES
+from tunesmith.objectives import OBJECTIVES, Penalised
 from tunesmith.recipe import ModelSection, Recipe, load
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs import plan as planning
@@ -107,10 +107,11 @@ def loop_over(
         share=tuned.base.forward.shares,
     )
     folder.mkdir(parents=True, exist_ok=True)
+    objective = ports.get("objective") or OBJECTIVES["sft"]()
     return Loop(
         tuned.module,
         tuned.base.forward,
-        ports.get("objective") or OBJECTIVES["sft"](),
+        Penalised(objective, tuned.penalty) if tuned.penalty else objective,
         batches,
         settings,
         validate=ports.get("validate"),
@@ -118,6 +119,7 @@ def loop_over(
         watcher=ports.get("watcher") or Silent(),
         take_up=ports.get("take_up"),
         start=ports.get("start"),
+        revision=tuned.revision(settings.total_steps) if tuned.revision else None,
     )
 
 

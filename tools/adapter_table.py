@@ -65,8 +65,8 @@ _RATES = """
 The learning rate is the default: a multiple of full tuning's (5e-5 · (2000 / width)^0.781), or a
 rate of its own. "ours" is a rule of thumb of this project.
 
-| `model.method` | merges | rows | strength | layers computed again | base must have |
-|---|---|---|---|---|---|
+| `model.method` | merges | rows | strength | layers computed again | 4 bits | base must have |
+|---|---|---|---|---|---|---|
 """
 
 _NOTES = """
@@ -76,6 +76,8 @@ _NOTES = """
 - **strength**: all between base and tuned can be saved, so gain and forgetting are measured at
   several strengths, and `evaluate.most_forgetting` chooses one.
 - **layers computed again**: whether `engine.activation_checkpointing` goes with it.
+- **4 bits**: whether it stands on a base held in 4 bits (`model.quantize: nf4`; see
+  [quantisation.md](quantisation.md)).
 
 ## Which kinds of model
 
@@ -146,7 +148,7 @@ def _used(method: Method) -> tuple[str, ...]:
     merges = "is the model" if method.saves == "model" else _yes(method.merges)
     rows = "end to end" if method.packs else "padded"
     needs = "; ".join(NEEDS[need][0] for need in method.needs)
-    flags = (method.strength, method.recomputes)
+    flags = (method.strength, method.recomputes, method.quantised)
     return merges, rows, *map(_yes, flags), needs
 
 

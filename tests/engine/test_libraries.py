@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tunesmith.core import libraries
 from tunesmith.core.errors import Unsupported
-from tunesmith.engine import libraries
 from tunesmith.engine.libraries import require
 
 

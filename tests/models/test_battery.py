@@ -63,6 +63,7 @@ def _loop(subject: Subject, case: str, folder: Path, watcher: Recorder) -> Loop:
         validate=None,
         checkpoints=Checkpoints(folder, 2),
         watcher=watcher,
+        revision=subject.revision(STEPS.total_steps) if subject.revision else None,
     )
 
 

@@ -40,8 +40,8 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
         ),
         (
             {"model.method": "full", "model.dropout": 0.1},
-            "model.dropout=0.1 is read by lora, rslora, dora, lora_plus and vera, and model.method "
-            "is full. Set model.dropout=0.0, or another model.method.",
+            "model.dropout=0.1 is read by lora, rslora, dora, lora_plus, adalora and vera, and "
+            "model.method is full. Set model.dropout=0.0, or another model.method.",
         ),
         (
             {"model.method": "dora", "model.init": "pissa"},
@@ -86,6 +86,34 @@ def test_each_name_has_a_line_and_each_line_names_keys_of_the_recipe() -> None:
             "engine.optimizer=adamw, or another model.method.",
         ),
         (
+            {"model.method": "adalora", "engine.optimizer": "schedule_free"},
+            "engine.optimizer=schedule_free keeps an average of the weights, and "
+            "model.method=adalora sets some of them to zero, which an average would undo. Set "
+            "engine.optimizer=adamw, or model.method=lora.",
+        ),
+        (
+            {"model.method": "last_layers", "model.quantize": "nf4"},
+            "model.quantize=nf4 holds the base's weights in 4 bits, which can be neither trained "
+            "nor saved, and model.method=last_layers saves a whole model. Set model.method=lora, "
+            "or model.quantize=none.",
+        ),
+        (
+            {"model.method": "oft", "model.quantize": "nf4"},
+            "model.quantize=nf4 holds linear layers in 4 bits, and PEFT cannot put "
+            "model.method=oft on such. Set model.method=lora, or model.quantize=none.",
+        ),
+        (
+            {"model.init": "pissa", "model.quantize": "nf4"},
+            "model.quantize=nf4 holds the base's weights in 4 bits, and model.init=pissa begins "
+            "with parts of the weights as they were. Set model.init=default, or "
+            "model.quantize=none.",
+        ),
+        (
+            {"objective.kind": "image", "model.quantize": "nf4"},
+            "model.quantize=nf4 is for models that read text, and objective.kind is image. Set "
+            "model.quantize=none.",
+        ),
+        (
             {"model.method": "dora", "evaluate.most_forgetting": 0.05},
             "evaluate.most_forgetting chooses the strength of what was trained, and what "
             "model.method=dora adds cannot be scaled. Leave it out, or set model.method=lora.",
@@ -118,4 +146,4 @@ def test_a_base_that_lacks_something_is_told_a_method_that_does_without() -> Non
 
 
 def test_owners_are_those_that_read_a_key() -> None:
-    assert owners("alpha") == ("lora", "rslora", "dora", "lora_plus")
+    assert owners("alpha") == ("lora", "rslora", "dora", "lora_plus", "adalora")

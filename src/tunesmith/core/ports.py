@@ -81,6 +81,26 @@ class AcrossMicroBatches(Protocol):
         ...
 
 
+class Revision(Protocol):
+    """What a method does to its weights after each update: a part of the step, as the update is."""
+
+    def revise(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+        """Change `weights`, in place, if need be.
+
+        They are all trained weights in full precision, by name, after the update; `gradients` are
+        those that the update was made with, of the weights that the loss touched.
+        """
+        ...
+
+    def state(self) -> Mapping[str, Array]:
+        """What must be remembered between steps; it is kept in checkpoints."""
+        ...
+
+    def load_state(self, tensors: Mapping[str, Array]) -> None:
+        """Go on from what `state` gave."""
+        ...
+
+
 class Batches(Protocol):
     """Training data as a pure function of (epoch, index), so that any step can be made again."""
 

@@ -5,15 +5,13 @@ Each is an extra: where it is missing, the error says what to install.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from torch.optim import Optimizer
 
-from tunesmith.core.errors import Unsupported
+from tunesmith.core.libraries import require_library
 from tunesmith.recipe.optimizers import RULES
 
 Rule = Callable[..., Optimizer]
@@ -25,21 +23,9 @@ def require(key: str) -> None:
     Raises Unsupported with what to install, or where the library would fetch code.
     """
     rule = RULES[key]
-    package = rule.library.replace("-", "_")
-    if rule.extra is None:
-        return
-    if find_spec(package) is None:
-        raise Unsupported(
-            f"engine.optimizer={key} needs the library {rule.library}, which is not installed. "
-            f"Install it: pip install 'tunesmith[{rule.extra}]'; or set engine.optimizer=adamw."
-        )
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    if package == "bitsandbytes" and not offline and find_spec("kernels"):
-        raise Unsupported(
-            f"engine.optimizer={key} needs bitsandbytes, which fetches code from the hub and runs "
-            "it where the package kernels is installed, too. Set HF_HUB_OFFLINE=1 in the "
-            "environment, or uninstall kernels."
-        )
+    if rule.extra is not None:
+        asked = f"engine.optimizer={key}"
+        require_library(asked, rule.library, rule.extra, "engine.optimizer=adamw")
 
 
 def adamw_8bit() -> Rule:

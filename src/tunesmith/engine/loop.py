@@ -26,7 +26,14 @@ from torch import nn
 
 from tunesmith.core.batch import Batch, ImageBatch, LossSum
 from tunesmith.core.errors import Interrupted, NonFiniteLoss, OutOfMemory
-from tunesmith.core.ports import AcrossMicroBatches, Batches, Objective, SiteModel, Watcher
+from tunesmith.core.ports import (
+    AcrossMicroBatches,
+    Batches,
+    Objective,
+    Revision,
+    SiteModel,
+    Watcher,
+)
 from tunesmith.core.records import StepReport, Validation
 from tunesmith.core.seeds import derive
 from tunesmith.engine.allocator import give_back
@@ -40,7 +47,7 @@ from tunesmith.engine.memory import (
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.schedules import rate
 from tunesmith.engine.stopping import StopRequest
-from tunesmith.engine.updates import UPDATES, Start, Updates
+from tunesmith.engine.updates import UPDATES, AfterBackward, Start, Updates
 from tunesmith.engine.weight_by_weight import NotFinite
 
 AnyBatch = TypeVar("AnyBatch", Batch, ImageBatch)
@@ -86,10 +93,12 @@ class Loop:
         watcher: Watcher,
         take_up: Callable[[Batches, int], None] | None = None,
         start: Start = None,
+        revision: Revision | None = None,
     ) -> None:
         """`take_up` is told the batches and the steps done wherever a run goes on from a checkpoint
         or with other micro-batches: what was derived from earlier ones is to be derived again.
-        `start` are the weights, by name, that `settings.decay_to_base` pulls to.
+        `start` are the weights, by name, that `settings.decay_to_base` pulls to. `revision` is made
+        after each update; it goes with `settings.memory` normal only.
         """
         self._module = module
         self._model = model
@@ -100,7 +109,11 @@ class Loop:
         self.checkpoints = checkpoints
         self._watcher = watcher
         self._take_up = take_up or (lambda batches, done: None)
-        self._updates: Updates = UPDATES[settings.memory](module, settings, start)
+        self._updates: Updates = (
+            UPDATES[settings.memory](module, settings, start)
+            if revision is None
+            else AfterBackward(module, settings, start, revision)
+        )
         self.device = next(module.parameters()).device
         self._progress = Progress()
 

@@ -55,6 +55,11 @@ class Masters:
                 self.weights[name].grad = None
                 self._publish(name)
 
+    def gradients_of(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Those that the masters of these names hold now, while they are being updated."""
+        found = {name: self.weights[name].grad for name in names}
+        return {name: gradient for name, gradient in found.items() if gradient is not None}
+
     def publish(self) -> None:
         """Copy all masters into the model's weights."""
         for name in self.weights:

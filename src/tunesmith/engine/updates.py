@@ -24,6 +24,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tunesmith.core.batch import LossSum
+from tunesmith.core.ports import Revision
 from tunesmith.engine.allocator import trim
 from tunesmith.engine.each_weight import ScheduleFree
 from tunesmith.engine.masters import Masters
@@ -40,6 +41,7 @@ from tunesmith.engine.weight_by_weight import NotFinite, WeightByWeight
 
 Tensors = dict[str, torch.Tensor]
 Start = Mapping[str, torch.Tensor] | None
+_REVISION = "revision."
 
 
 class Asked(Protocol):
@@ -86,7 +88,7 @@ class Updates(Protocol):
         ...
 
     def state(self) -> Tensors:
-        """What the optimiser remembers, by name."""
+        """What the optimiser, and a method's revision of its weights, remember, by name."""
         ...
 
     def evaluated(self) -> AbstractContextManager[None]:
@@ -114,7 +116,14 @@ class AfterBackward:
 
     spoilt = False
 
-    def __init__(self, module: nn.Module, asked: Asked, start: Start = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        asked: Asked,
+        start: Start = None,
+        revision: Revision | None = None,
+    ) -> None:
+        self._revision = revision
         self._masters = Masters(module.named_parameters())
         self._pulls = _pulls(self._masters.weights, asked, start)
         self._optimizers = OPTIMIZERS[asked.optimizer](
@@ -142,12 +151,18 @@ class AfterBackward:
             raise NotFinite(norm)
         # The division by the count and the shortening are one pass over the gradients.
         scale = min(1.0, self._clip / (norm + 1e-6)) / self._count
+        gradients: Tensors = {}
         for names in self._masters.updating(scale):
             for weight in map(self._masters.weights.__getitem__, names):
                 if pull := self._pulls.of(weight):
                     pull.move(weight.detach())
             for optimizer in self._optimizers:
                 optimizer.step()
+            if self._revision is not None:
+                gradients |= self._masters.gradients_of(names)
+        if self._revision is not None:
+            self._revision.revise(self._masters.weights, gradients)
+            self._masters.publish()
         return norm
 
     def drop(self) -> None:
@@ -177,13 +192,21 @@ class AfterBackward:
         return {name: master.detach() for name, master in self._masters.weights.items()}
 
     def state(self) -> Tensors:
-        return state_tensors(self._optimizers)
+        found = {} if self._revision is None else self._revision.state()
+        revised = {f"{_REVISION}{name}": tensor.contiguous() for name, tensor in found.items()}
+        return state_tensors(self._optimizers) | revised
 
     def load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self._masters.load(tensors)
 
     def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        load_state(self._optimizers, tensors)
+        revised = {name: each for name, each in tensors.items() if name.startswith(_REVISION)}
+        others = {name: each for name, each in tensors.items() if name not in revised}
+        load_state(self._optimizers, others)
+        if self._revision is not None:
+            self._revision.load_state(
+                {name.removeprefix(_REVISION): each for name, each in revised.items()}
+            )
 
 
 class InsideBackward:

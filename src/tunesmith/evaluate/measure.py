@@ -19,6 +19,7 @@ from tunesmith.evaluate.exposed import Exposed
 from tunesmith.evaluate.judge_records import Judged
 from tunesmith.evaluate.metrics import exact_match
 from tunesmith.evaluate.strengths import Frontier
+from tunesmith.evaluate.unquantised import Unquantised
 
 Checker = Callable[[Prompt, str], Mapping[str, bool | float | str]]
 
@@ -201,7 +202,7 @@ class Measured:
 
     `exposed` are the planted secrets under the tuned model, and the controls; `teacher` is the
     bigger model that was learned from, on all rows that judge. `left_out` says what cannot be asked
-    of such a base.
+    of such a base. `unquantised` is what the rows cost where the base is not held in 4 bits.
     """
 
     base: Side | None = None
@@ -216,6 +217,7 @@ class Measured:
     judged: Judged | None = None
     teacher: Baseline | None = None
     left_out: str = ""
+    unquantised: Unquantised | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -247,6 +249,9 @@ class Measured:
             judged=Judged.from_json(value["judged"]) if value.get("judged") else None,
             teacher=Baseline.from_json(value["teacher"]) if value.get("teacher") else None,
             left_out=value.get("left_out", ""),
+            unquantised=(
+                Unquantised.from_json(value["unquantised"]) if value.get("unquantised") else None
+            ),
         )
 
 

@@ -38,6 +38,7 @@ from tunesmith.evaluate.pairing import (
 )
 from tunesmith.evaluate.ran import ran
 from tunesmith.evaluate.recall import recall
+from tunesmith.evaluate.rounding import rounding
 from tunesmith.evaluate.wording import (
     course_sentence,
     learned_summary,
@@ -89,6 +90,9 @@ def learned(measured: Measured, seed: int = 0) -> Judgement:
         "code": ran(measured),
         "judge": said,
         "infilled": infilled(base, tuned, seed),
+        "rounding": (
+            rounding(measured.unquantised, base, tuned, seed) if measured.unquantised else None
+        ),
         "worse": lost,
         "beyond_chance": beyond.to_json() if beyond else None,
         "noise_floor": {

@@ -25,6 +25,7 @@ _SAID = {
     "noise_floor": "answers",
     "code": "summary",
     "infilled": "summary",
+    "rounding": "summary",
     "samples": "summary",
     "left_out": "summary",
     "frontier": "summary",

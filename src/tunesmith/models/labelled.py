@@ -19,6 +19,7 @@ from tunesmith.core.seeds import derive
 from tunesmith.models.body import Body, choose_body
 from tunesmith.models.hub import reason
 from tunesmith.models.open import DTYPES, Described, require_safetensors
+from tunesmith.models.quantised import NONE, keep_differentiable, loading
 from tunesmith.models.seeding import seeded
 
 
@@ -106,21 +107,23 @@ class LabelModel(nn.Module):
         return logits
 
 
-def open_body(described: Described, dtype: str, device: str) -> tuple[PreTrainedModel, Body]:
+def open_body(
+    described: Described, dtype: str, device: str, quantize: str = NONE
+) -> tuple[PreTrainedModel, Body]:
     """Load the body of any base, decoder or encoder, and prove a path through it.
 
     Raises ModelError if a file cannot be read, or lacks any weight of the body: transformers would
-    draw that one at random.
+    draw that one at random. Raises Unsupported where what quantises it is not installed.
     """
     location = described.location
     require_safetensors(location)
     try:
         loaded: Any = AutoModel.from_pretrained(
             location,
-            dtype=DTYPES[dtype],
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **loading(DTYPES[dtype], quantize, device),
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"The weights in {location} could not be read: {reason(error)}") from error
@@ -135,6 +138,7 @@ def open_body(described: Described, dtype: str, device: str) -> tuple[PreTrained
         )
     if hasattr(model, "pooler"):
         setattr(model, "pooler", None)  # noqa: B010 (typed as a module)
+    keep_differentiable(model)
     model.to(torch.device(device))  # type: ignore[arg-type]  # its signature is a wrapper's
     model.eval()
     return model, choose_body(model)

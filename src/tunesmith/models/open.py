@@ -38,6 +38,7 @@ from tunesmith.models.forward import Forward, choose_forward
 from tunesmith.models.fused import fuse
 from tunesmith.models.hub import fetch, reason
 from tunesmith.models.prompted import PromptedForward
+from tunesmith.models.quantised import NONE, keep_differentiable, loading
 from tunesmith.models.seeding import seeded
 from tunesmith.models.seeing import SeeingForward, processor_of
 
@@ -206,6 +207,12 @@ def describe(name: str, tokenizer_folder: Path | None = None) -> Described:
         )
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
         raise ModelError(f"The base {name} could not be opened: {reason(error)}") from error
+    if saved := getattr(config, "quantization_config", None):
+        method = saved.get("quant_method") if isinstance(saved, dict) else saved
+        raise ModelError(
+            f"The base {name} was saved with quantised weights ({method}), which cannot be trained "
+            "beside. Name the model that it was made from; model.quantize=nf4 holds that in 4 bits."
+        )
     if not tokenizer.is_fast:
         raise ModelError(
             f"The base {name} has no tokenizer.json (a fast tokenizer), which is needed."
@@ -220,15 +227,31 @@ def describe(name: str, tokenizer_folder: Path | None = None) -> Described:
 
 
 def open_base(
-    described: Described, dtype: str, device: str, *, from_scratch_seed: int | None = None
+    described: Described,
+    dtype: str,
+    device: str,
+    *,
+    quantize: str = NONE,
+    from_scratch_seed: int | None = None,
 ) -> Base:
-    """Load the weights (or draw random ones) and prove a forward path. Raises ModelError."""
+    """Load the weights (or draw random ones) and prove a forward path.
+
+    Raises ModelError, and Unsupported where what quantises them is not installed, or for a base
+    that reads and writes apart or sees, of which that was not proved.
+    """
+    if quantize != NONE and (described.writes_apart or described.eyes is not None):
+        has = "an encoder and a decoder" if described.writes_apart else "a part that sees"
+        raise Unsupported(
+            f"model.quantize={quantize} is for bases that read and write text in one, and "
+            f"{described.name} has {has}. Set model.quantize=none."
+        )
     if from_scratch_seed is not None:
         with seeded(derive(from_scratch_seed, "weights"), torch.device("cpu")):
             model = opener_of(described).from_config(described.config, dtype=torch.float32)
         model = model.to(DTYPES[dtype])
     else:
-        model = load_weights(described.location, dtype, opener_of(described))
+        opener = opener_of(described)
+        model = load_weights(described.location, dtype, quantize, device, opener)
     model = model.to(device).eval()
     fuse(model)
     if described.writes_apart:
@@ -260,20 +283,28 @@ def _generation(location: str) -> dict[str, Any]:
         return {}
 
 
-def load_weights(location: str, dtype: str, opener: Any = AutoModelForCausalLM) -> PreTrainedModel:
-    """A model that writes from the safetensors in the folder `location`, on the CPU.
+def load_weights(
+    location: str,
+    dtype: str,
+    quantize: str = NONE,
+    device: str = "cpu",
+    opener: Any = AutoModelForCausalLM,
+) -> PreTrainedModel:
+    """A model that writes from the safetensors in the folder `location`.
+
+    It is on the CPU; a quantised one on `device`, where it was made.
 
     Raises ModelError if a file cannot be read, or lacks any weight of the model: transformers
-    would draw that one at random.
+    would draw that one at random. Raises Unsupported where what quantises it is not installed.
     """
     require_safetensors(location)
     try:
         loaded: Any = opener.from_pretrained(
             location,
-            dtype=DTYPES[dtype],
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **loading(DTYPES[dtype], quantize, device),
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"The weights in {location} could not be read: {reason(error)}") from error
@@ -284,6 +315,7 @@ def load_weights(location: str, dtype: str, opener: Any = AutoModelForCausalLM) 
             f"The weights in {location} are incomplete: {len(missing)} are missing, the first is "
             f"{missing[0]}. Get the whole model again."
         )
+    keep_differentiable(model)
     return model
 
 

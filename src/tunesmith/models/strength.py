@@ -61,6 +61,6 @@ def _read_again(tuned: Tuned, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """From the base's files: what is needed at the end alone is not held all along."""
     model, described = tuned.base.model, tuned.base.described
     dtype = str(model.dtype).removeprefix("torch.")
-    read = load_weights(described.location, dtype, opener_of(described))
+    read = load_weights(described.location, dtype, opener=opener_of(described))
     weights = dict(read.named_parameters(remove_duplicate=False))  # a head may be untied since
     return {name: weights[name].detach().to(model.device) for name in names}

@@ -2,7 +2,7 @@
 
 `text` and `sft` share one loss: they differ in which tokens carry weight, which the data room
 decides when it renders a row. `KlToBase` is that loss held near the base, `Distillation`
-that loss beside a teacher's predictions.
+that loss beside a teacher's predictions. `Penalised` adds a cost of the weights to any.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from tunesmith.core.ports import Objective
 from tunesmith.objectives.cross_entropy import CrossEntropy
 from tunesmith.objectives.distillation import Distillation
 from tunesmith.objectives.kl_to_base import KlToBase
+from tunesmith.objectives.penalised import Penalised
 
-__all__ = ["OBJECTIVES", "Distillation", "KlToBase"]
+__all__ = ["OBJECTIVES", "Distillation", "KlToBase", "Penalised"]
 
 OBJECTIVES: dict[str, Callable[[], Objective]] = {
     "sft": CrossEntropy,

@@ -26,6 +26,7 @@ MethodName = Literal[
     "rslora",
     "dora",
     "lora_plus",
+    "adalora",
     "vera",
     "oft",
     "ia3",
@@ -63,6 +64,8 @@ class Method:
     a sequence in them. `labels`: it also trains a model that labels (objective.kind=classify,
     tag or image), beside its head, or makes vectors (embed); see `unfit`. `alone`: transformers
     opens what is saved without a class of PEFT's, as sentence-transformers asks it to.
+    `quantised`: PEFT puts it on a base whose linear layers are held in 4 bits
+    (model.quantize=nf4). `revises`: it sets some of its weights itself after each update.
     """
 
     trains: str
@@ -81,6 +84,8 @@ class Method:
     recomputes: bool = True
     labels: bool = False
     alone: bool = True
+    quantised: bool = False
+    revises: bool = False
 
 
 _REGRET = "Schulman et al. 2025, LoRA Without Regret"
@@ -142,6 +147,7 @@ METHODS: dict[MethodName, Method] = {
         10,
         "ours",
         labels=True,
+        quantised=True,
     ),
     "lora": Method(
         "a product of two low-rank matrices beside each linear layer",
@@ -154,6 +160,7 @@ METHODS: dict[MethodName, Method] = {
         strength=True,
         matrices=True,
         labels=True,
+        quantised=True,
     ),
     "rslora": Method(
         "as lora, scaled by alpha / √rank, which a high rank needs to learn more than a low one",
@@ -166,6 +173,7 @@ METHODS: dict[MethodName, Method] = {
         strength=True,
         matrices=True,
         labels=True,
+        quantised=True,
     ),
     "dora": Method(
         "as lora, and the length of each row of the weight apart from its direction",
@@ -178,6 +186,7 @@ METHODS: dict[MethodName, Method] = {
         matrices=True,
         labels=True,
         alone=False,
+        quantised=True,
     ),
     "lora_plus": Method(
         "as lora, B at `rate_ratio` times the learning rate of A",
@@ -190,6 +199,19 @@ METHODS: dict[MethodName, Method] = {
         strength=True,
         matrices=True,
         labels=True,
+        quantised=True,
+    ),
+    "adalora": Method(
+        "as lora, by singular values, of which a third is set to zero while training, in the "
+        "layers where they matter least; `rank` is what is left of them on average",
+        "AdaLoRA, Zhang et al. 2023",
+        "adapter",
+        1e-2,
+        "ours",
+        keys=_LORA_KEYS,
+        own_rate=True,
+        revises=True,
+        quantised=True,
     ),
     "vera": Method(
         "two vectors a layer, which scale random low-rank matrices that all layers share",
@@ -233,6 +255,7 @@ METHODS: dict[MethodName, Method] = {
         own_rate=True,
         merges=False,
         packs=False,
+        quantised=True,
     ),
     "prefix_tuning": Method(
         "keys and values of `virtual_tokens` tokens before each sequence, in every layer",
@@ -246,6 +269,7 @@ METHODS: dict[MethodName, Method] = {
         merges=False,
         packs=False,
         recomputes=False,
+        quantised=True,
     ),
 }
 
@@ -312,15 +336,12 @@ NEEDS: dict[Need, tuple[str, str]] = {
 """What a base must have, in a few words, and what is said of one that has not."""
 
 LEFT_OUT: dict[str, str] = {
-    "adalora": "model.method=adalora moves rank between layers by running means of gradients, "
-    "which no checkpoint of Tunesmith holds, so that a resumed run would differ. Use "
-    "model.method=lora with a lower model.rank, or model.method=rslora with a higher one.",
-    "qlora": "model.method=qlora is LoRA on a base of 4 bits, and bases are opened in float32 or "
-    "bfloat16. Use model.method=lora with model.dtype=bfloat16.",
+    "qlora": "model.method=qlora is LoRA on a base that is held in 4 bits. Use model.method=lora "
+    "with model.quantize=nf4.",
     "eva": "model.init=eva draws its start from the data, and adapters are made before any is "
     "computed. Use model.init=pissa, which draws it from the weights.",
-    "loftq": "model.init=loftq makes up for a base rounded to 4 bits, and bases are opened in "
-    "float32 or bfloat16. Use model.init=pissa.",
+    "loftq": "model.init=loftq begins with what a base in 4 bits has lost, and PEFT's adds it "
+    "alpha / rank times. Use model.init=default with model.quantize=nf4.",
 }
 """Names that a user may know and that are refused, each with what would work instead."""
 

@@ -9,6 +9,7 @@ from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.kinds import HEADED, LABELS
 from tunesmith.recipe.methods import METHODS, owners, unfit
 from tunesmith.recipe.optimizers import RULES
+from tunesmith.recipe.quantised import quantised
 
 if TYPE_CHECKING:
     from tunesmith.recipe.sections import Recipe
@@ -33,6 +34,7 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from _kind(recipe)
     yield from _images(recipe)
     yield from _engine(recipe)
+    yield from quantised(recipe)
     model, method = recipe.model, METHODS[recipe.model.method]
     if model.init == "orthogonal" and isinstance(model.rank, int) and model.rank % 2:
         yield (
@@ -255,6 +257,13 @@ def _engine(recipe: Recipe) -> Iterator[tuple[str, str]]:
             "engine.optimizer",
             f"engine.optimizer={rule.key} is for hidden matrices, and model.method={name} trains "
             "none. Set engine.optimizer=adamw, or another model.method.",
+        )
+    if rule is not None and rule.averages and method.revises:
+        yield (
+            "engine.optimizer",
+            f"engine.optimizer={rule.key} keeps an average of the weights, and "
+            f"model.method={name} sets some of them to zero, which an average would undo. Set "
+            "engine.optimizer=adamw, or model.method=lora.",
         )
     if engine.memory == "low" and method.saves == "adapter":
         yield (

@@ -95,6 +95,11 @@ class ModelSection(Section):
     dtype: Auto | Literal["float32", "bfloat16"] = knob(AUTO)
     """The number format of matrix products. Trained weights keep float32 precision either way."""
 
+    quantize: Literal["none", "nf4"] = knob("none")
+    """nf4 holds the weights of the base's linear layers in 4 bits and trains an adapter beside them
+    (QLoRA, Dettmers et al. 2023): about a quarter of bfloat16's memory, for some loss of the base,
+    which the report tells, and more time. Needs the extra `quantised`."""
+
     device: Auto | Literal["cpu", "cuda"] = knob(AUTO)
     """Where the model runs. `auto` takes the accelerator if there is one."""
 

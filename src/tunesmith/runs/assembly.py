@@ -13,7 +13,7 @@ from tunesmith.evaluate.exposed import to_score
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
-from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase
+from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase, Penalised
 from tunesmith.recipe import Recipe
 from tunesmith.runs.labels.setup import Labelling
 from tunesmith.runs.setup import Setup
@@ -63,6 +63,7 @@ def opened(setup: Setup, watcher: Watcher) -> Tuned:
         setup.described,
         recipe.model.dtype,
         recipe.model.device,
+        quantize=recipe.model.quantize,
         from_scratch_seed=recipe.engine.seed if recipe.model.from_scratch else None,
     )
     tuned = attach(base, recipe.model, recipe.engine.seed)
@@ -80,6 +81,12 @@ def remembers(recipe: Recipe) -> bool:
 
 def objective_of(recipe: Recipe, tuned: Tuned) -> Objective:
     """What is minimised; `tuned` remembers its start where the recipe holds it near the base."""
+    objective = _of_data(recipe, tuned)
+    return objective if tuned.penalty is None else Penalised(objective, tuned.penalty)
+
+
+def _of_data(recipe: Recipe, tuned: Tuned) -> Objective:
+    """What the rows say, without a cost of the weights themselves."""
     asked = recipe.objective
     if tuned.teacher is not None and asked.teacher_weight:
         teacher = tuned.teacher.forward

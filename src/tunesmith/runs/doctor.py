@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import torch
 
-from tunesmith.core.errors import Interrupted, TunesmithError
+from tunesmith.core.errors import Interrupted, TunesmithError, Unsupported
 from tunesmith.core.files import write_jsonl
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.models.open import ANVIL, locate
+from tunesmith.models.quantised import packed_error, require_quantiser
 from tunesmith.recipe import load
 from tunesmith.runs.environment import accelerators, fast_bfloat16, memory_bytes, processor
 from tunesmith.runs.train import train
@@ -27,6 +28,8 @@ _ROWS = 8
 _STEPS = 2
 # Room for the checkpoints of a small adapter; a run checks its own need before it starts.
 _LITTLE_DISK = 1 << 30
+# NF4 moves a normally distributed weight by a tenth of its length.
+_ROUNDED = 0.15
 
 
 class Check(NamedTuple):
@@ -46,7 +49,7 @@ def doctor(watcher: Watcher | None = None) -> list[Check]:
     checks = [Check("python", True, platform.python_version()), *map(_package, _PACKAGES)]
     checks += [_processor(), _memory(), _disk()]
     watcher.stage("measure", "matrix products")
-    checks += [_matrix_rate("float32"), _matrix_rate("bfloat16"), _accelerator()]
+    checks += [_matrix_rate("float32"), _matrix_rate("bfloat16"), _accelerator(), _four_bits()]
     embedded = _embedded_base()
     checks.append(embedded)
     if embedded.ok:
@@ -116,6 +119,21 @@ def _accelerator() -> Check:
     names = accelerators()
     found = ", ".join(names) if names else "None found: training runs on the processor"
     return Check("accelerator", True if names else None, f"{found}.")
+
+
+def _four_bits() -> Check:
+    """Whether a product with a weight in 4 bits can be made here."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        require_quantiser("nf4")
+        error = packed_error(device)
+    except Unsupported as missing:
+        return Check("4-bit bases", None, str(missing))
+    except Exception as broken:  # of the driver, or of the library's own code for this machine
+        return Check("4-bit bases", False, f"{type(broken).__name__}: {broken}")
+    good = error < _ROUNDED
+    said = f"A product in NF4 on {device} is {error:.0%} from that in float32."
+    return Check("4-bit bases", good, said + ("" if good else " More than rounding: use none."))
 
 
 def _embedded_base() -> Check:

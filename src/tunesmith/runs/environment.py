@@ -13,7 +13,16 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("tunesmith", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy")
+_PACKAGES = (
+    "tunesmith",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "safetensors",
+    "numpy",
+    "bitsandbytes",
+)
 
 
 def environment(seed: int, inputs: Mapping[str, str]) -> dict[str, Any]:

@@ -71,7 +71,9 @@ def evaluate(
     rows = _rows(run, recipe, examples, training, templated=templated)
     after = measured_on(tuned.base, tuned.renderer, recipe, rows.material)
     watcher.stage("base", f"open {recipe.model.base} and measure it")
-    base = open_base(described, recipe.model.dtype, device_here(recipe))
+    base = open_base(
+        described, recipe.model.dtype, device_here(recipe), quantize=recipe.model.quantize
+    )
     before = measured_on(base, tuned.renderer, recipe, rows.material)
     own = Measured.from_json(read_json(run.folder.measured))
     measured = Measured(

@@ -10,6 +10,7 @@ from torch import nn
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.methods import Tuned
+from tunesmith.models.quantised import NONE, saved_by_packing
 from tunesmith.recipe import Resolved
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.footprint import Footprint
@@ -104,9 +105,14 @@ def _smaller(
 
 
 def _others(setup: Setup, tuned: Tuned, memory: Footprint, work: Workload) -> Iterator[Option]:
-    """What gives another result: engine.memory=low, and LoRA for full tuning."""
-    recipe = setup.recipe
-    if METHODS[recipe.model.method].saves == "adapter":
+    """What gives another result: engine.memory=low, LoRA for full tuning, and a base in 4 bits."""
+    recipe, method = setup.recipe, METHODS[setup.recipe.model.method]
+    if method.saves == "adapter":
+        if method.quantised and recipe.model.quantize == NONE and recipe.objective.kind != "image":
+            packed = replace(memory, held=memory.held - saved_by_packing(tuned.base.model))
+            yield Option(
+                {"model.quantize": "nf4"}, packed, packed.peak(work.most.tokens, work.several)
+            )
         return
     if recipe.engine.memory == "normal":
         # Weights keep 2 bytes beside them, the optimiser remembers 2 a weight: see engine/updates.

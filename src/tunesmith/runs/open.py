@@ -63,7 +63,9 @@ def open_artefact(folder: Path, recipe: Recipe) -> Opened:
     adapter = folder.name == ADAPTER
     with its_base_needed(folder):
         described = described_base(recipe.model.base if adapter else str(folder), folder)
-    base = open_base(described, recipe.model.dtype, device_here(recipe))
+    base = open_base(
+        described, recipe.model.dtype, device_here(recipe), quantize=recipe.model.quantize
+    )
     if adapter:
         base = reopen(base, folder)
     template = described.tokenizer.chat_template

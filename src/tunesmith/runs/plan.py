@@ -19,6 +19,7 @@ from tunesmith.core.ports import Batches, Objective
 from tunesmith.engine.loop import Settings
 from tunesmith.models.forward import PackedForward
 from tunesmith.models.methods import MODEL, Tuned
+from tunesmith.models.quantised import weight_count
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.runs.calibrate import Calibration, Clock, Passes, Update
 from tunesmith.runs.estimate import Judging, saving_seconds, try_judging
@@ -32,6 +33,8 @@ from tunesmith.runs.workload import OTHERS, Shape, Workload, lay_out, shape_of
 
 # Entries of oneDNN's cache of primitives, unless an environment variable says otherwise.
 _KERNELS = 1024
+# Bytes a weight that AdaLoRA's allocator holds: its importance, and two running means of it.
+_REVISED = 12
 # Sizes of micro-batches that calibration has met itself.
 _MET = OTHERS + 3
 
@@ -150,13 +153,16 @@ def _measure(
     base = tuned.base
     meter = Meter(base.model.device)
     meter.mark()
-    weights = sum(weight.numel() for weight in base.model.parameters())
+    weights = weight_count(base.model.parameters())
     shape = shape_of(base.described, weights, work.padded, base.forward.outputs)
     free = float("inf") if available is None else available.bytes - meter.held()
     keeps = settings.memory == "normal"
     calibration = Calibration(tuned, objective, shape, meter, free, keeps, clock)
     passes = calibration.passes(work, lambda rates: rates.seconds(shape, work.total))
     update = calibration.update(settings)
+    if tuned.revision is not None:
+        held = update.optimizer_bytes + _REVISED * tuned.trainable
+        update = update._replace(optimizer_bytes=held)
     judging = judged(setup, base, int(passes.samples[-1].work.tokens), shape, meter, clock)
     weights_bytes = 4.0 * tuned.trainable
     saving = saving_seconds(folder, update.optimizer_bytes + weights_bytes, clock)
@@ -218,7 +224,7 @@ def _facts(setup: Setup, tuned: Tuned, batches: Batches, steps: int) -> dict[str
     """Counts that need no measuring. `parameters` counts the adapter, too."""
     train, mix = setup.prepared.trained_on, setup.prepared.mix
     return {
-        "parameters": sum(weight.numel() for weight in tuned.module.parameters()),
+        "parameters": weight_count(tuned.module.parameters()),
         "trained_parameters": tuned.trainable,
         "forward": tuned.base.forward.name,
         "opened_by": tuned.base.described.opened_by,
@@ -232,8 +238,10 @@ def _facts(setup: Setup, tuned: Tuned, batches: Batches, steps: int) -> dict[str
 def bytes_needed(tuned: Tuned, keep_checkpoints: int) -> int:
     """What a run may write: its checkpoints, one more while it is being written, and the result.
 
-    A checkpoint holds, in float32, each trained weight, its best value, and two moments.
+    A checkpoint holds, in float32, each trained weight, its best value, and two moments; and what a
+    method remembers of it, where it revises its weights.
     """
+    each = 16 + (_REVISED if tuned.revision else 0)
     whole = sum(weight.numel() * weight.element_size() for weight in tuned.module.parameters())
     result = whole if tuned.artefact == MODEL else tuned.trainable * 4
-    return (keep_checkpoints + 1) * 16 * tuned.trainable + result
+    return (keep_checkpoints + 1) * each * tuned.trainable + result

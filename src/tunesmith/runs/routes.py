@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunesmith.models.fused import fused_parts
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
+from tunesmith.models.quantised import is_quantised, weight_bytes, weight_count
 from tunesmith.runs.assembly import remembers
 from tunesmith.runs.fitting import gigabytes
 from tunesmith.runs.setup import Setup
@@ -26,6 +27,8 @@ def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -
         saved = _saved(setup, work, steps_per_epoch)
         if saved >= 0.005:
             paths["prefixes"] = f"Shared prefixes, computed once, save {saved:.0%} of the tokens."
+    if is_quantised(tuned.base.model):
+        paths["weights"] = _packed(tuned)
     if setup.recipe.engine.activation_checkpointing:
         paths["activations"] = "Each layer is computed again in the backward pass."
     if remembers(setup.recipe) and tuned.start:
@@ -33,6 +36,17 @@ def paths_of(setup: Setup, tuned: Tuned, work: Workload, steps_per_epoch: int) -
     if tuned.teacher:
         paths["teacher"] = _taught(setup, tuned.teacher)
     return paths
+
+
+def _packed(tuned: Tuned) -> str:
+    """What the base takes in 4 bits, and would take otherwise."""
+    frozen = [weight for weight in tuned.module.parameters() if not weight.requires_grad]
+    whole = weight_count(frozen) * tuned.base.model.dtype.itemsize
+    packed = weight_bytes(frozen)
+    return (
+        f"The base's linear layers are held in 4 bits: its weights take {gigabytes(packed)}, "
+        f"{packed / whole:.0%} of what they would."
+    )
 
 
 def _taught(setup: Setup, teacher: Base) -> str:

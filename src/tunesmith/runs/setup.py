@@ -26,6 +26,7 @@ from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.evaluate.measure import Checker, Grading
 from tunesmith.evaluate.probes import general
 from tunesmith.models.open import Described
+from tunesmith.models.quantised import require_quantiser
 from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, Facts, Recipe, Resolved, recalled_rows, resolve
 from tunesmith.recipe.methods import METHODS
@@ -414,7 +415,8 @@ def facts_of(described: Described) -> Facts:
 
 
 def check_device(recipe: Recipe) -> None:
-    """Raises Unsupported where the device that is asked for is not there."""
+    """Raises Unsupported where the device that is asked for is not there, or what quantises."""
+    require_quantiser(recipe.model.quantize)
     if recipe.model.device == "cuda" and not torch.cuda.is_available():
         raise Unsupported(
             "model.device is cuda, but PyTorch finds no CUDA device on this machine. Leave it at "

@@ -27,6 +27,7 @@ from tunesmith.evaluate.measure import Baseline, Measured, Side
 from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
+from tunesmith.models.quantised import weight_count
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
@@ -50,6 +51,7 @@ from tunesmith.runs.setup import Setup
 from tunesmith.runs.starting import begin
 from tunesmith.runs.teacher import measure_teacher
 from tunesmith.runs.trunk import Paths, choose_paths
+from tunesmith.runs.unquantised import with_unquantised
 from tunesmith.runs.verdict_cost import BASE, HELPED, SAMPLES, STRENGTH, TUNED, timed
 from tunesmith.runs.watching import MetricsWriter
 
@@ -192,6 +194,7 @@ def _go(
             in_memory, artefact = score_judging(base, setup), folder.artefact(tuned.artefact)
             del base, tuned, paths  # their memory is wanted for the model opened from disk
             measured = measure_artefact(setup, artefact, in_memory, measured, samples)
+        measured = with_unquantised(measured, setup, folder, artefact, watcher)
         measured = replace(measured, judged=judged(recipe, folder, measured, watcher))
     judge_run(setup, folder, measured)
 
@@ -284,6 +287,7 @@ def _train(
         watcher=MetricsWriter(folder.metrics, watcher),
         take_up=lambda batches, done: paths.refill(batches, done, tuned),
         start=tuned.start.weights if tuned.start else None,
+        revision=tuned.revision(settings.total_steps) if tuned.revision else None,
     )
     said = [_described(tuned, recipe)]
     if paths.trunk.note:
@@ -294,7 +298,7 @@ def _train(
 
 
 def _described(tuned: Tuned, recipe: Recipe) -> str:
-    whole = sum(weight.numel() for weight in tuned.module.parameters())
+    whole = weight_count(tuned.module.parameters())
     share = tuned.trainable / whole
     digits = max(0, 1 - math.floor(math.log10(100 * share)))
     return (

@@ -38,12 +38,14 @@ from tunesmith.runs.planned import minutes
 from tunesmith.runs.setup import Setup
 
 BASE, TUNED, SAMPLES, HELPED, STRENGTH = "base", "tuned", "samples", "helped", "strength"
+UNQUANTISED = "unquantised"
 _TITLES = {
     TUNED: "the tuned model",
     BASE: "the base",
     HELPED: "the base with help",
     STRENGTH: "the adapter's strengths",
     SAMPLES: "the base's own texts",
+    UNQUANTISED: "the base without quantisation",
 }
 
 Seconds = Mapping[str, float]

@@ -53,7 +53,7 @@ def fused_gate(module: nn.Module) -> Forward | None:
     ):
         return None
     weight = getattr(module.gate_proj, "weight", None)
-    if weight is None or weight.ndim != 2:
+    if weight is None or weight.ndim != 2 or not weight.is_floating_point():  # packed: quantised
         return None
     for name in ACTIVATIONS:
         candidate = partial(_feed_forward, module, name)

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, PeftType
 from torch import nn
 from transformers import PreTrainedModel
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.fused import fuse_lora
-from tunesmith.models.methods import lora, own_weights, places, prompts, small
+from tunesmith.models.methods import adalora, lora, own_weights, places, prompts, small
 from tunesmith.models.methods.tuned import ADAPTER, MODEL, MethodSettings, Tuned
 from tunesmith.models.open import Base, is_encoder_decoder
 from tunesmith.recipe.methods import InitName, MethodName, Need, needs_of, reason_against
@@ -43,6 +43,7 @@ METHODS: dict[MethodName, Callable[[Base, MethodSettings, int], Tuned]] = {
     "rslora": lora.rslora,
     "dora": lora.dora,
     "lora_plus": lora.lora_plus,
+    "adalora": adalora.adalora,
     "vera": small.vera,
     "oft": small.oft,
     "ia3": small.ia3,
@@ -100,7 +101,7 @@ def attach(base: Base, settings: MethodSettings, seed: int) -> Tuned:
 def reopen(base: Base, folder: Path) -> Base:
     """Put a saved adapter on a freshly opened base; returns the base that answers with it."""
     config: Any = PeftConfig.from_pretrained(str(folder))
-    if isinstance(config, LoraConfig):
+    if config.peft_type == PeftType.LORA:
         fuse_lora(config, base.model)  # what is served computes as what was trained, bit for bit
     with small.any_norm():
         module = PeftModel.from_pretrained(

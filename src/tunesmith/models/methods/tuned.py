@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
+from tunesmith.core.ports import Revision
 from tunesmith.models.methods.starts import save_adapter
 from tunesmith.models.open import Base
 from tunesmith.models.start import Start
@@ -49,6 +51,8 @@ class Tuned:
     "adapter" (PEFT's format) or "model" (a whole model folder). `rate_factors` names the weights
     whose learning rate is another, and how many times the run's it is. `start` are the trained
     weights as they were at first, where training needs them, `teacher` is whom it learns from.
+    `revision` gives what the method does to its weights after each update, for a run of so many
+    steps, and `penalty` a cost of the weights themselves, where it has one.
     """
 
     base: Base
@@ -58,6 +62,8 @@ class Tuned:
     rate_factors: Mapping[str, float] = field(default_factory=dict)
     start: Start | None = None
     teacher: Base | None = None
+    revision: Callable[[int], Revision] | None = None
+    penalty: Callable[[], torch.Tensor] | None = None
 
     def remembering(self) -> Tuned:
         """The same, with its present weights for a start."""

@@ -14,6 +14,7 @@ from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest
+from tunesmith.models.quantised import weight_count
 from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.batches import label_batches, objective_of
@@ -108,7 +109,7 @@ def run_labels(
         checkpoints=Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints),
         watcher=MetricsWriter(folder.metrics, watcher),
     )
-    whole = sum(weight.numel() for weight in model.parameters())
+    whole = weight_count(model.parameters())
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     outputs = setup.targets.outputs
     said = f"{recipe.model.method} in {recipe.model.dtype}: {trained:,} of {whole:,} weights, " + (

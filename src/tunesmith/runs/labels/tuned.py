@@ -45,6 +45,8 @@ class LabelTuned:
     """Rows are judged one by one: no prefix is computed once for several."""
     teacher: ClassVar[None] = None
     """Labels are learned from rows alone."""
+    revision: ClassVar[None] = None
+    """No method that labels sets its weights itself."""
 
     @property
     def base(self) -> LabelBase:
@@ -75,7 +77,9 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
     """The base's body with a new head, prepared for what is trained of it."""
     keep_freed_memory()
     recipe = setup.recipe
-    body, path = open_body(setup.described, recipe.model.dtype, recipe.model.device)
+    body, path = open_body(
+        setup.described, recipe.model.dtype, recipe.model.device, recipe.model.quantize
+    )
     pooling = _pooling(setup, path)
     if setup.targets.outputs and pooling in ("last", "words"):  # before hours of training
         require_classifier(setup.described.config, words=pooling == "words")
@@ -116,7 +120,9 @@ def open_labelled(folder: Path, recipe: Recipe) -> tuple[Described, LabelModel, 
     with its_base_needed(folder):
         described = describe(str(folder) if whole else recipe.model.base, folder)
     naming = Naming.load(folder)
-    body, path = open_body(described, recipe.model.dtype, device_here(recipe))
+    body, path = open_body(
+        described, recipe.model.dtype, device_here(recipe), recipe.model.quantize
+    )
     if not whole:
         reopen_adapter(body, folder)
     model = LabelModel(body, path, outputs=naming.outputs, pooling=naming.pooling, seed=0)
