@@ -163,6 +163,7 @@ def test_the_remaining_rules_keep_their_promises(facts: Make) -> None:
     assert defaults.weight_decay(scratch, "full")[0] == 0.1
     assert defaults.patience(scratch)[0] == 0
     assert defaults.patience(facts())[0] == 4
+    assert defaults.patience(facts(objective="classify"))[0] == 0
     assert defaults.completion_as(facts(has_chat_template=False))[0] == "plain"
 
 

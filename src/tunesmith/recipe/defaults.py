@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from tunesmith.recipe.kinds import ObjectiveKind
+from tunesmith.recipe.kinds import HEADED, ObjectiveKind
 from tunesmith.recipe.methods import METHODS, MethodName
 from tunesmith.recipe.optimizers import Rule
 
@@ -315,9 +315,11 @@ def validate_every(steps_per_epoch: int, steps: int) -> Choice[int]:
 
 
 def patience(facts: Facts) -> Choice[int]:
-    """4 validations, about one epoch; off from scratch. Source: ours."""
-    if facts.objective == "image":
-        return 0, "the loss of varied images falls to the end of the schedule"
+    """4 validations, about one epoch; off from scratch, and where a head labels: of 10,003 short
+    questions in 77 classes the loss was lowest in the last of 6 epochs, and 4 validations without a
+    better one had passed in the second. Source: ours."""
+    if facts.objective in HEADED:
+        return 0, "the loss of labels falls to the end of the schedule"
     if facts.from_scratch:
         return 0, "from scratch, the loss keeps falling to the end of the schedule"
     return 4, "about one epoch without a better held-out loss"
