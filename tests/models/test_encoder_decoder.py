@@ -43,7 +43,7 @@ from tunesmith.models.trunk import open_trunk
 from tunesmith.models.trunk_store import Budget
 from tunesmith.objectives.cross_entropy import CrossEntropy
 from tunesmith.recipe.methods import METHODS as LINES
-from tunesmith.recipe.methods import reason_against
+from tunesmith.recipe.methods import Need, reason_against
 from tunesmith.runs.open import Opened
 from tunesmith.runs.rendering import renderer_of, template_of
 
@@ -167,7 +167,7 @@ def test_a_model_that_shifts_targets_in_a_way_of_its_own_is_refused() -> None:
         choose_encoder_decoder(model, 2)
 
 
-CASES = [name for name in METHODS if "decoder_only" not in LINES[name].needs]
+CASES = [name for name in METHODS if not {"decoder_only", "one_stack"} & {*LINES[name].needs}]
 
 
 def _attached(folder: Path, case: str) -> Tuned:
@@ -292,12 +292,19 @@ def test_the_losses_are_those_of_a_plain_loop(bases: dict[str, Path], tmp_path: 
     assert told.losses == pytest.approx(losses, rel=1e-5)
 
 
-@pytest.mark.parametrize("method", ["prompt_tuning", "prefix_tuning"])
-def test_virtual_tokens_are_refused(bases: dict[str, Path], method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "need"),
+    [
+        ("prompt_tuning", "decoder_only"),
+        ("prefix_tuning", "decoder_only"),
+        ("adalora", "one_stack"),
+    ],
+)
+def test_what_is_for_one_stack_is_refused(bases: dict[str, Path], method: str, need: Need) -> None:
     with pytest.raises(Unsupported) as caught:
         attach(_base(bases["t5"]), model_section(method=method, virtual_tokens=4), 0)
     name = f"{bases['t5']} (T5ForConditionalGeneration)"
-    wanted = reason_against(method, "default", "decoder_only", name)  # type: ignore[arg-type]
+    wanted = reason_against(method, "default", need, name)  # type: ignore[arg-type]
     assert str(caught.value) == wanted
     assert wanted.endswith("Use model.method=lora.")
 

@@ -164,6 +164,8 @@ def test_the_remaining_rules_keep_their_promises(facts: Make) -> None:
     assert defaults.patience(scratch)[0] == 0
     assert defaults.patience(facts())[0] == 4
     assert defaults.patience(facts(objective="classify"))[0] == 0
+    assert defaults.keep_best(facts())[0] is True
+    assert defaults.keep_best(facts(objective="tag"))[0] is False
     assert defaults.completion_as(facts(has_chat_template=False))[0] == "plain"
 
 

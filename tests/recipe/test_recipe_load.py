@@ -159,7 +159,7 @@ def test_a_key_like_no_other_lists_what_there_is() -> None:
         ("engine.learning_rate=0", "a number above 0 and up to 1"),
         ("engine.learning_rate=.nan", "received nan (a number)"),
         ("engine.clip=.inf", "received inf (a number)"),
-        ("engine.keep_best=yes", "must be true or false; received 'yes' (text)"),
+        ("engine.keep_best=yes", "must be auto or true or false; received 'yes' (text)"),
         ("engine.seed=-1", "a whole number of at least 0"),
         ("model.dropout=1", "of at least 0 and below 1"),
         ("model.method=lorra", "must be full, last_layers, head, bias, norm, lora, "),

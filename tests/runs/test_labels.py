@@ -101,7 +101,8 @@ def test_what_it_is_least_sure_of_is_left_to_a_person(finished: Run) -> None:
     threshold = read_json(finished.artefact / "labels.json")["threshold"]
     assert threshold > 0.3
     pairs = product(WORDS["late"], WORDS["lost"], WORDS["broken"])
-    texts = [" ".join(words) for words in pairs]
+    plain = [f"my parcel is {word}" for words in WORDS.values() for word in words]
+    texts = [*(" ".join(words) for words in pairs), *plain]
     answers = Labeller(finished).label([(Origin("--once", 1), text) for text in texts])
     assert {answer.named for answer in answers} == {True, False}
     for answer in answers:

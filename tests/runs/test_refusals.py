@@ -13,6 +13,7 @@ import torch
 
 from tests.conftest import colour_rows
 from tests.support import LeaveAt, Left, recipe
+from tunesmith.core import libraries
 from tunesmith.core.errors import (
     CheckpointError,
     DataError,
@@ -23,7 +24,6 @@ from tunesmith.core.errors import (
     StorageError,
     Unsupported,
 )
-from tunesmith.engine import libraries
 from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.recipe import load
 from tunesmith.runs.train import train

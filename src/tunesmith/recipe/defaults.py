@@ -325,6 +325,15 @@ def patience(facts: Facts) -> Choice[int]:
     return 4, "about one epoch without a better held-out loss"
 
 
+def keep_best(facts: Facts) -> Choice[bool]:
+    """Yes, but where a head labels: there the last weights label better than those of the lowest
+    held-out loss. Of 77 classes 93.6 against 92.8 % of 3,080 questions were right after 10,003
+    rows, 85.2 against 84.7 % and at a higher rate 85.0 against 82.4 % after 770. Source: ours."""
+    if facts.objective in HEADED:
+        return False, "labels are the surest at the end of the schedule"
+    return True, "what was learned last may be learned by heart"
+
+
 def evaluated_rows(level: Level, labels: bool = False) -> Choice[int]:
     """64, 256 or all held-out rows. Source: ours; an interval halves with four times the rows.
 

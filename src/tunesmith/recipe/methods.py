@@ -43,6 +43,7 @@ Need = Literal[
     "no_convolutions",
     "plain_convolutions",
     "decoder_only",
+    "one_stack",
 ]
 
 
@@ -209,6 +210,7 @@ METHODS: dict[MethodName, Method] = {
         1e-2,
         "ours",
         keys=_LORA_KEYS,
+        needs=("one_stack",),
         own_rate=True,
         revises=True,
         quantised=True,
@@ -331,6 +333,10 @@ NEEDS: dict[Need, tuple[str, str]] = {
     "decoder_only": (
         "no encoder beside its decoder",
         "has an encoder beside its decoder, and virtual tokens stand before one sequence only",
+    ),
+    "one_stack": (
+        "no encoder beside its decoder",
+        "has an encoder beside its decoder, and PEFT's way to weigh layers was not proved on both",
     ),
 }
 """What a base must have, in a few words, and what is said of one that has not."""

@@ -103,6 +103,7 @@ def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
         ("checkpoint_every", defaults.checkpoint_every(steps)),
         ("validate_every", rules.validate_every(per_epoch, steps)),
         ("patience", defaults.patience(facts)),
+        ("keep_best", defaults.keep_best(facts)),
     ):
         choices.pick(f"engine.{key}", choice)
 

@@ -321,8 +321,9 @@ class EngineSection(Section):
     patience: Auto | Index = knob(AUTO, "validations")
     """Stop after this many validations without a better held-out loss. 0 never stops early."""
 
-    keep_best: bool = knob(True)
-    """Keep the weights of the best held-out loss, not the last ones."""
+    keep_best: Auto | bool = knob(AUTO)
+    """Keep the weights of the best held-out loss, not the last ones; `auto`: but where a head
+    labels."""
 
     seed: Index = knob(0, "seed")
     """Every random draw of the run derives from it."""

@@ -138,7 +138,7 @@ def settings_of(
         checkpoint_every=engine.checkpoint_every,
         validate_every=engine.validate_every,
         patience=engine.patience,
-        keep_best=engine.keep_best,
+        keep_best=bool(engine.keep_best),
         memory=engine.memory,
         rate_factors=rate_factors or {},
         decay_to_base=engine.decay_to_base,

@@ -65,6 +65,7 @@ _HAS: dict[Need, Callable[[PreTrainedModel], bool]] = {
     "linear_only": lambda model: not places.turned(model),
     "ia3_targets": small.knows_factors,
     "decoder_only": lambda model: not is_encoder_decoder(model.config),
+    "one_stack": lambda model: not is_encoder_decoder(model.config),
     "linear_layers": lambda model: places.turned(model) or bool(places.linear_layers(model)),
     "no_convolutions": lambda model: not places.convolutions(model),
     "plain_convolutions": lambda model: not getattr(model.config, "tf_padding", False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from peft import PeftModel
 
@@ -31,6 +32,8 @@ class ImageTuned:
     setup: ImageSetup
     model: VisionModel
     rate_factors: Mapping[str, float]
+    revision: ClassVar[None] = None
+    """No method that labels images changes its weights beside the optimiser."""
 
     @property
     def module(self) -> VisionModel:
