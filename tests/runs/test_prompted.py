@@ -88,7 +88,7 @@ def test_a_base_is_asked_about_as_many_rows_as_the_tokens_allow(
 ) -> None:
     setup = _setup(llama, tmp_path)
     monkeypatch.setattr(prompted, "LEAST_ROWS", 2)
-    each = Question(setup.described, setup.targets.names).tokens(10)
+    each = Question(setup.described, setup.targets.names).tokens(10, shares=True)
     monkeypatch.setattr(prompted, "MOST_TOKENS", 4 * each)
     found = ask_base(setup)
     assert isinstance(found, Rival)
@@ -97,6 +97,11 @@ def test_a_base_is_asked_about_as_many_rows_as_the_tokens_allow(
     said = ask_base(setup)
     assert isinstance(said, str)
     assert "was not asked" in said
+
+
+def test_where_nothing_is_shared_each_answer_costs_the_whole_question(llama: Path) -> None:
+    question = Question(describe(str(llama)), ("late", "lost", "broken"))
+    assert question.tokens(100, shares=False) > 2.5 * question.tokens(100, shares=True)
 
 
 def test_only_a_base_that_writes_is_asked_for_one_label(
@@ -111,7 +116,7 @@ def test_the_verdict_holds_the_model_against_the_prompted_base(
 ) -> None:
     """Also where the base was asked about some of the rows alone."""
     setup = _setup(llama, tmp_path, "engine.epochs=1")
-    each = Question(setup.described, setup.targets.names).tokens(10)
+    each = Question(setup.described, setup.targets.names).tokens(10, shares=True)
     monkeypatch.setattr(prompted, "LEAST_ROWS", 2)
     monkeypatch.setattr(prompted, "MOST_TOKENS", 5 * each)
     run = train(setup.recipe, tmp_path / "run")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.core.records import Origin, Tokens
 from tunesmith.data.labelled import texts_of
 from tunesmith.evaluate.labels.measured import Rival, Said
@@ -48,18 +48,22 @@ def ask_base(setup: LabelSetup) -> Rival | str:
     """What a base that is `promptable` says of rows that judge; or a sentence, why it was not
     asked."""
     described, targets = setup.described, setup.targets
-    question = Question(described, targets.names)
-    rows = _affordable(setup.held_out.judging, question)
+    question, recipe = Question(described, targets.names), setup.recipe
+    try:
+        base = open_base(
+            described,
+            recipe.model.dtype,
+            recipe.model.device,
+            quantize=recipe.model.quantize,
+        )
+    except (ModelError, Unsupported) as error:
+        return f"The base was not asked by prompt. {error}"
+    rows = _affordable(setup.held_out.judging, question, shares=base.forward.shares)
     if not rows:
         return (
             f"The base was not asked by prompt: with {len(targets.names)} classes that takes more "
             f"than {MOST_TOKENS:,} tokens for {LEAST_ROWS} rows."
         )
-    recipe = setup.recipe
-    try:
-        base = open_base(described, recipe.model.dtype, recipe.model.device)
-    except ModelError as error:
-        return f"The base was not asked by prompt. {error}"
     scorer = ModelScorer(base, recipe.engine.tokens_per_micro_batch)
     asked = [*question.about(_NOTHING, Origin("nothing", 0))]
     for row, text in zip(rows, _texts(setup, rows), strict=True):
@@ -101,10 +105,11 @@ class Question:
             weights_N[len(ids) :] = 1
             yield Tokens(origin, ids_N, weights_N, 0)
 
-    def tokens(self, text_tokens: int) -> int:
-        """How many are computed for a text of that many: what answers share is computed once."""
+    def tokens(self, text_tokens: int, *, shares: bool) -> int:
+        """How many are computed for a text of that many: what the answers share once, if it may."""
         before, after = self._around()
-        return len(before) + text_tokens + len(after) + sum(map(len, self._answers()))
+        shared = len(before) + text_tokens + len(after)
+        return shared * (1 if shares else len(self.names)) + sum(map(len, self._answers()))
 
     def _words(self) -> str:
         listed = ", ".join(self.names)
@@ -134,11 +139,11 @@ class Question:
         return list(found)
 
 
-def _affordable(rows: Sequence[Tokens], question: Question) -> list[Tokens]:
+def _affordable(rows: Sequence[Tokens], question: Question, *, shares: bool) -> list[Tokens]:
     """As many rows, evenly spread, as the tokens are enough for; none if they are too few."""
     if not rows:
         return []
-    each = question.tokens(int(np.mean([len(row) for row in rows])))
+    each = question.tokens(int(np.mean([len(row) for row in rows])), shares=shares)
     count = min(len(rows), MOST_TOKENS // each)
     return spread(rows, count) if count >= min(LEAST_ROWS, len(rows)) else []
 
