@@ -9,7 +9,7 @@ off (expected calibration error). Beside it stands logistic regression on the fr
 at the best of three strengths for the test rows, which favours it; with --peer also the plain
 transformers Trainer at the same rate, batch and passes, on the same rows.
 
---few N takes the first N rows of each class instead of all.
+--few N takes the first N rows of each class instead of all; --set KEY=VALUE is for our run alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tunesmith.runs.labels.ask import Labeller
 from tunesmith.runs.train import train
 
 STRENGTHS = (1.0, 10.0, 100.0)
-SETTINGS = {"learning_rate": 3e-4, "batch_size": 32}
+BATCH = 32
 
 Rows = list[tuple[str, str]]
 """Text and class."""
@@ -44,7 +44,8 @@ def main() -> None:
     parser.add_argument("base", type=Path)
     parser.add_argument("--out", type=Path, default=Path("build/classification"))
     parser.add_argument("--few", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--only-ours", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -82,7 +83,7 @@ def ours(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, floa
     data = asked.out / "rows.jsonl"
     asked.out.mkdir(parents=True, exist_ok=True)
     write_jsonl(data, [{"text": text, "label": name} for text, name in rows])
-    settings = SETTINGS | {"epochs": asked.epochs}
+    settings = {"learning_rate": asked.rate, "batch_size": BATCH, "epochs": asked.epochs}
     recipe = load(
         None,
         [
@@ -159,8 +160,8 @@ def trainer(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, f
 
     arguments = TrainingArguments(
         output_dir=str(asked.out / "trainer"),
-        learning_rate=SETTINGS["learning_rate"],
-        per_device_train_batch_size=int(SETTINGS["batch_size"]),
+        learning_rate=asked.rate,
+        per_device_train_batch_size=BATCH,
         per_device_eval_batch_size=64,
         num_train_epochs=asked.epochs,
         lr_scheduler_type="cosine",
