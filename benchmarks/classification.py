@@ -165,7 +165,7 @@ def trainer(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, f
         per_device_eval_batch_size=64,
         num_train_epochs=asked.epochs,
         lr_scheduler_type="cosine",
-        warmup_ratio=0.05,
+        warmup_steps=0.05,  # below 1: the share of all steps
         weight_decay=0.01,
         save_strategy="no",
         report_to=[],
@@ -175,7 +175,7 @@ def trainer(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, f
     made = Trainer(
         model=model,
         args=arguments,
-        train_dataset=encoded(rows),  # type: ignore[arg-type]  # a list is a data set
+        train_dataset=encoded(rows),
         data_collator=DataCollatorWithPadding(tokenizer),
     )
     began = time.perf_counter()
