@@ -7,7 +7,7 @@ BASE is the folder of an encoder. A run trains on `train.csv` as any user's woul
 for every row of `test.csv`, which it has never seen: accuracy, and how far its probabilities are
 off (expected calibration error). Beside it stands logistic regression on the frozen base's means,
 at the best of three strengths for the test rows, which favours it; with --peer also the plain
-transformers Trainer at the same rate, batch and passes, on the same rows.
+transformers Trainer with the same pooling, rate, batch and passes, from a random head.
 
 --few N takes the first N rows of each class instead of all; --set KEY=VALUE is for our run alone.
 """
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--only-ours", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -92,6 +93,7 @@ def ours(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, floa
             "objective.kind=classify",
             "model.method=full",
             *(f"engine.{key}={value}" for key, value in settings.items()),
+            f"engine.seed={asked.seed}",
             *asked.set,
         ],
     )
@@ -141,10 +143,11 @@ def means(base: Path, texts: list[str]) -> np.ndarray:
 
 
 def trainer(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, float, float]:
-    """The same of transformers' own Trainer and its classifier of the family."""
+    """The same of transformers' own Trainer: the same head on the same mean of the states."""
     import torch
+    from torch import nn
     from transformers import (
-        AutoModelForSequenceClassification,
+        AutoModel,
         AutoTokenizer,
         DataCollatorWithPadding,
         Trainer,
@@ -153,7 +156,25 @@ def trainer(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, f
 
     names = sorted({name for _, name in rows})
     tokenizer = AutoTokenizer.from_pretrained(asked.base)
-    model = AutoModelForSequenceClassification.from_pretrained(asked.base, num_labels=len(names))
+    torch.manual_seed(asked.seed)
+    body = AutoModel.from_pretrained(asked.base)
+
+    class Classifier(nn.Module):
+        """The body, the mean over its tokens, dropout, and a linear head at random."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.dropout = body, nn.Dropout(0.1)
+            self.head = nn.Linear(body.config.hidden_size, len(names))
+            nn.init.normal_(self.head.weight, std=body.config.initializer_range)
+            nn.init.zeros_(self.head.bias)
+
+        def forward(self, labels: Any = None, **given: Any) -> tuple[Any, Any]:
+            """Loss and logits, as the Trainer reads them."""
+            states = self.body(**given).last_hidden_state
+            mask = given["attention_mask"][..., None]
+            logits = self.head(self.dropout((states * mask).sum(1) / mask.sum(1)))
+            return nn.functional.cross_entropy(logits, labels), logits
 
     def encoded(some: Rows) -> list[dict[str, Any]]:
         return [{**tokenizer(text), "labels": names.index(name)} for text, name in some]
@@ -169,11 +190,13 @@ def trainer(asked: argparse.Namespace, rows: Rows, test: Rows) -> tuple[float, f
         weight_decay=0.01,
         save_strategy="no",
         report_to=[],
+        seed=asked.seed,
+        remove_unused_columns=False,
         bf16=True,
         use_cpu=not torch.cuda.is_available(),
     )
     made = Trainer(
-        model=model,
+        model=Classifier(),
         args=arguments,
         train_dataset=encoded(rows),
         data_collator=DataCollatorWithPadding(tokenizer),
