@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -79,9 +80,12 @@ def ask_base(setup: LabelSetup) -> Rival | str:
     return Rival(ZERO_SHOT, "the base, asked by a prompt", said, asked_of)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
-    """Which of these classes fits a text, asked in the base's chat template where it has one."""
+    """Which of these classes fits a text, asked in the base's chat template where it has one.
+
+    What stands around a text, and the answers, are tokenised once for all texts.
+    """
 
     described: Described
     names: tuple[str, ...]
@@ -95,8 +99,8 @@ class Question:
 
     def about(self, text: str, origin: Origin) -> Iterator[Tokens]:
         """The question about `text` with each class as its answer, in their order."""
-        before, after = self._around()
-        names = self._answers()
+        before, after = self._around
+        names = self._answers
         room = self.described.context - len(before) - len(after) - max(map(len, names))
         ids = [*before, *self._ids(text)[: max(room, 1)], *after]
         for name in names:
@@ -107,9 +111,9 @@ class Question:
 
     def tokens(self, text_tokens: int, *, shares: bool) -> int:
         """How many are computed for a text of that many: what the answers share once, if it may."""
-        before, after = self._around()
+        before, after = self._around
         shared = len(before) + text_tokens + len(after)
-        return shared * (1 if shares else len(self.names)) + sum(map(len, self._answers()))
+        return shared * (1 if shares else len(self.names)) + sum(map(len, self._answers))
 
     def _words(self) -> str:
         listed = ", ".join(self.names)
@@ -118,6 +122,7 @@ class Question:
             return "Which label fits the text?"
         return f"Which label fits the text: {listed}?"
 
+    @cached_property
     def _around(self) -> tuple[list[int], list[int]]:
         """The tokens before the text and behind it."""
         tokenizer = self.described.tokenizer
@@ -130,6 +135,7 @@ class Question:
         before, after = str(rendered).split(_TEXT)
         return self._ids(before), self._ids(after)
 
+    @cached_property
     def _answers(self) -> list[list[int]]:
         space = "" if self.described.tokenizer.chat_template else " "
         return [self._ids(f"{space}{name}") for name in self.names]

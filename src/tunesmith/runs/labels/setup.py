@@ -23,6 +23,7 @@ from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import DIVIDED_FROM, spread
 from tunesmith.runs.rendering import require_going_on
 from tunesmith.runs.setup import check_device, facts_of, pinned
+from tunesmith.runs.starting import Begun
 
 FITTED = 20_000
 
@@ -40,21 +41,13 @@ class Judges:
     shared: bool
 
 
-class Labelling(Protocol):
+class Labelling(Begun, Protocol):
     """What any run that labels knows before a model is opened, be it of texts or of images."""
 
-    @property
-    def resolved(self) -> Resolved: ...
-    @property
-    def recipe(self) -> Recipe: ...
-    @property
-    def prepared(self) -> Prepared: ...
     @property
     def targets(self) -> Targets: ...
     @property
     def held_out(self) -> Judges: ...
-    @property
-    def inputs(self) -> dict[str, str]: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
     def rehearsed(self, most: int) -> list[Tokens]: ...
