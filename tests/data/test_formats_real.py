@@ -126,10 +126,16 @@ def test_pictures_stand_where_their_marks_do() -> None:
     assert len(chats) == len(outcomes) == 6
     for chat in chats:
         assert isinstance(chat, Chat)
-        images = [image for message in chat.messages for image in message.images]
-        assert images
-        assert all(image.at == 0 and image.path.endswith(image.name) for image in images)
+        placed = [(message, image) for message in chat.messages for image in message.images]
+        assert placed
+        assert all(image.path == f"{DEMOS}/{image.name}" for _, image in placed)
         assert not any("<image>" in message.content for message in chat.messages)
+        assert all(image.at in (0, len(message.content)) for message, image in placed)
+    first = [m for c in chats[:1] if isinstance(c, Chat) for m in c.messages if m.images]
+    assert [(m.content, m.images[0].at) for m in first] == [
+        ("Who are they?", 0),
+        ("What are they doing?", len("What are they doing?")),
+    ]
 
 
 def test_service_calls_become_tool_calls() -> None:
