@@ -67,11 +67,14 @@ class Batch:
     | origins      | list  | file and line of each sequence                                     |
     | labels_B     | B, …  | where sequences are labelled: the class of each (int64), its score  |
     |              |       | (float32), or 0 and 1 for each of C classes (float32; B, C)         |
-    | parts_B      | B     | where rows are several texts: which of its row's each is, int64     |
+    | parts_B      | B     | where rows are several texts: which of its row's each is, int64; of   |
+    |              |       | answers that were compared or rated 0 is the better, 1 the worse    |
     | texts_B      | B     | and a number that equal texts share, int64                          |
     | features_RD  | R, D  | what a frozen model makes of each labelled sequence (B), or site (S),|
     |              |       | where that is known, float32                                        |
     | images       | list  | where rows have pictures: the files of each sequence's, in order    |
+    | reference_S  | S     | where a loss looks back at the base: its log-probability of each     |
+    |              |       | target, in nats, float32                                            |
 
     Of a labelled sequence `weights_S` says how much the state at each of its sites adds to the one
     state it is judged by: 1 at a single site, or 1/n at each of n.
@@ -90,6 +93,7 @@ class Batch:
     texts_B: Array | None = None
     features_RD: Array | None = None
     images: tuple[tuple[str, ...], ...] | None = None
+    reference_S: Array | None = None
 
     @property
     def tokens(self) -> int:

@@ -7,9 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from tunesmith.core.batch import Array, Batch, LossSum
 from tunesmith.core.records import (
+    Answered,
+    Grade,
     Message,
     Prompt,
     Reply,
+    Rollout,
     Score,
     StepReport,
     Tokens,
@@ -142,6 +145,29 @@ class Sampler(Protocol):
         seed: int = 0,
     ) -> list[str]:
         """One answer a prompt, in order, without the end token. Temperature 0 is greedy."""
+        ...
+
+
+class RolloutSampler(Protocol):
+    """Draws several answers to each prompt, with what each token was drawn with."""
+
+    def sample(
+        self,
+        prompts: Sequence[Prompt],
+        answers: int,
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> list[list[Rollout]]:
+        """`answers` rollouts a prompt, in order; equal for equal weights, arguments and seed."""
+        ...
+
+
+class Grader(Protocol):
+    """Says what answers are worth: a verifier, a judge, a reward model, or the user's function."""
+
+    def grade(self, answers: Sequence[Answered]) -> list[Grade]:
+        """One grade an answer, in order; what cannot be graded has a Grade that says why."""
         ...
 
 

@@ -237,9 +237,10 @@ class Tokens:
     `ids_N` are token ids (int32); `weights_N[i]` is how much predicting `ids_N[i]` counts
     (float32; 0 is context only). `learned_bytes` is the length in UTF-8 bytes of the text that the
     weighted tokens spell, the denominator of bits per byte. `part` numbers the pieces of a
-    document longer than the context, or the texts of a pair. `labels` are the classes of the whole
-    example, or one tag for each of its weighted tokens. `images` are the files of the pictures
-    whose tokens stand among `ids_N`, in order.
+    document longer than the context, or the texts of a pair; of answers that were compared or
+    rated, 0 is the better one, or a liked one, and 1 the worse, or a disliked one. `labels` are
+    the classes of the whole example, or one tag for each of its weighted tokens. `images` are the
+    files of the pictures whose tokens stand among `ids_N`, in order.
     """
 
     origin: Origin
@@ -280,7 +281,8 @@ class Prompt:
     `ids_N` is the generation prompt as the trained model was shown it (int32), `tools` the
     functions that it names, `calls` those that the answer calls. An answer that calls a tool, or is
     thought over first, is all of that as it is written. `tests` are those of the example, `images`
-    the files of the pictures whose tokens stand among `ids_N`.
+    the files of the pictures whose tokens stand among `ids_N`. `reference` is what a grader is to
+    know, the text of a JSON object; a prompt that waits for its answer has "" for `answer`.
     """
 
     origin: Origin
@@ -291,6 +293,49 @@ class Prompt:
     calls: tuple[ToolCall, ...] = ()
     tests: str = ""
     images: tuple[str, ...] = ()
+    reference: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One answer, as it was sampled.
+
+    `ids_N` are its token ids (int32), the end token last where it ended of itself (`ended`).
+    `log_probs_N` are the logarithms of what each was drawn with, in nats (float32), of the
+    distribution as the temperature made it. `text` is the answer without its end token.
+    """
+
+    ids_N: np.ndarray
+    log_probs_N: np.ndarray
+    ended: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a grader is shown: the answer, what was asked, and what the row tells of it.
+
+    `reference` is the text of a JSON object, `tests` are as in Example.
+    """
+
+    origin: Origin
+    messages: tuple[Message, ...]
+    text: str
+    reference: str = "{}"
+    tests: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What a grader gave an answer: a finite number, or None where `failed` says why there is none.
+
+    An answer without a grade is left out of what is learned and counted: it is never a 0. `parts`
+    are the numbers that `value` is put together from, by their graders' names.
+    """
+
+    value: float | None
+    failed: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
