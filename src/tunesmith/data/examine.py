@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tunesmith.core.records import Example, Finding, Tokens
 from tunesmith.data.checks import Limits, check
-from tunesmith.data.kinds import Kind
+from tunesmith.data.kinds import ASKED, Kind
 
 
 class Starting(Protocol):
@@ -90,7 +90,8 @@ def look(
 
     There are no tokens where an example could not be rendered. Arguments as of `examine`.
     """
-    limits = Limits(context, renderer.stop_ids(), renderer.encoder.tokenizer.bos_token_id)
+    ends = () if kind in ASKED else renderer.stop_ids()
+    limits = Limits(context, ends, renderer.encoder.tokenizer.bos_token_id)
     rendered = renderer.render(examples, kind, context)
     for example, parts in zip(examples, rendered, strict=True):
         if isinstance(parts, Finding):

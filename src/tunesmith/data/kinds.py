@@ -20,7 +20,24 @@ from tunesmith.core.records import (
     Triplet,
 )
 
-Kind = Literal["sft", "text", "classify", "tag", "embed", "image"]
+Kind = Literal[
+    "sft",
+    "text",
+    "classify",
+    "tag",
+    "embed",
+    "image",
+    "dpo",
+    "simpo",
+    "orpo",
+    "cpo",
+    "kto",
+    "bco",
+    "grpo",
+    "rloo",
+    "reinforce",
+    "ppo",
+]
 
 KINDS: tuple[type[Content], ...] = (
     Chat,
@@ -43,15 +60,29 @@ TRAINED: Mapping[str, tuple[type[Content], ...]] = {
     "tag": (Tagged,),
     "embed": (Pair, Triplet),
     "image": (ImageLabel,),
+    **dict.fromkeys(("dpo", "simpo", "orpo", "cpo"), (Preference,)),
+    **dict.fromkeys(("kto", "bco"), (Rating, Preference)),
+    **dict.fromkeys(
+        ("grpo", "rloo", "reinforce", "ppo"), (Prompted, Chat, Completion, Preference, Rating)
+    ),
 }
 """The kinds that each objective of this version trains."""
 
-WHOLE_ROWS = ("embed",)
+PAIRED = ("dpo", "simpo", "orpo", "cpo")
+"""Objectives that hold the two answers of a row against each other: a micro-batch has both."""
+
+ASKED = ("grpo", "rloo", "reinforce", "ppo")
+"""Objectives that take the questions of rows alone: the model is to find the answers."""
+
+ANSWERED = ("sft", *PAIRED, "kto", "bco", *ASKED)
+"""Objectives of models that are asked questions and answer them."""
+
+WHOLE_ROWS = ("embed", *PAIRED)
 """Objectives that train the texts of a row together: a step has all of them, or none."""
 
 _ABOUT: Mapping[type[Content], tuple[str, str]] = {
-    Preference: ("a preference (a chosen and a rejected answer)", "dpo, orpo, simpo or reward"),
-    Rating: ("a rating (an answer, and whether it was liked)", "kto"),
+    Preference: ("a preference (a chosen and a rejected answer)", "dpo, simpo, orpo, cpo or kto"),
+    Rating: ("a rating (an answer, and whether it was liked)", "kto or bco"),
     Prompted: ("a prompt that waits for its answer (no answer to learn stands behind it)", "grpo"),
     Label: ("a text with its label", "classify"),
     Tagged: ("a list of words with their tags", "tag"),
@@ -68,6 +99,9 @@ _TAKES: Mapping[str, str] = {
     "tag": "words with tags",
     "embed": "pairs and triplets of texts",
     "image": "images with labels",
+    **dict.fromkeys(PAIRED, "pairs of a chosen and a rejected answer"),
+    **dict.fromkeys(("kto", "bco"), "rated answers, and pairs of a better and a worse one"),
+    **dict.fromkeys(ASKED, "prompts"),
 }
 
 

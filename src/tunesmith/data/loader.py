@@ -26,7 +26,8 @@ class PackedBatches:
     tokens; with `share` those with a common prefix meet there and it is laid down once. With
     `together` rows on one context are drawn into one step. With `shuffle` off the order of the
     examples is kept (a curriculum). The last step of an epoch may be smaller. `lay` makes a batch
-    of examples, with the prefix shared or not.
+    of examples, with the prefix shared or not; with `whole` it is given all those of a row, or
+    none.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class PackedBatches:
         together: bool = False,
         mix: Mix | None = None,
         lay: Callable[[Sequence[Tokens], bool], Batch] = pack,
+        whole: bool = False,
     ) -> None:
         self.mix = mix or Mix.once(len(examples))
         self._examples = examples
@@ -50,6 +52,7 @@ class PackedBatches:
         self._shuffle = shuffle
         self._share = share
         self._lay = lay
+        self._whole = whole
         self._groups = find_contexts(examples).groups if together and shuffle else ()
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
@@ -74,7 +77,7 @@ class PackedBatches:
         examples = self.examples(epoch, index)
         return [
             self._lay([examples[i] for i in run], self._share)
-            for run in within_budget(examples, self._budget, self._share)
+            for run in within_budget(examples, self._budget, self._share, self._whole)
         ]
 
     def examples(self, epoch: int, index: int) -> list[Tokens]:

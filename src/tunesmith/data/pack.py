@@ -121,26 +121,51 @@ def _images(examples: Sequence[Tokens]) -> tuple[tuple[str, ...], ...] | None:
     return found if any(found) else None
 
 
-def within_budget(examples: Sequence[Tokens], budget: int, share: bool = True) -> list[list[int]]:
+def within_budget(
+    examples: Sequence[Tokens], budget: int, share: bool = True, whole: bool = False
+) -> list[list[int]]:
     """Cut examples into runs of at most `budget` tokens, as indices into `examples`.
 
     With `share` a prefix that several examples of a run share counts once, and examples that share
-    come into the same run; without it they keep their order. An example longer than the budget
-    gets a run of its own: nothing is ever cut.
+    come into the same run; without it they keep their order. With `whole` neighbours of one origin
+    stay in one run. What is longer than the budget gets a run of its own: nothing is ever cut.
     """
     runs: list[list[int]] = []
     room, tree = 0, _Tree()
-    for number in in_order_of_ids(examples) if share else range(len(examples)):
-        ids_N = examples[number].ids_N
-        needed = len(ids_N) - (tree.shared(ids_N) if share else 0)
+    for unit in _units(examples, share, whole):
+        needed = _needed(examples, unit, tree, share)
         if not runs or needed > room:
             runs.append([])
-            room, tree, needed = budget, _Tree(), len(ids_N)
-        if share:
-            tree.add(number, ids_N)
-        runs[-1].append(number)
+            room, tree = budget, _Tree()
+            needed = _needed(examples, unit, tree, share)
+        runs[-1] += unit
         room -= needed
     return [sorted(run) for run in runs]
+
+
+def _units(examples: Sequence[Tokens], share: bool, whole: bool) -> list[list[int]]:
+    """Indices that stay together, each in the order in which it is laid down."""
+    order = in_order_of_ids(examples) if share else list(range(len(examples)))
+    if not whole:
+        return [[number] for number in order]
+    origins = [example.origin for example in examples]
+    starts = [i for i in range(len(origins)) if i == 0 or origins[i] != origins[i - 1]]
+    unit_N = np.repeat(starts, np.diff([*starts, len(origins)]))
+    units: dict[int, list[int]] = {}
+    for number in order:
+        units.setdefault(int(unit_N[number]), []).append(number)
+    return list(units.values())
+
+
+def _needed(examples: Sequence[Tokens], unit: Sequence[int], tree: _Tree, share: bool) -> int:
+    """How many tokens the examples of a unit add to those laid down, which `tree` then holds."""
+    needed = 0
+    for number in unit:
+        ids_N = examples[number].ids_N
+        needed += len(ids_N) - (tree.shared(ids_N) if share else 0)
+        if share:
+            tree.add(number, ids_N)
+    return needed
 
 
 def _ends(examples: Sequence[Tokens], share: bool) -> dict[int, _Node]:

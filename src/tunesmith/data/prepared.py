@@ -15,7 +15,7 @@ from tunesmith.core.records import Canary, Completion, Example, Finding, Prompt,
 from tunesmith.data.canaries import planted_rows
 from tunesmith.data.examine import RowRenderer
 from tunesmith.data.formats import understand
-from tunesmith.data.kinds import WHOLE_ROWS, Kind
+from tunesmith.data.kinds import ANSWERED, WHOLE_ROWS, Kind
 from tunesmith.data.ledger import Ledger, planted_line
 from tunesmith.data.mixing import Mix, Sources
 from tunesmith.data.quality import Report
@@ -105,19 +105,25 @@ class Prepared:
         return self.store.images()
 
     def trains_completions(self) -> bool:
-        """Whether a training row is a prompt with its completion."""
+        """Whether a training row is a prompt with its completion, as plain text.
+
+        Of answers that were compared or rated, the first row tells for all.
+        """
         kinds = self.store.rows["kind"][self.train.rows]
-        return bool((kinds == KINDS.index(Completion)).any())
+        if (kinds == KINDS.index(Completion)).any():
+            return True
+        (first,) = self.examples(self.train.rows[:1])
+        return isinstance(getattr(first.content, "prompt", None), str)
 
     def prompts(self, rows: Iterable[int]) -> list[Prompt]:
-        """The chats and completions among these rows (numbers as in `Sequences.rows`) as questions.
+        """The answers among these rows (numbers as in `Sequences.rows`) as questions.
 
-        Their texts are read again, in one pass a file. None under the objective "text".
+        Their texts are read again, in one pass a file. None under objectives that answer nothing.
 
         Raises:
             DataError: a row is no longer what it was.
         """
-        if self.kind != "sft":
+        if self.kind not in ANSWERED:
             return []
         assert isinstance(self.renderer, Renderer)
         prompts = [self.renderer.prompt(example) for example in self.examples(rows)]

@@ -9,7 +9,9 @@ counted: for an answer everything between the generation prompt and the end toke
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from importlib.metadata import version
@@ -27,17 +29,21 @@ from tunesmith.core.records import (
     Finding,
     Message,
     Origin,
+    Preference,
     Prompt,
+    Prompted,
+    Rating,
     Text,
     Tokens,
     images_in,
 )
 from tunesmith.data.answers import Answers, Job, learning
+from tunesmith.data.compared import asked, joined, side_by_side, sides
 from tunesmith.data.documents import pieces
 from tunesmith.data.encode import Encoder
 from tunesmith.data.images.eyes import ProcessorEyes
 from tunesmith.data.infill import Infilling
-from tunesmith.data.kinds import Kind, wrong_kind
+from tunesmith.data.kinds import ASKED, Kind, wrong_kind
 from tunesmith.data.refusals import Refused
 from tunesmith.data.spelled import refuse_special_tokens
 from tunesmith.data.turns import ChatTemplate
@@ -137,7 +143,9 @@ class Renderer:
         Under "sft" only answers are learned (a Text wholly); under "text" everything is, and what
         is longer than `context` tokens is cut into pieces. Answers are never cut: a list may hold
         Tokens longer than the context, which `checks.too_long` finds. A chat has one Tokens per
-        answer when its answers cannot stand in one sequence with the ids they are served with.
+        answer when its answers cannot stand in one sequence with the ids they are served with. Of
+        two answers that were compared the better is part 0 and the worse part 1; of a question that
+        is to be answered by the model there are the ids that ask it, and nothing is learned.
         """
         for chunk in _chunks(examples):
             yield from self._render_chunk(chunk, kind, context)
@@ -145,25 +153,44 @@ class Renderer:
     def prompt(self, example: Example) -> Prompt | None:
         """The last answer as a question, with the ids training puts before it; None for a Text.
 
+        Of two answers that were compared it is the better one that is wanted.
+
         Raises:
             Refused: the example is one that `render` answers with a Finding.
         """
         content = example.content
         if isinstance(content, Text):
             return None
+        if isinstance(content, Prompted):
+            found = self.prompt(replace(example, content=asked(content)))
+            return found and replace(found, answer="", reference=content.reference)
+        if isinstance(content, Preference | Rating):
+            answer = content.chosen if isinstance(content, Preference) else content.completion
+            whole = joined(content.prompt, answer, content.tools)
+            return self.prompt(replace(example, content=whole))
         if isinstance(content, Completion) and self._plain:
-            asked = (Message("user", content.prompt),)
+            said = (Message("user", content.prompt),)
             opening_N, answer = self._opening(content.prompt), content.completion
-            return Prompt(example.origin, asked, opening_N, answer, tests=example.tests)
+            known = _known(answer)
+            return Prompt(
+                example.origin, said, opening_N, answer, tests=example.tests, reference=known
+            )
         chat = as_chat(content)
         turn = self._chat.conversation(chat.messages, chat.tools).turns[-1]
         message = chat.messages[turn.index]
         plain = not message.tool_calls and not message.reasoning
         answer = message.content if plain else self.encoder.bare(turn.learned).strip()
         ids_N = self.encoder.whole(turn.prompt)
-        before, calls = chat.messages[: turn.index], message.tool_calls
         return Prompt(
-            example.origin, before, ids_N, answer, chat.tools, calls, example.tests, turn.images
+            example.origin,
+            chat.messages[: turn.index],
+            ids_N,
+            answer,
+            chat.tools,
+            message.tool_calls,
+            example.tests,
+            turn.images,
+            _known(answer),
         )
 
     def ask(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> np.ndarray:
@@ -204,10 +231,32 @@ class Renderer:
         try:
             if (complaint := wrong_kind(content, kind)) is not None:
                 raise Refused("wrong_kind", complaint)
-            refuse_special_tokens(content, self.encoder)
-            return self._content_job(origin, content, kind, context)
+            if kind in ASKED:
+                return self._question(example)
+            if isinstance(content, Preference | Rating):
+                jobs = [
+                    (part, self._said(origin, each, kind, context)) for part, each in sides(content)
+                ]
+                return side_by_side(jobs)
+            return self._said(origin, content, kind, context)
         except Refused as refused:
             return _finding(refused, origin)
+
+    def _said(self, origin: Origin, content: Content, kind: Kind, context: int) -> Job:
+        refuse_special_tokens(content, self.encoder)
+        return self._content_job(origin, content, kind, context)
+
+    def _question(self, example: Example) -> Job:
+        """The ids that ask for the last answer, of which none is learned."""
+        content = example.content
+        refuse_special_tokens(
+            asked(content) if isinstance(content, Prompted) else content, self.encoder
+        )
+        prompt = self.prompt(example)
+        assert prompt is not None  # a Text is of a kind that is not trained so
+        weights_N = np.zeros(len(prompt.ids_N), dtype=np.float32)
+        tokens = Tokens(example.origin, prompt.ids_N, weights_N, 0, images=prompt.images)
+        return Job((), lambda _: [tokens])
 
     def _content_job(self, origin: Origin, content: Content, kind: Kind, context: int) -> Job:
         """What to tokenise for a content. Raises Refused for one that cannot be trained."""
@@ -256,6 +305,11 @@ class Renderer:
             [(len(opening_N), len(opening_N) + len(answer_N))],
             self.encoder.byte_length(content.completion),
         )
+
+
+def _known(answer: str) -> str:
+    """What a grader is to know of a row whose answer is known."""
+    return json.dumps({"answer": answer}, ensure_ascii=False)
 
 
 def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
