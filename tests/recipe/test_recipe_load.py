@@ -144,8 +144,9 @@ def test_a_key_like_no_other_lists_what_there_is() -> None:
         "teacher_weight, teacher_temperature"
     )
     assert refusal(None, "objective.xyz=1").endswith(f"The section objective has {keys}.")
-    assert "has the sections model, data, objective, engine, evaluate, judge." in refusal(
-        None, "xyz=1"
+    assert (
+        "has the sections model, data, objective, preference, engine, evaluate, judge."
+        in refusal(None, "xyz=1")
     )
 
 

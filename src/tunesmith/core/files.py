@@ -86,6 +86,22 @@ def write_texts(path: Path, texts: Iterable[str]) -> None:
         _sync_folder(path.parent)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file as `write_text` does, of bytes."""
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
+    with storage_errors(path):
+        try:
+            with open(temporary, "wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, indented, with a final newline. NaN is refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

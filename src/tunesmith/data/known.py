@@ -10,10 +10,11 @@ from tunesmith.core.records import Origin, Tokens
 
 
 class Known:
-    """Features by the rows that they are of, float32.
+    """Features by the rows that they are of, float32; or log-probabilities of their tokens.
 
     Args:
-        words: a row has a line of features for each of its tagged words, else one.
+        words: a row has a line of features for each of its tagged words, or learned tokens, else
+            one.
     """
 
     def __init__(self, *, words: bool) -> None:

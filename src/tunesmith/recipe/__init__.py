@@ -20,7 +20,7 @@ from tunesmith.recipe.defaults import (
 )
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.judge import JudgeSection
-from tunesmith.recipe.kinds import LABELS
+from tunesmith.recipe.kinds import LABELS, PREFERENCES, REFERRED
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
 from tunesmith.recipe.schema import Knob, describe, json_schema
@@ -38,6 +38,8 @@ from tunesmith.recipe.write import dump
 __all__ = [
     "AUTO",
     "LABELS",
+    "PREFERENCES",
+    "REFERRED",
     "DataSection",
     "EngineSection",
     "EvaluateSection",

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from tunesmith.recipe.kinds import HEADED, ObjectiveKind
+from tunesmith.recipe.kinds import HEADED, PREFERENCES, ObjectiveKind
 from tunesmith.recipe.methods import METHODS, MethodName
 from tunesmith.recipe.optimizers import Rule
 
@@ -159,6 +159,8 @@ def validation_share(facts: Facts, has_file: bool) -> Choice[float]:
 def together(facts: Facts, shuffle: bool) -> Choice[bool]:
     """Where it saves a quarter of the tokens; below that, varied steps are worth more. Ours."""
     saved = facts.together_saves
+    if facts.objective in PREFERENCES:
+        return False, "the answers to one question are together in any case"
     if not shuffle:
         return False, "data.shuffle is off, so the order of the files is kept"
     if saved >= 0.25:
@@ -173,6 +175,7 @@ _PASSES = {
     "tag": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "labelled rows"),
     "image": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "images"),
     "embed": (((1000, 10), (5000, 5), (20000, 3)), 1, "rows of texts"),
+    **dict.fromkeys(PREFERENCES, (((1000, 3), (20000, 2)), 1, "rows with answers")),
 }
 """Passes under so many rows, from there on, and what the rows are."""
 
@@ -362,12 +365,14 @@ def generated_rows(level: Level, rows: int) -> int:
     return min(rows, most[level])
 
 
-def examples_shown(level: Level) -> Choice[int]:
+def examples_shown(level: Level, objective: ObjectiveKind = "sft") -> Choice[int]:
     """0, 4 or 8 examples in the prompt of the base that is helped instead of trained.
 
     Most of what examples in a prompt bring is there with the first few (Brown et al. 2020, figure
     1.2).
     """
+    if objective in PREFERENCES:
+        return 0, "which of two answers is better is no example of an answer"
     count = {"none": 0, "quick": 0, "full": 8}.get(level, 4)
     return count, f"evaluate.level {level}"
 

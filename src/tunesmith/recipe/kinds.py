@@ -4,7 +4,26 @@ from __future__ import annotations
 
 from typing import Literal
 
-ObjectiveKind = Literal["sft", "text", "classify", "tag", "embed", "image"]
+ObjectiveKind = Literal[
+    "sft",
+    "text",
+    "classify",
+    "tag",
+    "embed",
+    "image",
+    "dpo",
+    "simpo",
+    "orpo",
+    "cpo",
+    "kto",
+    "bco",
+]
+
+PREFERENCES: tuple[ObjectiveKind, ...] = ("dpo", "simpo", "orpo", "cpo", "kto", "bco")
+"""The objectives that learn from answers which people compared or rated."""
+
+REFERRED: tuple[ObjectiveKind, ...] = ("dpo", "kto", "bco")
+"""Those that look back at what the base held of the same answers."""
 
 LABELS = {"classify": "label", "tag": "label", "embed": "embed", "image": "label"}
 """The objectives of models that label texts, words or images, or make vectors of texts, and write

@@ -9,6 +9,7 @@ from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.kinds import HEADED, LABELS
 from tunesmith.recipe.methods import METHODS, owners, unfit
 from tunesmith.recipe.optimizers import RULES
+from tunesmith.recipe.preferences import preference_misfits
 from tunesmith.recipe.quantised import quantised
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from _near_base(recipe)
     yield from _taught(recipe)
     yield from _infilling(recipe)
+    yield from preference_misfits(recipe)
     if recipe.engine.schedule == "rewarm" and recipe.model.from_scratch:
         yield (
             "engine.schedule",

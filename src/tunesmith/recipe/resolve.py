@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from tunesmith.recipe import defaults, images
+from tunesmith.recipe import defaults, images, preferences
 from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.kinds import LABELS
@@ -42,12 +42,18 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
     _resolve_engine(choices, facts, recipe)
     level = recipe.evaluate.level
     labels = facts.objective in LABELS
+    for key, choice in (
+        ("beta", preferences.beta(facts.objective)),
+        ("margin", preferences.margin(facts.objective)),
+        ("sft_weight", preferences.sft_weight(facts.objective)),
+    ):
+        choices.pick(f"preference.{key}", choice)
     unused = f"not used by objective {facts.objective}"
     choices.pick("model.pooling", (AUTO, "chosen by how the base reads" if labels else unused))
     choices.pick("objective.problem", (AUTO, "chosen by the rows' labels" if labels else unused))
     choices.pick("evaluate.metrics", (AUTO, "chosen by the held-out answers"))
     choices.pick("evaluate.rows", defaults.evaluated_rows(level, labels))
-    choices.pick("evaluate.examples", defaults.examples_shown(level))
+    choices.pick("evaluate.examples", defaults.examples_shown(level, facts.objective))
     choices.pick("evaluate.max_new_tokens", defaults.max_new_tokens(facts, level, context))
     return choices.resolved()
 

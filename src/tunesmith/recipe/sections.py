@@ -40,6 +40,7 @@ from tunesmith.recipe.kinds import ObjectiveKind
 from tunesmith.recipe.methods import KnownInit, KnownMethod
 from tunesmith.recipe.misfits import misfits
 from tunesmith.recipe.optimizers import RULES, OptimizerName
+from tunesmith.recipe.preferences import PreferenceSection
 from tunesmith.recipe.sources import Sources, path_of
 
 
@@ -216,7 +217,9 @@ class ObjectiveSection(Section):
     kind: ObjectiveKind = knob("sft")
     """sft learns the answers of conversations and completions; text learns every token; classify
     learns the labels of texts; tag learns the tags of words, which mark the fields of a text; embed
-    brings texts that belong together near each other; image learns the labels of images."""
+    brings texts that belong together near each other; image learns the labels of images; dpo,
+    simpo, orpo and cpo learn which of two answers is better, kto and bco which answers were
+    liked."""
 
     problem: Literal["auto", "single_label", "multi_label", "regression"] = knob("auto")
     """classify and image: whether a row has one class, several, or a number. `auto` is several
@@ -403,6 +406,7 @@ class Recipe(Section):
     model: ModelSection = Field(default_factory=ModelSection)
     data: DataSection = Field(default_factory=DataSection)
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
+    preference: PreferenceSection = Field(default_factory=PreferenceSection)
     engine: EngineSection = Field(default_factory=EngineSection)
     evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
     judge: JudgeSection = Field(default_factory=JudgeSection)

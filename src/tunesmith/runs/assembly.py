@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from tunesmith.core.batch import Batch
 from tunesmith.core.ports import Batches, Objective, Watcher
+from tunesmith.core.records import Tokens
 from tunesmith.data import PackedBatches, Prepared
+from tunesmith.data.kinds import PAIRED
+from tunesmith.data.lay_compared import ComparedLayer, References, Unasked
+from tunesmith.data.pack import pack
 from tunesmith.engine.allocator import keep_freed_memory
 from tunesmith.engine.loop import Settings
 from tunesmith.evaluate.exposed import to_score
@@ -14,7 +19,8 @@ from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
 from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase, Penalised
-from tunesmith.recipe import Recipe
+from tunesmith.objectives.preferences import preference_objective
+from tunesmith.recipe import PREFERENCES, REFERRED, Recipe
 from tunesmith.runs.labels.setup import Labelling
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.small_data import few_rows
@@ -91,18 +97,26 @@ def _of_data(recipe: Recipe, tuned: Tuned) -> Objective:
     if tuned.teacher is not None and asked.teacher_weight:
         teacher = tuned.teacher.forward
         return Distillation(teacher, asked.teacher_weight, asked.teacher_temperature)
+    if asked.kind in PREFERENCES:
+        return preference_objective(asked.kind, recipe.preference)
     if not recipe.objective.kl_to_base:
         return OBJECTIVES[recipe.objective.kind]()
     assert tuned.start is not None
     return KlToBase(recipe.objective.kl_to_base, tuned.start.restored)
 
 
-def batches_of(setup: Setup, share: bool) -> PackedBatches:
-    """The training batches; with `share` a prefix that rows have in common is laid down once."""
-    return batches_for(setup.recipe, setup.prepared, share)
+def batches_of(setup: Setup, share: bool, references: References | None = None) -> PackedBatches:
+    """The training batches; with `share` a prefix that rows have in common is laid down once.
+
+    `references` are what the base holds of answers that were compared. Without them batches of such
+    answers are for planning.
+    """
+    return batches_for(setup.recipe, setup.prepared, share, references)
 
 
-def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatches:
+def batches_for(
+    recipe: Recipe, prepared: Prepared, share: bool, references: References | None = None
+) -> PackedBatches:
     """As `batches_of`, from a resolved recipe and prepared data.
 
     With pictures no prefix is shared: equal tokens may stand for others.
@@ -117,7 +131,20 @@ def batches_for(recipe: Recipe, prepared: Prepared, share: bool) -> PackedBatche
         share=share and not prepared.images,
         together=recipe.data.together,
         mix=prepared.mix,
+        lay=laying(recipe, references),
+        whole=recipe.objective.kind in PAIRED,
     )
+
+
+def laying(
+    recipe: Recipe, references: References | None
+) -> Callable[[Sequence[Tokens], bool], Batch]:
+    """What makes a batch of sequences: as `batches_of` says."""
+    if recipe.objective.kind not in PREFERENCES:
+        return pack
+    if recipe.objective.kind not in REFERRED:
+        return ComparedLayer(None)
+    return ComparedLayer(references or Unasked())
 
 
 def settings_of(

@@ -67,6 +67,11 @@ class RunFolder:
         return self.path / "samples.jsonl"
 
     @property
+    def references(self) -> Path:
+        """What the base holds of each answer that is compared, token by token."""
+        return self.path / "references"
+
+    @property
     def baselines(self) -> Path:
         """What was measured of the base that is helped instead of trained."""
         return self.path / "measured_baselines.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tunesmith.core.files import (
     whole_folder,
     write_json,
 )
-from tunesmith.core.ports import Silent, Watcher
+from tunesmith.core.ports import Objective, Silent, Watcher
 from tunesmith.core.records import Tokens
 from tunesmith.data import PackedBatches
 from tunesmith.engine.checkpoints import Checkpoints
@@ -31,6 +31,7 @@ from tunesmith.models.quantised import weight_count
 from tunesmith.recipe import Recipe, load
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
+from tunesmith.runs.criterion import criterion_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
 from tunesmith.runs.images.setup import ImageSetup
@@ -44,9 +45,9 @@ from tunesmith.runs.looping import course_of, run_loop
 from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
+from tunesmith.runs.preferences.references import known_of
 from tunesmith.runs.rendering import left_out
 from tunesmith.runs.samples import own_samples
-from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.starting import begin
 from tunesmith.runs.teacher import measure_teacher
@@ -167,10 +168,26 @@ def _go(
             samples = own_samples(plain, setup, folder)
         base_side = _base_side(plain, setup, samples, folder, watcher)
         baselines = _baselines(plain, setup, folder, watcher)
+        known = known_of(plain, setup, batches, settings.total_steps, folder, watcher)
     teacher = _teacher(tuned.teacher, setup, folder, watcher)
+    batches = batches_of(setup, tuned.shares, known)
     paths = choose_paths(setup, folder, tuned, batches, settings)
     write_json(folder.plan, {**read_json(folder.plan), "trunk": paths.to_json()})
-    progress = _train(setup, folder, tuned, paths, batches, settings, from_step, watcher, stop)
+    objective = objective_of(recipe, tuned)
+    validate = criterion_of(setup, tuned, paths, objective, known)
+    progress = _train(
+        setup,
+        folder,
+        tuned,
+        paths,
+        objective,
+        batches,
+        settings,
+        validate,
+        from_step,
+        watcher,
+        stop,
+    )
     with timed(folder, STRENGTH):
         frontier = choose_strength(tuned, setup, watcher)
     watcher.stage("save", f"the {tuned.artefact}")
@@ -266,23 +283,22 @@ def _train(
     folder: RunFolder,
     tuned: Tuned,
     paths: Paths,
+    objective: Objective,
     batches: PackedBatches,
     settings: Settings,
+    validate: Callable[[], float] | None,
     from_step: int | None,
     watcher: Watcher,
     stop: StopRequest,
 ) -> Progress:
     recipe = setup.recipe
-    choosing = setup.held_out.choosing
-    budget = recipe.engine.tokens_per_micro_batch
-    scorer = ModelScorer(tuned.base, budget, forward=paths.validation)
     loop = Loop(
         tuned.module,
         paths.training,
-        objective_of(recipe, tuned),
+        objective,
         batches,
         settings,
-        validate=(lambda: scorer.mean_loss(choosing)) if choosing else None,
+        validate=validate,
         checkpoints=Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints),
         watcher=MetricsWriter(folder.metrics, watcher),
         take_up=lambda batches, done: paths.refill(batches, done, tuned),

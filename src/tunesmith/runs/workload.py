@@ -6,8 +6,8 @@ Batches are a pure function of (epoch, index), so what each step will hold is kn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 from tunesmith.core.batch import ROOT, Batch
 from tunesmith.core.ports import Batches
@@ -96,25 +96,30 @@ def work_of(batch: Batch, padded: bool) -> Work:
 
 def first_segments(batch: Batch, count: int) -> Batch:
     """The batch of the first `count` segments alone: a smaller one of the same kind."""
-    segments, of = batch.segments[:count], slice(count)
+    segments = batch.segments[:count]
     end = segments[-1].end
-    kept = batch.sites_S < end
-    fields = ("sites_S", "targets_S", "weights_S", "owner_S")
-    labels_B = batch.labels_B  # where there are any, or pictures, a segment is a sequence
+    kept_S = batch.sites_S < end
+    # Where there are labels, or pictures, a segment is a sequence; else a sequence may be several,
+    # and those behind the cut stay without a site.
+    of = slice(None if batch.labels_B is None else count)
     known_RD = batch.features_RD  # of each sequence, else of each site
+
+    def cut(shape: str, part: Any) -> dict[str, Any]:
+        """The arrays of a shape, which their names end in."""
+        names = [each.name for each in fields(batch) if each.name.endswith(shape)]
+        given = {name: getattr(batch, name) for name in names}
+        return {name: value[part] for name, value in given.items() if value is not None}
+
     return replace(
         batch,
         tokens_T=batch.tokens_T[:end],
         positions_T=batch.positions_T[:end],
         segments=segments,
-        origins=batch.origins if labels_B is None else batch.origins[:count],
+        origins=batch.origins[of],
         images=batch.images and batch.images[:count],
-        **{name: getattr(batch, name)[kept] for name in fields},
-        **{
-            name: None if (value := getattr(batch, name)) is None else value[of]
-            for name in ("labels_B", "parts_B", "texts_B")
-        },
-        features_RD=known_RD if known_RD is None else known_RD[kept if labels_B is None else of],
+        features_RD=known_RD if known_RD is None else known_RD[kept_S if of == slice(None) else of],
+        **cut("_S", kept_S),
+        **cut("_B", of),
     )
 
 

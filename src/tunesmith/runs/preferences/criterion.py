@@ -1,0 +1,54 @@
+"""The held-out loss of a run that learns from comparisons: by it the weights are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from tunesmith.core.batch import Batch, LossSum
+from tunesmith.core.ports import Objective, SiteModel
+from tunesmith.core.records import Tokens
+from tunesmith.data.pack import within_budget
+from tunesmith.engine.loop import on_device
+from tunesmith.models.open import Base
+
+
+class HeldOutLoss:
+    """The mean of the training loss over some rows, without a gradient.
+
+    Args:
+        base: the model that is trained.
+        forward: the way through it.
+        objective: the loss.
+        rows: the answers of some rows, those of a row side by side.
+        lay: makes a batch of them.
+        budget: tokens computed at once.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        forward: SiteModel,
+        objective: Objective,
+        rows: Sequence[Tokens],
+        lay: Callable[[Sequence[Tokens], bool], Batch],
+        budget: int,
+    ) -> None:
+        self._base = base
+        self._forward = forward
+        self._objective = objective
+        share = base.forward.shares
+        runs = within_budget(rows, budget, share, whole=True)
+        self._batches = [lay([rows[number] for number in run], share) for run in runs]
+
+    @torch.no_grad()
+    def __call__(self) -> float:
+        """In the unit of the training loss."""
+        self._base.model.eval()
+        total: Any = LossSum(0.0, 0.0)
+        for batch in self._batches:
+            ready = on_device(batch, self._base.model.device)
+            total = total.plus(self._objective.loss(self._forward, ready))
+        return float(total.sum) / total.count
