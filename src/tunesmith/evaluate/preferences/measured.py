@@ -144,7 +144,8 @@ class PreferenceMeasured:
 
     `grader` and `judge` name who gave `score` and `judge` ("the reward model"). `proxy` says that
     the score stands for what is wanted, as that of a reward model, a judge or a rule of thumb; a
-    verifier that knows the right answer is no proxy, and what it rewards is no hack.
+    verifier that knows the right answer is no proxy, and what it rewards is no hack. `loss` is what
+    the loss of this training is counted in.
     """
 
     run: Measured = field(default_factory=Measured)
@@ -161,6 +162,7 @@ class PreferenceMeasured:
     proxy: bool = True
     judge: str = "the independent judge"
     temperature: float = 1.0
+    loss: str = "nats a pair"
 
     @property
     def both(self) -> tuple[Way, Way] | None:
@@ -174,22 +176,22 @@ class PreferenceMeasured:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PreferenceMeasured:
         """What `to_json` wrote; what an older run does not have is as if it was not measured."""
-        plain = {name: value[name] for name in _PLAIN if name in value}
-        ways = {name: Way.from_json(value[name]) for name in ("base", "tuned") if value.get(name)}
+        plain: dict[str, Any] = {name: value[name] for name in _PLAIN if name in value}
         return cls(
             run=Measured.from_json(value["run"]),
             pairs=_compared(value.get("pairs", ())),
             trained_pairs=_compared(value.get("trained_pairs", ())),
             ratings=tuple(map(Rated.from_json, value.get("ratings", ()))),
             prompts=tuple(map(Asked.from_json, value.get("prompts", ()))),
+            base=Way.from_json(value["base"]) if value.get("base") else None,
+            tuned=Way.from_json(value["tuned"]) if value.get("tuned") else None,
             rivals=tuple(map(Way.from_json, value.get("rivals", ()))),
             seen=tuple(map(Seen.from_json, value.get("seen", ()))),
-            **ways,
             **plain,
         )
 
 
-_PLAIN = ("implicit", "grader", "proxy", "judge", "temperature")
+_PLAIN = ("implicit", "grader", "proxy", "judge", "temperature", "loss")
 
 
 def _compared(values: Sequence[Mapping[str, Any]]) -> tuple[Compared, ...]:
