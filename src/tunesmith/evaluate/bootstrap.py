@@ -19,7 +19,7 @@ Shape legend: R rows, K columns summed together, B resamples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -112,9 +112,14 @@ def corpus_change(base_RK: Floats, tuned_RK: Floats, statistic: Statistic, seed:
     draws_B = statistic(sums_BK[:, columns:]) - statistic(sums_BK[:, :columns])
     if rows == 1:
         return Interval(value, value, value, rows)
+    return Interval(value, *expanded(draws_B, rows), rows)
+
+
+def expanded(draws_B: Floats, rows: int) -> tuple[float, float]:
+    """The ends of the expanded percentile interval of draws from so many rows, two at least."""
     tail = NormalDist().cdf(-math.sqrt(rows / (rows - 1)) * student(rows - 1))
     low, high = np.quantile(draws_B, [tail, 1 - tail])
-    return Interval(value, float(low), float(high), rows)
+    return float(low), float(high)
 
 
 def student(freedom: int) -> float:
@@ -136,18 +141,21 @@ def student(freedom: int) -> float:
 
 def resampled_sums(columns_RK: Floats, seed: int, resamples: int = RESAMPLES) -> Floats:
     """Column sums over `resamples` draws of R rows with replacement, shape (B, K)."""
+    # How often each row was drawn is counted once; then it is one product for all columns.
+    drawn = resampled_times(len(columns_RK), seed, resamples)
+    return np.concatenate([times_BR @ columns_RK for times_BR in drawn])
+
+
+def resampled_times(rows: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
+    """How often each row stands in each resample, so many resamples at once as memory allows."""
     generator = np.random.default_rng(seed)
-    rows, columns = columns_RK.shape
-    sums_BK = np.empty((resamples, columns))
     at_once = max(1, _DRAWS_AT_ONCE // rows)
     for start in range(0, resamples, at_once):
-        end = min(start + at_once, resamples)
-        drawn = generator.integers(0, rows, size=(end - start, rows))
-        # How often each row was drawn: counted once, then one product for all columns.
-        places = drawn + rows * np.arange(end - start)[:, None]
-        times = np.bincount(places.ravel(), minlength=(end - start) * rows)
-        sums_BK[start:end] = times.reshape(-1, rows).astype(np.float64) @ columns_RK
-    return sums_BK
+        size = min(at_once, resamples - start)
+        drawn = generator.integers(0, rows, size=(size, rows))
+        places = drawn + rows * np.arange(size)[:, None]
+        times = np.bincount(places.ravel(), minlength=size * rows)
+        yield times.reshape(-1, rows).astype(np.float64)
 
 
 class _Change:

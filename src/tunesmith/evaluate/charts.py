@@ -26,12 +26,16 @@ _ROW, _CHARACTERS = 48, 46
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points in the order of x. `kind` is a CSS class; `name` is for those who read the chart."""
+    """Points in the order of x. `kind` is a CSS class; `name` is for those who read the chart.
+
+    `line` joins them; single points need `dots`.
+    """
 
     name: str
     points: Sequence[Point]
     kind: str
     dots: bool = False
+    line: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,8 @@ def _line(frame: _Frame, series: Series) -> str:
     at = [(frame.x(x), frame.y(y)) for x, y in series.points]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
     dots = [_dot(x, y, series.kind) for x, y in at] if series.dots or len(at) == 1 else []
-    return f'<polyline class="{series.kind}" points="{line}"/>{"".join(dots)}'
+    joined = f'<polyline class="{series.kind}" points="{line}"/>' if series.line else ""
+    return f"{joined}{''.join(dots)}"
 
 
 def _row(frame: _Frame, row: Row, top: float) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.evaluate.bootstrap import Floats, Interval, PairedRows, paired_rate_change
+from tunesmith.evaluate.bootstrap import Interval, PairedRows, paired_rate_change
 from tunesmith.evaluate.judge_records import Contest, Duel, Labelled, Preferred
+from tunesmith.evaluate.logistic import chance_at_zero
 
 MOST_INCONSISTENT = 0.5
 """A coin changes its verdict with the order in half of the pairs."""
 
-_STEPS = 50
 _CLASSES: tuple[Preferred, ...] = ("one", "other", "tie")
 _SIGNS: dict[str, float] = {"one": 1.0, "other": -1.0, "tie": 0.0, "same": 0.0}
 
@@ -85,29 +85,10 @@ def length_figures(duels: Sequence[Duel]) -> Figures | None:
         "low": longer.low,
         "high": longer.high,
         "n": longer.n,
-        "win_rate_at_equal": _at_zero(np.tanh(d_R / spread), won_R),
+        "win_rate_at_equal": float(
+            chance_at_zero(np.tanh(d_R / spread), won_R, np.ones((1, len(d_R))))[0]
+        ),
     }
-
-
-def _at_zero(x_R: Floats, won_R: Floats) -> float:
-    """The chance at x = 0 by logistic regression of `won` (0, ½ or 1) on x; Newton's method.
-
-    Half a pair that is won and lost alike at either end, x = ±1, keeps both parameters finite where
-    one side won all.
-    """
-    design_R2 = np.stack([np.ones(len(x_R) + 2), np.append(x_R, [-1.0, 1.0])], axis=1)
-    wanted_R = np.append(won_R, [0.5, 0.5])
-    weight_R = np.append(np.ones(len(x_R)), [0.5, 0.5])
-    parameters_2 = np.zeros(2)
-    for _ in range(_STEPS):
-        chance_R = 1 / (1 + np.exp(-design_R2 @ parameters_2))
-        slope_2 = design_R2.T @ (weight_R * (wanted_R - chance_R))
-        curve_R = weight_R * chance_R * (1 - chance_R)
-        step_2 = np.linalg.solve((design_R2.T * curve_R) @ design_R2, slope_2)
-        parameters_2 += np.clip(step_2, -1, 1)
-        if np.abs(step_2).max() < 1e-9:
-            break
-    return float(1 / (1 + math.exp(-parameters_2[0])))
 
 
 def position_figures(duels: Iterable[Duel]) -> Figures | None:

@@ -14,6 +14,7 @@ from tunesmith.evaluate.labels.verdict import details
 from tunesmith.evaluate.pages import page
 from tunesmith.evaluate.pictures import Picture, loss_picture
 from tunesmith.evaluate.report import flat, planned_of, rate_picture, training_of
+from tunesmith.evaluate.side_by_side import Sample
 from tunesmith.evaluate.tables import Table
 from tunesmith.evaluate.wording import number, percent, plural
 
@@ -91,8 +92,13 @@ def questions_page(
     labelled: Sequence[Said] = (),
     right: Sequence[Said] = (),
     tagged: Sequence[Any] = (),
+    samples: Sequence[Sample] = (),
+    prompts: int = 0,
 ) -> str:
-    """The page of a model that writes nothing: five questions as `asked`, and all about the run."""
+    """The page of any run but an ordinary one: five questions as `asked`, and all about the run.
+
+    `samples` are answers side by side, of so many `prompts`.
+    """
     return page(
         "report.html.j2",
         verdict=verdict,
@@ -116,7 +122,8 @@ def questions_page(
         right=right,
         tagged=tagged,
         spent=None,
-        samples=(),
+        samples=samples,
+        prompts=prompts,
         failures=(),
         shown=None,
         ledger=ledger,
