@@ -1,6 +1,6 @@
 """How like a reference a text is: the metrics of `text_similarity`, each from 0 to 1.
 
-None of them asks a model. `MADE_OF` says of each what is computed, in a sentence.
+None of them asks a model; the cosine, too, is of spelling. docs/rewards.md says what each is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib.util
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -23,19 +23,6 @@ from tunesmith.recipe.graders.shapes import GraderJson
 
 GLEU_ORDER = 4
 PIECE = 3
-
-MADE_OF: Mapping[str, str] = {
-    "cosine": (
-        f"the cosine of the counts of pieces of {PIECE} characters, without case; it compares "
-        "spelling, not meaning: no embedding model is asked"
-    ),
-    "fuzzy_match": "1 less the insertions and deletions a character of both (rapidfuzz, ratio)",
-    "bleu": "sentence BLEU (sacrebleu: 13a tokens, n-grams up to 4 that both can have)",
-    "gleu": f"the lesser of precision and recall of n-grams of words up to {GLEU_ORDER}",
-    "meteor": "METEOR on equal words and equal Porter stems (nltk), without WordNet's synonyms",
-    **{f"rouge_{n}": f"ROUGE-{n}, the F1 of n-grams of {n} words" for n in range(1, 6)},
-    "rouge_l": "ROUGE-L, the F1 of the longest common subsequence of words",
-}
 
 
 def text_similarity(grader: GraderJson) -> OfAnswered:
