@@ -44,10 +44,14 @@ def empty(reference: str, first: str, second: str) -> str:
 
 @dataclass
 class Server:
-    """What the server at `url` was sent, and how it answers: `says`, or `status` where not 200."""
+    """What the server at `url` was sent, and how it answers: `says`, or `status` where not 200.
+
+    `replies`, where it is given, makes the text of the reply from the whole request instead.
+    """
 
     url: str = ""
     says: Says = perfect
+    replies: Callable[[Mapping[str, Any]], str] | None = None
     status: Callable[[int], int] = lambda number: 200
     error: str = "no"
     raw: str | None = None
@@ -109,7 +113,8 @@ def _completion(told: Server, payload: Mapping[str, Any]) -> bytes:
     if told.raw is not None:
         return told.raw.encode()
     asked = payload["messages"][-1]["content"]
-    reply = told.says(_part(asked, "reference"), _part(asked, "answer_A"), _part(asked, "answer_B"))
+    parts = [_part(asked, name) for name in ("reference", "answer_A", "answer_B")]
+    reply = told.says(*parts) if told.replies is None else told.replies(payload)
     message = {"role": "assistant", "content": reply}
     choices = [{"index": 0, "finish_reason": "stop", "message": message}]
     kind = {"id": "1", "object": "chat.completion", "created": 0, "model": payload["model"]}

@@ -100,6 +100,15 @@ SURFACE = {
         "--set",
         "--url",
     ],
+    "tunesmith grade": [
+        "--field",
+        "--grader",
+        "--help",
+        "--json",
+        "--out",
+        "--set",
+        "FILE",
+    ],
     "tunesmith distil": [
         "--answer-price",
         "--currency",

@@ -22,6 +22,7 @@ from tunesmith.cli.doctor import doctor
 from tunesmith.cli.embed import embed
 from tunesmith.cli.evaluate import evaluate
 from tunesmith.cli.gate import models, promote, rollback
+from tunesmith.cli.grade import grade
 from tunesmith.cli.judge import judge
 from tunesmith.cli.label import label
 from tunesmith.cli.plan import plan
@@ -42,7 +43,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 for command in (
     *(advise, train, plan, curve, search, chat, label, embed),
-    *(evaluate, judge, distil, sample),
+    *(evaluate, judge, grade, distil, sample),
 ):
     app.command()(command)
 app.add_typer(data, name="data")

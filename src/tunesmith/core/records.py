@@ -362,12 +362,14 @@ class Reply:
 
     `finish` is its word for why it ended, as "stop", or "length" where it was cut off; `date` is
     the day on which it was said, in ISO 8601 and UTC. Both are None where they are not known.
+    `retries` is how often the request was made again.
     """
 
     text: str
     refused: str | None = None
     finish: str | None = None
     date: str | None = None
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,15 @@ _ABOUT_US = (
 
 _QUOTED = 200
 
+
+class _Passing(EndpointError):
+    """What failed of one request, and may not of the next; `retried` if it was made again."""
+
+    def __init__(self, sentence: str, retried: bool) -> None:
+        super().__init__(sentence)
+        self.retried = retried
+
+
 Conversation = Sequence[Message]
 _Heard = tuple[int, "Reply | EndpointError"]
 
@@ -54,8 +63,10 @@ def require_client() -> None:
 class Endpoint:
     """Where a model is and how it is asked; a `Respondent`.
 
-    `key` None sends no key; `temperature` and `max_tokens` None are not sent. `timeout` is that of
-    one try in seconds, `parallel` how many requests are under way at once.
+    `key` None sends no key; `temperature` and `max_tokens` None are not sent, and `sampling` are
+    further fields of the request. `timeout` is that of one try in seconds, `parallel` how many
+    requests are under way at once. With `patient` a request that failed for good is refused, and
+    the others go on; without it, it is the end of them all.
     """
 
     url: str
@@ -66,6 +77,8 @@ class Endpoint:
     timeout: float = 60.0
     parallel: int = 4
     retries: int = RETRIES
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    patient: bool = False
 
     @property
     def host(self) -> str:
@@ -122,6 +135,9 @@ class Endpoint:
                 return
             try:
                 heard.put((place, self._reply(client, conversation)))
+            except _Passing as error:
+                retries = self.retries if error.retried else 0
+                heard.put((place, Reply("", refused=str(error).rstrip("."), retries=retries)))
             except EndpointError as error:
                 heard.put((place, error))
                 return
@@ -134,21 +150,22 @@ class Endpoint:
 
         messages: Any = [{"role": each.role, "content": each.content} for each in conversation]
         try:
-            completion = client.chat.completions.create(
+            response = client.chat.completions.with_raw_response.create(
                 model=self.model,
                 messages=messages,
                 temperature=openai.omit if self.temperature is None else self.temperature,
                 max_tokens=openai.omit if self.max_tokens is None else self.max_tokens,
                 extra_headers=dict.fromkeys(self._unsent, openai.omit),
+                extra_body=dict(self.sampling) or None,
             )
-            return _reply_of(completion.choices[0])
+            return _reply_of(response.parse().choices[0], response.retries_taken)
         except openai.APITimeoutError:
-            raise self._error(
+            raise self._passing(
                 f"did not answer within {self.timeout:g} s, asked {self.retries + 1} times. Allow "
                 "more time for a request, or have fewer under way at once"
             ) from None
         except openai.APIConnectionError as error:
-            raise self._error(
+            raise self._passing(
                 f"cannot be reached ({self._plain(str(error.__cause__ or error))}). See that it is "
                 "running, and that the address is right"
             ) from None
@@ -157,9 +174,10 @@ class Endpoint:
                 return Reply("", refused=f"{error.status_code}, {self._said(error)}")
             raise self._status_error(error) from None
         except (AttributeError, IndexError, TypeError, ValueError, openai.APIError):
-            raise self._error(
+            raise self._passing(
                 "answered with something that is no chat completion. See that the address is that "
-                "of an OpenAI-compatible endpoint; it usually ends in /v1"
+                "of an OpenAI-compatible endpoint; it usually ends in /v1",
+                retried=False,
             ) from None
 
     @property
@@ -177,7 +195,7 @@ class Endpoint:
                 "and to the address, which usually ends in /v1"
             )
         if status == 429:
-            return self._error(
+            return self._passing(
                 f"has no room ({said}). Wait, have fewer requests under way at once, or look at "
                 "what your account allows"
             )
@@ -186,7 +204,12 @@ class Endpoint:
                 f"redirects to another address ({status}), which is not followed. Name that "
                 "address itself"
             )
-        return self._error(f"failed ({said}). Look at its own log, or try again later")
+        return self._passing(f"failed ({said}). Look at its own log, or try again later")
+
+    def _passing(self, what: str, *, retried: bool = True) -> EndpointError:
+        """Of what may pass: one request's own failure where the others are to go on."""
+        error = self._error(what)
+        return _Passing(str(error), retried) if self.patient else error
 
     def _error(self, what: str) -> EndpointError:
         return EndpointError(f"The endpoint {self.url} {what}.")
@@ -203,13 +226,14 @@ class Endpoint:
         return f"{line[:_QUOTED]}…" if len(line) > _QUOTED else line
 
 
-def _reply_of(choice: Any) -> Reply:
+def _reply_of(choice: Any, retries: int) -> Reply:
     """A model's own refusal stands in a field beside the text, and is told as its ending."""
     said = choice.message
     if getattr(said, "refusal", None):
-        return Reply("", finish="refusal")
+        return Reply("", finish="refusal", retries=retries)
     finish = getattr(choice, "finish_reason", None)
-    return Reply(said.content or "", finish=finish if isinstance(finish, str) else None)
+    ended = finish if isinstance(finish, str) else None
+    return Reply(said.content or "", finish=ended, retries=retries)
 
 
 def key_from(variable: str | None, named: str) -> str | None:

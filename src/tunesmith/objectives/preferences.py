@@ -1,6 +1,6 @@
 """DPO: the better of two answers is to gain on the base more than the worse (Rafailov et al. 2023).
 
-L = −Σ_i log σ(β (r_c − r_r)),  r = Σ_s log p(y_s) − log p_ref(y_s)        count = pairs
+L = −Σ_i log s(β (r_c − r_r)),  r = Σ_s log p(y_s) − log p_ref(y_s)        count = pairs
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from tunesmith.recipe.judge import JudgeSection
 from tunesmith.recipe.kinds import LABELS, PREFERENCES, REFERRED
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
+from tunesmith.recipe.rewards import RewardSection
 from tunesmith.recipe.schema import Knob, describe, json_schema
 from tunesmith.recipe.sections import (
     DataSection,
@@ -50,6 +51,7 @@ __all__ = [
     "ObjectiveSection",
     "Recipe",
     "Resolved",
+    "RewardSection",
     "Source",
     "compared_answers",
     "compared_rows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -33,16 +34,19 @@ def endpoint_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _variable(name: str) -> str:
-    """A key pasted in its place is refused without being repeated."""
-    if not _VARIABLE.fullmatch(name):
-        raise PydanticCustomError(
-            "contradiction",
-            "judge.key_variable must be the name of an environment variable, such as JUDGE_KEY, "
-            "and what was received is none. Put the key itself into that variable, never into a "
-            "recipe.",
-        )
-    return name
+def variable_name(key: str, example: str) -> Callable[[str], str]:
+    """For the recipe's `key`: a key pasted in its place is refused without being repeated."""
+
+    def checked(name: str) -> str:
+        if not _VARIABLE.fullmatch(name):
+            raise PydanticCustomError(
+                "contradiction",
+                f"{key} must be the name of an environment variable, such as {example}, and what "
+                "was received is none. Put the key itself into that variable, never into a recipe.",
+            )
+        return name
+
+    return checked
 
 
 EndpointUrl = Annotated[
@@ -52,7 +56,9 @@ EndpointUrl = Annotated[
     Words(("an http:// or https:// address without user, password and query",)),
 ]
 VariableName = Annotated[
-    str, AfterValidator(_variable), Words(("the name of an environment variable",))
+    str,
+    AfterValidator(variable_name("judge.key_variable", "JUDGE_KEY")),
+    Words(("the name of an environment variable",)),
 ]
 
 

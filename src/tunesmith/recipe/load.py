@@ -23,6 +23,9 @@ from tunesmith.recipe.schema import describe, path_keys, sections
 from tunesmith.recipe.sections import Recipe
 
 EMBEDDED_BASE = "anvil"
+_PATHS = ("path", "graders")
+"""What of a mapping among paths is a path itself, or holds such mappings."""
+
 HUB = "hub:"
 """How the names of data sets of the hub begin, which are no paths."""
 
@@ -31,6 +34,7 @@ def load(
     path: Path | None = None,
     overrides: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> Recipe:
     """The recipe asked for.
 
@@ -38,6 +42,7 @@ def load(
         path: a YAML file; an empty one, or None, gives the defaults.
         overrides: texts `section.field=value`, the value written as in YAML.
         settings: values by dotted key, already typed: `{"data.train": "tickets.jsonl"}`.
+        folder: what paths in `settings` are relative to; the working directory, if not told.
 
     Raises:
         RecipeError: the file cannot be read, or a key or value is not what a recipe may say.
@@ -46,7 +51,7 @@ def load(
     if path is not None:
         draft.add_file(path)
     for key, value in (settings or {}).items():
-        draft.add(key, value, where=None, folder=Path.cwd())
+        draft.add(key, value, where=None, folder=folder or Path.cwd())
     for override in overrides:
         draft.add_override(override)
     return draft.finish()
@@ -182,8 +187,9 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return [_absolute(key, item, folder) for item in value]
-    if isinstance(value, Mapping) and "path" in value:
-        return {**value, "path": _absolute(key, value["path"], folder)}
+    if isinstance(value, Mapping):
+        inner = {name: _absolute(key, value[name], folder) for name in _PATHS if name in value}
+        return {**value, **inner}
     if not isinstance(value, (str, Path)) or not value or (value == AUTO and _may_be_auto(key)):
         return value
     return str(value) if str(value).startswith(HUB) else str(_joined(value, folder))

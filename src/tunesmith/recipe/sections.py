@@ -41,6 +41,8 @@ from tunesmith.recipe.methods import KnownInit, KnownMethod
 from tunesmith.recipe.misfits import misfits
 from tunesmith.recipe.optimizers import RULES, OptimizerName
 from tunesmith.recipe.preferences import PreferenceSection
+from tunesmith.recipe.rewards import RewardSection
+from tunesmith.recipe.rewards import contradictions as reward_contradictions
 from tunesmith.recipe.sources import Sources, path_of
 
 
@@ -408,6 +410,7 @@ class Recipe(Section):
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
     preference: PreferenceSection = Field(default_factory=PreferenceSection)
     engine: EngineSection = Field(default_factory=EngineSection)
+    reward: RewardSection = Field(default_factory=RewardSection)
     evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
     judge: JudgeSection = Field(default_factory=JudgeSection)
 
@@ -484,6 +487,7 @@ def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
                 "Set data.validation_share=auto, or leave data.validation out.",
             )
         )
+    found += reward_contradictions(recipe.reward)
     return found + contradictions(recipe.judge, recipe.evaluate.level, recipe.objective.kind)
 
 

@@ -70,6 +70,7 @@ class Remembered:
             "model": endpoint.model,
             "temperature": endpoint.temperature,
             "max_tokens": endpoint.max_tokens,
+            **({"sampling": dict(endpoint.sampling)} if endpoint.sampling else {}),
             "messages": [[message.role, message.content] for message in conversation],
         }
         return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()

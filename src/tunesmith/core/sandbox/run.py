@@ -57,7 +57,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended: one of KINDS, and the first words of what Python said."""
+    """How a program ended: one of KINDS, and the first words of what Python said, or of what tests
+    that passed left in the name `told`."""
 
     kind: str
     said: str = ""
@@ -117,12 +118,15 @@ class Sandbox:
         return {**asdict(self.limits), "seconds": seconds, "core": 0}
 
 
-def open_sandbox(limits: Limits | None = None, *, weak: bool = False) -> Sandbox:
+def open_sandbox(
+    limits: Limits | None = None, *, weak: bool = False, key: str = "evaluate.run_code"
+) -> Sandbox:
     """A sandbox that has been tried on this machine.
 
     Args:
         limits: what a program may use.
         weak: settle for limits alone, without isolation.
+        key: where the recipe allows code, for the sentences.
 
     Raises:
         Unsupported: code cannot be isolated here, and `weak` was not asked for.
@@ -130,7 +134,7 @@ def open_sandbox(limits: Limits | None = None, *, weak: bool = False) -> Sandbox
     if os.name != "posix":
         raise Unsupported(
             "Code that a model wrote is run on Linux, and with limits alone on macOS; this system "
-            "has no limits of that kind. Leave code_passes out."
+            f"has no limits of that kind. Leave out what needs {key}."
         )
     limits = limits or Limits()
     if weak:
@@ -146,7 +150,7 @@ def open_sandbox(limits: Limits | None = None, *, weak: bool = False) -> Sandbox
         "Code that a model wrote cannot be walled off from files and network on this machine "
         f"({'; '.join(said) or 'it is not Linux'}). On Linux, install bubblewrap (the command "
         "bwrap), or allow users to make namespaces. In a container or a machine that has nothing "
-        f"to lose, --set evaluate.run_code=limits_only runs it with {PROTECTS['limits_only']}."
+        f"to lose, --set {key}=limits_only runs it with {PROTECTS['limits_only']}."
     )
 
 

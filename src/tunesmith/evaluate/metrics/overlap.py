@@ -22,13 +22,13 @@ BLEU_ORDER = 4
 CHRF_ORDER = 6
 CHRF_BETA = 2
 
-_WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]+")
 
 
 def rouge_l(prompt: Prompt, answer: str) -> float | None:
     """The F1 of the longest common subsequence of words (Lin 2004, equation 4, beta 1)."""
-    wanted = _WORD.findall(prompt.answer.casefold())
-    given = _WORD.findall(answer.casefold())
+    wanted = WORD.findall(prompt.answer.casefold())
+    given = WORD.findall(answer.casefold())
     if not wanted:
         return None
     return 2 * longest_common(wanted, given) / (len(wanted) + len(given))

@@ -17,13 +17,19 @@ _DEEPEST = 200
 
 def document(text: str) -> Any:
     """The object or array that a text is, in one Markdown code fence or none; else None."""
+    _, value = parsed(text)
+    return value if isinstance(value, dict | list) else None
+
+
+def parsed(text: str) -> tuple[bool, Any]:
+    """Whether a text is one JSON value, in one Markdown code fence or none, and that value."""
     bare = text.strip()
     fenced = _FENCE.fullmatch(bare)
     try:
         value = json.loads(fenced[1] if fenced else bare, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict | list) and shallow(value) else None
+        return False, None
+    return (True, value) if shallow(value) else (False, None)
 
 
 def valid(prompt: Prompt, answer: str) -> bool | None:
