@@ -87,6 +87,16 @@ class RunFolder:
         return self.path / "judge.jsonl"
 
     @property
+    def base_answers(self) -> Path:
+        """What the base answered held-out prompts before training, with its grades."""
+        return self.path / "answers_base.json"
+
+    @property
+    def reward_replies(self) -> Path:
+        """What a judge model replied that grades answers, as `judge_replies`."""
+        return self.path / "reward.jsonl"
+
+    @property
     def shown(self) -> Path:
         """What the report shows of the training data: figures and the first rows."""
         return self.path / "shown.json"

@@ -28,7 +28,7 @@ from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
 from tunesmith.models.quantised import weight_count
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import PREFERENCES, Recipe, load
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
 from tunesmith.runs.criterion import criterion_of
@@ -45,6 +45,7 @@ from tunesmith.runs.looping import course_of, run_loop
 from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
+from tunesmith.runs.preferences.judge import Comparisons
 from tunesmith.runs.preferences.references import known_of
 from tunesmith.runs.rendering import left_out
 from tunesmith.runs.samples import own_samples
@@ -163,11 +164,13 @@ def _go(
         begin(setup, folder)
     if not folder.plan.exists():
         write_json(folder.plan, planned)
+    comparisons = Comparisons(setup, folder, watcher)
     with tuned.without() as plain:
         with timed(folder, SAMPLES):
             samples = own_samples(plain, setup, folder)
         base_side = _base_side(plain, setup, samples, folder, watcher)
         baselines = _baselines(plain, setup, folder, watcher)
+        base_way = comparisons.ask_base(plain)
         known = known_of(plain, setup, batches, settings.total_steps, folder, watcher)
     teacher = _teacher(tuned.teacher, setup, folder, watcher)
     batches = batches_of(setup, tuned.shares, known)
@@ -213,7 +216,10 @@ def _go(
             measured = measure_artefact(setup, artefact, in_memory, measured, samples)
         measured = with_unquantised(measured, setup, folder, artefact, watcher)
         measured = replace(measured, judged=judged(recipe, folder, measured, watcher))
-    judge_run(setup, folder, measured)
+    if recipe.objective.kind in PREFERENCES:
+        comparisons.judged(measured, base_way)
+    else:
+        judge_run(setup, folder, measured)
 
 
 def _plan(

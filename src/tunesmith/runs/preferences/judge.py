@@ -1,0 +1,148 @@
+"""What was measured of a run on comparisons, brought before its own judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from tunesmith.core.files import read_json, write_json
+from tunesmith.core.ports import Grader, Watcher
+from tunesmith.core.records import Prompt, Rollout, Score, Tokens
+from tunesmith.data.compared import BETTER
+from tunesmith.evaluate.measure import Measured
+from tunesmith.evaluate.preferences.card import shown_of_preferences
+from tunesmith.evaluate.preferences.measured import (
+    Asked,
+    Compared,
+    Implicit,
+    PreferenceMeasured,
+    Rated,
+    Way,
+)
+from tunesmith.evaluate.preferences.page import render_preferences
+from tunesmith.evaluate.preferences.verdict import judge_preferences
+from tunesmith.evaluate.verdict import Verdict
+from tunesmith.models.open import Base, open_base
+from tunesmith.recipe import PREFERENCES, load
+from tunesmith.runs.artefacts import hashes
+from tunesmith.runs.finished import artefact_of
+from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.measuring import trained_of
+from tunesmith.runs.open import device_here, open_artefact
+from tunesmith.runs.preferences.ways import draw, prompts_of, way, with_log_probs
+from tunesmith.runs.rewards import open_reward
+from tunesmith.runs.setup import Setup
+from tunesmith.runs.show import shown_of_training
+from tunesmith.runs.written import about, finish
+
+_IMPLICIT: dict[str, Implicit] = {"simpo": "mean", "orpo": "mean", "cpo": "total"}
+"""What each objective takes for the reward of an answer; the others look back at the base."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Measures the run of `setup`, whose files are in `folder`, beside what any run measures."""
+
+    setup: Setup
+    folder: RunFolder
+    watcher: Watcher
+
+    @property
+    def prompts(self) -> list[Prompt]:
+        """The held-out prompts that both models answer; none without a reward to grade them by."""
+        recipe = self.setup.recipe
+        asks = recipe.objective.kind in PREFERENCES and recipe.reward.graders is not None
+        if not asks:
+            return []
+        return prompts_of(self.setup.held_out.prompts, recipe.evaluate.level)
+
+    def ask_base(self, base: Base) -> Way | None:
+        """The base's answers and their grades, made once and kept for a resumed run."""
+        if not self.prompts:
+            return None
+        if self.folder.base_answers.exists():
+            return Way.from_json(read_json(self.folder.base_answers))
+        self.watcher.stage("measure", "the base's answers to held-out prompts")
+        drawn = draw(base, self.setup.renderer.stop_ids(), self.prompts, self.setup.recipe)
+        found = way("base", "the base", self.prompts, drawn, self._grader())
+        write_json(self.folder.base_answers, found.to_json())
+        return found
+
+    def judged(self, measured: Measured, base: Way | None) -> Verdict:
+        """Ask the tuned model as saved, and write verdict, report and card, which ends the run."""
+        setup, folder = self.setup, self.folder
+        found = measured_of(setup, measured)
+        if base is not None:
+            self.watcher.stage("compare", "the tuned model's answers with the base's")
+            prompts = self.prompts
+            found = replace(
+                found,
+                prompts=tuple(Asked(each.origin, each.messages) for each in prompts),
+                base=base,
+                tuned=self._ask_tuned(prompts),
+                grader="the reward",
+            )
+        write_json(folder.shown, shown_of_training(setup.prepared, setup.recipe))
+        write_json(folder.hashes, hashes(artefact_of(folder)))
+        return write_preferences(folder, found, setup.recipe.engine.seed)
+
+    def _ask_tuned(self, prompts: Sequence[Prompt]) -> Way:
+        """One model is open at a time: first what was saved, then the base, which is asked what it
+        holds of the other's answers."""
+        recipe = self.setup.recipe
+        drawn = self._drawn_afresh(prompts)
+        found = way("tuned", "the tuned model", prompts, drawn, self._grader())
+        base = open_base(
+            self.setup.described,
+            recipe.model.dtype,
+            device_here(recipe),
+            quantize=recipe.model.quantize,
+        )
+        return with_log_probs(found, prompts, drawn, base, recipe.engine.tokens_per_micro_batch)
+
+    def _drawn_afresh(self, prompts: Sequence[Prompt]) -> list[list[Rollout]]:
+        saved = open_artefact(artefact_of(self.folder), self.setup.recipe)
+        return draw(saved.base, saved.renderer.stop_ids(), prompts, self.setup.recipe)
+
+    def _grader(self) -> Grader:
+        return open_reward(self.setup.recipe.reward, self.folder.reward_replies)
+
+
+def measured_of(setup: Setup, measured: Measured) -> PreferenceMeasured:
+    """The scores of both sides, answer by answer, as pairs and ratings."""
+    base, tuned = measured.sides
+    pairs, ratings = _sides(setup.held_out.judging, base.held_out, tuned.held_out)
+    trained, _ = _sides(trained_of(setup), base.train, tuned.train)
+    implicit = _IMPLICIT.get(setup.recipe.objective.kind, "ratio")
+    return PreferenceMeasured(measured, implicit, pairs, trained, ratings)
+
+
+def write_preferences(folder: RunFolder, found: PreferenceMeasured, seed: int) -> Verdict:
+    """Judge what was measured and write all that says so; verdict.json last: it ends the run."""
+    verdict = judge_preferences(found, seed)
+    said = verdict.to_json()
+    page = render_preferences(said, found, *about(folder))
+    recipe = load(folder.recipe).model_dump(mode="json")
+    opened_by = read_json(folder.plan).get("opened_by", "AutoModelForCausalLM")
+    shown = shown_of_preferences(said, found, artefact_of(folder).name, recipe, opened_by)
+    finish(folder, said, found.to_json(), page, shown)
+    return verdict
+
+
+def _sides(
+    rows: Sequence[Tokens], base: Sequence[Score], tuned: Sequence[Score]
+) -> tuple[tuple[Compared, ...], tuple[Rated, ...]]:
+    """Neighbours of one origin are a pair, a row alone is a rating."""
+    if not (base and tuned):
+        return (), ()
+    pairs, ratings = [], []
+    for origin, places in groupby(range(len(rows)), key=lambda place: rows[place].origin):
+        some = list(places)
+        held = [(-base[place].nll, -tuned[place].nll, rows[place].sites) for place in some]
+        if len(some) == 1:
+            ratings.append(Rated(origin, rows[some[0]].part == BETTER, *held[0]))
+        else:
+            by_base, by_tuned, tokens = zip(*held, strict=True)
+            pairs.append(Compared(origin, by_base, by_tuned, tokens))
+    return tuple(pairs), tuple(ratings)
