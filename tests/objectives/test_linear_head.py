@@ -17,8 +17,9 @@ from tunesmith.engine.loop import on_device
 from tunesmith.models.forward import PackedForward
 from tunesmith.objectives import cross_entropy as objective
 from tunesmith.objectives import linear_head
-from tunesmith.objectives.cross_entropy import CrossEntropy, nll_of_batch
-from tunesmith.objectives.linear_head import nll_of_sites, weighted_nll
+from tunesmith.objectives.cross_entropy import CrossEntropy, nll_at_sites, nll_of_batch
+from tunesmith.objectives.late_weights import nll_with_gradient
+from tunesmith.objectives.linear_head import weighted_nll
 
 SITES, WIDTH, VOCABULARY = 50, 16, 97
 CPU = torch.device("cpu")
@@ -79,24 +80,43 @@ def test_loss_and_gradients_are_the_plain_ones(
             assert error < tolerance
 
 
+def _of_answers(nll_S: torch.Tensor) -> torch.Tensor:
+    """A loss of four answers that is no weighted sum of sites; one site is in none of them."""
+    sums = torch.zeros(4).index_add(0, torch.arange(len(nll_S) - 1) % 4, nll_S[1:])
+    return -torch.nn.functional.logsigmoid(0.1 * (sums[1] - sums[0] + sums[3] - sums[2]))
+
+
 @pytest.mark.usefixtures("chunked")
-def test_a_loss_over_sequences_takes_two_calls() -> None:
-    """Per-site values first, then ∂loss/∂nll for weights: the gradient of any loss of them."""
-    plain, ours = _Case(), _Case()
-    owner = torch.arange(SITES) % 4
-
-    def preference(nll_S: torch.Tensor) -> torch.Tensor:
-        sums = torch.zeros(4).index_add(0, owner, nll_S)
-        return -torch.nn.functional.logsigmoid(sums[1] - sums[0] + sums[3] - sums[2])
-
-    logits = linear(plain.hidden, plain.weight, plain.bias)
-    preference(cross_entropy(logits, plain.targets, reduction="none")).backward()
-    head = (ours.weight, ours.bias)
-    nll_S = nll_of_sites(ours.hidden, head, ours.targets).requires_grad_()
-    (weights,) = torch.autograd.grad(preference(nll_S), nll_S)
-    weighted_nll(ours.hidden, head, ours.targets, weights).backward()
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_a_loss_of_whole_answers_has_the_plain_gradients(
+    dtype: torch.dtype, tolerance: float, frozen: bool
+) -> None:
+    plain, ours = _Case(dtype, frozen), _Case(dtype, frozen)
+    logits = linear(plain.hidden, plain.weight, plain.bias).float()
+    wanted = _of_answers(cross_entropy(logits, plain.targets, reduction="none"))
+    found = _of_answers(nll_with_gradient(ours.hidden, (ours.weight, ours.bias), ours.targets))
+    assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
+    wanted.backward()
+    found.backward()
     for gradient, reference in zip(ours.gradients(), plain.gradients(), strict=True):
-        torch.testing.assert_close(gradient, reference, atol=1e-6, rtol=1e-4)
+        assert (gradient is None) == (reference is None)
+        if gradient is not None and reference is not None:
+            assert gradient.dtype == dtype
+            error = (gradient.float() - reference.float()).norm() / reference.float().norm()
+            assert error < tolerance
+
+
+def test_values_with_a_gradient_cost_one_pass_of_a_frozen_head() -> None:
+    for frozen, products in ((True, 2), (False, 5)):  # logits, dh; and logits again, dW, db
+        case = _Case(frozen=frozen)
+        with _Watch() as watch:
+            head = (case.weight, case.bias)
+            _of_answers(nll_with_gradient(case.hidden, head, case.targets)).backward()
+        assert len(watch.products) == products
+        with torch.no_grad(), _Watch() as watch:
+            nll_with_gradient(case.hidden, head, case.targets)
+        assert len(watch.products) == 1
 
 
 class _Watch(TorchDispatchMode):
@@ -164,8 +184,8 @@ def test_the_gradient_of_a_trained_head_is_one_product_where_that_takes_no_more(
     monkeypatch.setattr(linear_head, "CHUNK_LOGITS", WIDTH * VOCABULARY)
     monkeypatch.setattr(linear_head, "_SIZES", 1)
     weight = torch.empty(VOCABULARY, WIDTH, dtype=dtype)
-    assert len(list(linear_head._chunks(sites, weight, trained=True))) == chunks
-    assert len(list(linear_head._chunks(sites, weight, trained=False))) > 1
+    assert len(list(linear_head.chunks_of(sites, weight, trained=True))) == chunks
+    assert len(list(linear_head.chunks_of(sites, weight, trained=False))) > 1
 
 
 def test_without_a_gradient_only_the_loss_is_formed() -> None:
@@ -215,6 +235,22 @@ def test_an_objective_gives_the_same_by_both_routes(
         found.append((float(loss.sum.detach()), loss.count, gradients_of(tuned.module)))
     assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-6)
     assert_near(found[0][2], found[1][2])
+
+
+def test_sites_have_the_same_gradients_by_both_routes(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = opened(tiny_base)
+    batch = on_device(pack(examples(8)), CPU)
+    monkeypatch.setattr(objective, "CHUNK", 7)
+    found = []
+    for plain in (False, True):
+        if plain:
+            monkeypatch.setattr(PackedForward, "linear_head", None)
+        tuned.module.zero_grad()
+        nll_at_sites(tuned.base.forward, batch).square().sum().backward()
+        found.append(gradients_of(tuned.module))
+    assert_near(*found)
 
 
 def test_sites_cost_the_same_through_any_head(

@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.ports import SiteModel
-from tunesmith.objectives.linear_head import nll_of_sites, weighted_nll
+from tunesmith.objectives.late_weights import nll_with_gradient
+from tunesmith.objectives.linear_head import weighted_nll
 
 # Sites per call of a head that is more than a linear map: bounds the memory of the logits.
 CHUNK = 1024
@@ -39,15 +40,23 @@ class CrossEntropy:
         return LossSum(sum=nll, count=float(batch.weights_S.sum()))
 
 
-@torch.no_grad()
-def nll_of_batch(model: SiteModel, batch: Batch) -> torch.Tensor:
-    """−log p(y_s) at the sites of `batch` through any head: nats, float32, shape (S,)."""
+def nll_at_sites(model: SiteModel, batch: Batch) -> torch.Tensor:
+    """−log p(y_s) at the sites of `batch` through any head: nats, float32, shape (S,).
+
+    With a gradient, for any function of them. Logits exist for one chunk of sites at a time.
+    """
     hidden_SD = model.hidden_at_sites(batch)
     head = model.linear_head
     if head is not None:
-        return nll_of_sites(hidden_SD, head, batch.targets_S)
+        return nll_with_gradient(hidden_SD, head, batch.targets_S)
     chunks = zip(hidden_SD.split(CHUNK), batch.targets_S.split(CHUNK), strict=True)
-    return torch.cat([_nll(model, hidden, targets) for hidden, targets in chunks])
+    return torch.cat([checkpoint(_nll, model, *chunk, use_reentrant=False) for chunk in chunks])
+
+
+@torch.no_grad()
+def nll_of_batch(model: SiteModel, batch: Batch) -> torch.Tensor:
+    """`nll_at_sites` without a gradient."""
+    return nll_at_sites(model, batch)
 
 
 def _through_any_head(

@@ -9,14 +9,13 @@ nothing is computed twice (Hsu et al. 2024, Liger Kernel, §3.2). Weights scale 
 act on the D numbers of a hidden state and not on the V of its logits.
 
 Any other loss of a site's logits goes the same way (`weighted_sum`): it says its values, and turns
-logits into derivatives. A loss that is no weighted sum (a preference loss over sequences) reuses
-cross entropy in two calls: values per site without a gradient from `nll_of_sites`, then
-`weighted_nll` with ∂loss/∂nll_s for weights.
+logits into derivatives. For a loss of whole answers, whose weights are known too late for that, see
+`late_weights`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +34,7 @@ _SIZES = 32
 _CAST_ROWS = 4096
 
 Head = tuple[torch.Tensor, torch.Tensor | None]
+Gradients = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
 
 SiteLoss = Callable[[slice, torch.Tensor], torch.Tensor]
 """Float32 values (C,) of a chunk of sites from its logits (C, V), which become the derivative of
@@ -49,17 +49,10 @@ def weighted_nll(
     `head` is (weight, bias) of shapes (V, D) and (V) or None; targets are int64, weights float32.
     Gradients reach `hidden_SD` and whatever of the head requires one.
     """
-    weight_VD, bias_V = head
     hidden_SD, targets_S, weights_S = (filled(t) for t in (hidden_SD, targets_S, weights_S))
-    watched = any(t is not None and t.requires_grad for t in (hidden_SD, weight_VD, bias_V))
-    if not (watched and torch.is_grad_enabled()):
+    if not (watched(hidden_SD, *head) and torch.is_grad_enabled()):
         return nll_of_sites(hidden_SD, head, targets_S) @ weights_S
-    return weighted_sum(
-        hidden_SD,
-        head,
-        weights_S,
-        lambda rows, logits_CV: _nll_then_derivative(logits_CV, targets_S[rows]),
-    )
+    return weighted_sum(hidden_SD, head, weights_S, nll_of_targets(targets_S))
 
 
 def weighted_sum(
@@ -85,13 +78,18 @@ def nll_of_sites(hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor) -
     """−log p(y_s) in nats, float32, shape (S,), without a gradient."""
     sites, hidden_SD, targets_S = len(targets_S), filled(hidden_SD), filled(targets_S)
     nll_S = hidden_SD.new_empty(len(hidden_SD), dtype=torch.float32)
-    for rows in _chunks(len(hidden_SD), head[0]):
+    for rows in chunks_of(len(hidden_SD), head[0]):
         logits_CV = linear(hidden_SD[rows], *head)
         for part in cached(logits_CV):
             nll_S[rows][part] = cross_entropy(
                 logits_CV[part].float(), targets_S[rows][part], reduction="none"
             )
     return nll_S[:sites]
+
+
+def watched(*tensors: torch.Tensor | None) -> bool:
+    """Whether any of them requires a gradient."""
+    return any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
 class _WeightedSum(torch.autograd.Function):
@@ -107,27 +105,8 @@ class _WeightedSum(torch.autograd.Function):
         of_sites: SiteLoss,
         at_once: int,
     ) -> torch.Tensor:
-        for_hidden, for_weight, for_bias = ctx.needs_input_grad[:3]
-        chunks = list(_chunks(len(hidden_SD), weight_VD, for_weight, at_once))
-        dhidden_SD = torch.empty_like(hidden_SD) if for_hidden else None
-        dweight_VD = _zeros(weight_VD, len(chunks)) if for_weight else None
-        dbias_V = _zeros(bias_V, len(chunks)) if bias_V is not None and for_bias else None
-        total = weights_S.new_zeros(())
-        for rows in chunks:
-            logits_CV = linear(hidden_SD[rows], weight_VD, bias_V)
-            total += of_sites(rows, logits_CV) @ weights_S[rows]
-            weights_C1 = weights_S[rows, None].to(hidden_SD.dtype)
-            if dhidden_SD is not None:
-                torch.mm(logits_CV, weight_VD, out=dhidden_SD[rows]).mul_(weights_C1)
-            if dweight_VD is not None:
-                _add_product(dweight_VD, logits_CV, hidden_SD[rows] * weights_C1)
-            if dbias_V is not None:
-                _add_product(dbias_V[:, None], logits_CV, weights_C1)
-        if dweight_VD is not None:
-            dweight_VD = dweight_VD.to(weight_VD.dtype)
-        if dbias_V is not None:
-            dbias_V = dbias_V.to(weight_VD.dtype)
-        ctx.gradients = (dhidden_SD, dweight_VD, dbias_V)
+        head, needed = (weight_VD, bias_V), ctx.needs_input_grad[:3]
+        total, ctx.gradients = with_gradients(hidden_SD, head, weights_S, of_sites, needed, at_once)
         return total
 
     @staticmethod
@@ -138,7 +117,44 @@ class _WeightedSum(torch.autograd.Function):
         return (*scaled, None, None, None)
 
 
-def _nll_then_derivative(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+def with_gradients(
+    hidden_SD: torch.Tensor,
+    head: Head,
+    weights_S: torch.Tensor,
+    of_sites: SiteLoss,
+    needed: Sequence[bool],
+    at_once: int = 1,
+) -> tuple[torch.Tensor, Gradients]:
+    """Σ_s w_s · loss_s, and its gradients by hidden states, weight and bias where `needed`."""
+    (weight_VD, bias_V), (for_hidden, for_weight, for_bias) = head, needed
+    chunks = list(chunks_of(len(hidden_SD), weight_VD, for_weight, at_once))
+    dhidden_SD = torch.empty_like(hidden_SD) if for_hidden else None
+    dweight_VD = _zeros(weight_VD, len(chunks)) if for_weight else None
+    dbias_V = _zeros(bias_V, len(chunks)) if bias_V is not None and for_bias else None
+    total = weights_S.new_zeros(())
+    for rows in chunks:
+        logits_CV = linear(hidden_SD[rows], weight_VD, bias_V)
+        total += of_sites(rows, logits_CV) @ weights_S[rows]
+        weights_C1 = weights_S[rows, None].to(hidden_SD.dtype)
+        if dhidden_SD is not None:
+            torch.mm(logits_CV, weight_VD, out=dhidden_SD[rows]).mul_(weights_C1)
+        if dweight_VD is not None:
+            _add_product(dweight_VD, logits_CV, hidden_SD[rows] * weights_C1)
+        if dbias_V is not None:
+            _add_product(dbias_V[:, None], logits_CV, weights_C1)
+    if dweight_VD is not None:
+        dweight_VD = dweight_VD.to(weight_VD.dtype)
+    if dbias_V is not None:
+        dbias_V = dbias_V.to(weight_VD.dtype)
+    return total, (dhidden_SD, dweight_VD, dbias_V)
+
+
+def nll_of_targets(targets_S: torch.Tensor) -> SiteLoss:
+    """Cross entropy as a loss of `weighted_sum`."""
+    return lambda rows, logits_CV: nll_then_derivative(logits_CV, targets_S[rows])
+
+
+def nll_then_derivative(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
     """−log p of each target, float32, shape (C,); `logits_CV` becomes softmax − onehot in place.
 
     Softmax is taken in float32, a few rows at a time, so that they stay in the cache.
@@ -173,7 +189,7 @@ def _zeros(like: torch.Tensor, chunks: int) -> torch.Tensor:
     return torch.zeros_like(like, dtype=torch.float32 if chunks > 1 else like.dtype)
 
 
-def _chunks(
+def chunks_of(
     sites: int, weight_VD: torch.Tensor, trained: bool = False, at_once: int = 1
 ) -> Iterator[slice]:
     """Sites by as many as make CHUNK_LOGITS in the arrays that are there `at_once`.
