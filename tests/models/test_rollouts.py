@@ -215,14 +215,15 @@ def test_what_ends_and_what_is_cut_off(tiny_base: Path) -> None:
     base = _base(tiny_base, tiny("llama"))
     assert base.context == 64
     short, long = _prompts((5, 60))
-    (whole, _), (cut, _) = InProcessRollouts(base, (96,)).sample([short, long], 2, 10)
+    (whole, _), (cut, _) = InProcessRollouts(base, (-1,)).sample([short, long], 2, 10)
     assert (len(cut.ids_N), cut.ended, len(whole.ids_N), whole.ended) == (4, False, 10, False)
     last = int(whole.ids_N[3])
-    ((stopped,),) = InProcessRollouts(base, (96, last)).sample([short], 1, 10)
+    ((stopped,),) = InProcessRollouts(base, (-1, last)).sample([short], 1, 10)
     end = whole.ids_N.tolist().index(last) + 1
     assert stopped.ids_N.tolist() == whole.ids_N[:end].tolist()
     assert (stopped.ended, len(stopped.log_probs_N)) == (True, end)
-    assert stopped.text == base.described.tokenizer.decode(whole.ids_N[: end - 1])
+    tokenizer = base.described.tokenizer
+    assert stopped.text == tokenizer.decode(whole.ids_N[: end - 1], skip_special_tokens=True)
     assert InProcessRollouts(base, (STOP,)).sample([], 4, 10) == []
     with pytest.raises(DataError, match=r"p:0: the question has 64 tokens, .* reads at most 64"):
         InProcessRollouts(base, (STOP,)).sample(_prompts((64,)), 1, 10)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 TOLERANCES: Mapping[str, float] = {"float32": 1e-3, "bfloat16": 0.05}
-"""The mean difference, in nats a token, that rounding may make. Our own sampler's is 7e-7 in float32
-and 0.01 in bfloat16, where a logit of 20 is rounded to 1/16; a server with kernels of its own is
-allowed more. An adapter forgotten or a temperature left out makes tenths."""
+"""The mean difference, in nats a token, that rounding may make. Our own sampler's is 7e-7 in
+float32 and 0.01 in bfloat16, where a logit of 20 is rounded to 1/16; a server with kernels of its
+own is allowed more. An adapter forgotten or a temperature left out makes tenths."""
 
 
 @dataclass(frozen=True, slots=True)
