@@ -8,7 +8,9 @@ Three kernels compute the same numbers: a few matrix products a segment on the p
 (`segment_attention`); one call of flex attention on CUDA, which skips the blocks where nobody
 looks; and a mask over each tree where neither serves (dropped scores; capped ones on CUDA).
 
-Without a layout (ordinary generation with a cache) attention and mask are those of `sdpa`.
+What is given as `segment_branches` keeps the keys and values of prompts and attends for the answers
+that are being written to them. Without either (ordinary generation with a cache) attention and mask
+are those of `sdpa`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tunesmith.core.errors import Unsupported
+from tunesmith.models.branches import Branches
 from tunesmith.models.layout import Layout
 from tunesmith.models.segment_attention import attend
 
@@ -40,15 +43,25 @@ def segment_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     segment_layout: Layout | None = None,
+    segment_branches: Branches | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
     **rest: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of each token to its own segment up to itself, and to all of its ancestors.
 
+    With `segment_branches` and a layout they keep the keys and values; without a layout each token
+    is the next of a branch, and attends to all that is kept for it.
+
     Shapes: query (1, H, T, d); key and value (1, G, T, d) with G key-value heads; the result is
     (1, T, H, d), as transformers expects. Raises Unsupported for attention sinks.
     """
+    if segment_branches is not None:
+        if segment_layout is None:
+            scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+            new = (query, key, value)
+            return segment_branches.attend(module, *new, scale, sliding_window, softcap), None
+        segment_branches.remember(module, key, value)
     if segment_layout is None:
         kwargs = {"sliding_window": sliding_window, **rest}
         return sdpa_attention_forward(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from tunesmith.core.errors import EndpointError, RecipeError, Unsupported
@@ -47,7 +48,8 @@ class _Passing(EndpointError):
 
 
 Conversation = Sequence[Message]
-_Heard = tuple[int, "Reply | EndpointError"]
+Item = TypeVar("Item")
+Heard = TypeVar("Heard")
 
 
 def require_client() -> None:
@@ -89,19 +91,36 @@ class Endpoint:
         self, conversations: Sequence[Conversation]
     ) -> Generator[tuple[int, Reply], None, None]:
         """See `Respondent.replies`. Raises EndpointError, Unsupported without the package."""
+        given_up = self._given_up if self.patient else None
+        yield from self.each(conversations, self._reply, "chat completion", given_up)
+
+    def each(
+        self,
+        items: Sequence[Item],
+        ask: Callable[[openai.OpenAI, Item], Heard],
+        wanted: str,
+        given_up: Callable[[_Passing], Heard] | None = None,
+    ) -> Generator[tuple[int, Heard], None, None]:
+        """The place of each item and what `ask` makes of it, in the order in which they come.
+
+        `ask` may raise what the client raises, and where an answer is not the `wanted` one what
+        looking into it raises. `given_up` says what stands for an item whose own request failed,
+        which is the end of all without it. Raises EndpointError, Unsupported without the package.
+        """
         require_client()
-        waiting: SimpleQueue[tuple[int, Conversation]] = SimpleQueue()
-        heard: SimpleQueue[_Heard] = SimpleQueue()
-        for item in enumerate(conversations):
+        waiting: SimpleQueue[tuple[int, Item]] = SimpleQueue()
+        heard: SimpleQueue[tuple[int, Heard | EndpointError]] = SimpleQueue()
+        for item in enumerate(items):
             waiting.put(item)
         stop, client = threading.Event(), self._client()
+        asked = partial(self._asked, ask, client, wanted)
         try:
-            for _ in range(min(self.parallel, len(conversations))):
+            for _ in range(min(self.parallel, len(items))):
                 # Daemons: an interrupted run does not wait for an endpoint that hangs.
                 threading.Thread(
-                    target=self._work, args=(client, waiting, heard, stop), daemon=True
+                    target=self._work, args=(asked, given_up, waiting, heard, stop), daemon=True
                 ).start()
-            for _ in conversations:
+            for _ in items:
                 place, reply = heard.get()
                 if isinstance(reply, EndpointError):
                     raise reply
@@ -123,42 +142,40 @@ class Endpoint:
 
     def _work(
         self,
-        client: openai.OpenAI,
-        waiting: SimpleQueue[tuple[int, Conversation]],
-        heard: SimpleQueue[_Heard],
+        asked: Callable[[Item], Heard],
+        given_up: Callable[[_Passing], Heard] | None,
+        waiting: SimpleQueue[tuple[int, Item]],
+        heard: SimpleQueue[tuple[int, Heard | EndpointError]],
         stop: threading.Event,
     ) -> None:
         while not stop.is_set():
             try:
-                place, conversation = waiting.get_nowait()
+                place, item = waiting.get_nowait()
             except Empty:
                 return
             try:
-                heard.put((place, self._reply(client, conversation)))
-            except _Passing as error:
-                retries = self.retries if error.retried else 0
-                heard.put((place, Reply("", refused=str(error).rstrip("."), retries=retries)))
+                heard.put((place, asked(item)))
             except EndpointError as error:
+                if given_up is not None and isinstance(error, _Passing):
+                    heard.put((place, given_up(error)))
+                    continue
                 heard.put((place, error))
                 return
             except Exception as error:  # a listener must hear of whatever a reply made it raise
-                heard.put((place, self._error(f"could not be read ({type(error).__name__})")))
+                heard.put((place, self.error(f"could not be read ({type(error).__name__})")))
                 return
 
-    def _reply(self, client: openai.OpenAI, conversation: Conversation) -> Reply:
+    def _asked(
+        self,
+        ask: Callable[[openai.OpenAI, Item], Heard],
+        client: openai.OpenAI,
+        wanted: str,
+        item: Item,
+    ) -> Heard:
         import openai
 
-        messages: Any = [{"role": each.role, "content": each.content} for each in conversation]
         try:
-            response = client.chat.completions.with_raw_response.create(
-                model=self.model,
-                messages=messages,
-                temperature=openai.omit if self.temperature is None else self.temperature,
-                max_tokens=openai.omit if self.max_tokens is None else self.max_tokens,
-                extra_headers=dict.fromkeys(self._unsent, openai.omit),
-                extra_body=dict(self.sampling) or None,
-            )
-            return _reply_of(response.parse().choices[0], response.retries_taken)
+            return ask(client, item)
         except openai.APITimeoutError:
             raise self._passing(
                 f"did not answer within {self.timeout:g} s, asked {self.retries + 1} times. Allow "
@@ -170,27 +187,47 @@ class Endpoint:
                 "running, and that the address is right"
             ) from None
         except openai.APIStatusError as error:
-            if error.status_code in _REFUSED:
-                return Reply("", refused=f"{error.status_code}, {self._said(error)}")
             raise self._status_error(error) from None
         except (AttributeError, IndexError, TypeError, ValueError, openai.APIError):
             raise self._passing(
-                "answered with something that is no chat completion. See that the address is that "
+                f"answered with something that is no {wanted}. See that the address is that "
                 "of an OpenAI-compatible endpoint; it usually ends in /v1",
                 retried=False,
             ) from None
 
-    @property
-    def _unsent(self) -> tuple[str, ...]:
-        return _ABOUT_US if self.key else (*_ABOUT_US, "Authorization")
+    def _reply(self, client: openai.OpenAI, conversation: Conversation) -> Reply:
+        import openai
+
+        messages: Any = [{"role": each.role, "content": each.content} for each in conversation]
+        try:
+            response = client.chat.completions.with_raw_response.create(
+                model=self.model,
+                messages=messages,
+                temperature=openai.omit if self.temperature is None else self.temperature,
+                max_tokens=openai.omit if self.max_tokens is None else self.max_tokens,
+                extra_headers=self.headers(),
+                extra_body=dict(self.sampling) or None,
+            )
+            return _reply_of(response.parse().choices[0], response.retries_taken)
+        except openai.APIStatusError as error:
+            if error.status_code in _REFUSED:
+                return Reply("", refused=f"{error.status_code}, {self.said(error)}")
+            raise
+
+    def headers(self) -> dict[str, Any]:
+        """For each request: what of the client's own is left out."""
+        import openai
+
+        unsent = _ABOUT_US if self.key else (*_ABOUT_US, "Authorization")
+        return dict.fromkeys(unsent, openai.omit)
 
     def _status_error(self, error: openai.APIStatusError) -> EndpointError:
-        status, said = error.status_code, f"{error.status_code}, {self._said(error)}"
+        status, said = error.status_code, f"{error.status_code}, {self.said(error)}"
         if status in (401, 403):
             held = "the key" if self.key else "a request without a key"
-            return self._error(f"refused {held} ({said}). Give it a key that it takes")
+            return self.error(f"refused {held} ({said}). Give it a key that it takes")
         if status == 404:
-            return self._error(
+            return self.error(
                 f"knows no model {self.model} at this address ({said}). See to the model's name, "
                 "and to the address, which usually ends in /v1"
             )
@@ -200,21 +237,26 @@ class Endpoint:
                 "what your account allows"
             )
         if status < 400:
-            return self._error(
+            return self.error(
                 f"redirects to another address ({status}), which is not followed. Name that "
                 "address itself"
             )
         return self._passing(f"failed ({said}). Look at its own log, or try again later")
 
-    def _passing(self, what: str, *, retried: bool = True) -> EndpointError:
-        """Of what may pass: one request's own failure where the others are to go on."""
-        error = self._error(what)
-        return _Passing(str(error), retried) if self.patient else error
+    def _given_up(self, error: _Passing) -> Reply:
+        retries = self.retries if error.retried else 0
+        return Reply("", refused=str(error).rstrip("."), retries=retries)
 
-    def _error(self, what: str) -> EndpointError:
+    def _passing(self, what: str, *, retried: bool = True) -> _Passing:
+        """Of what may pass: one request's own failure where the others are to go on."""
+        return _Passing(str(self.error(what)), retried)
+
+    def error(self, what: str) -> EndpointError:
+        """The sentence that begins with the endpoint and goes on with `what`."""
         return EndpointError(f"The endpoint {self.url} {what}.")
 
-    def _said(self, error: openai.APIStatusError) -> str:
+    def said(self, error: openai.APIStatusError) -> str:
+        """What the endpoint says of its refusal, on one line."""
         body = error.body
         said = body.get("message") if isinstance(body, dict) else None
         return self._plain(str(said or error.response.text or "without a reason"))

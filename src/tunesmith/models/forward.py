@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from tunesmith.core.batch import Batch, Segment
 from tunesmith.core.errors import Unsupported
 from tunesmith.models import attention
+from tunesmith.models.branches import Branches
 from tunesmith.models.fused.linear import hooked
 from tunesmith.models.grid import Grid
 from tunesmith.models.layout import Layout
@@ -56,14 +57,23 @@ class PackedForward:
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
         batch = evened(batch)
-        hidden = self._body(
-            input_ids=batch.tokens_T[None],
-            position_ids=batch.positions_T[None],
-            attention_mask=torch.zeros(_NO_MASK, device=batch.tokens_T.device),
+        layout = Layout(batch.segments)
+        hidden_TD = self.hidden(batch.tokens_T, batch.positions_T, segment_layout=layout)
+        return hidden_TD.index_select(0, batch.sites_S)
+
+    def hidden(
+        self, tokens_T: torch.Tensor, positions_T: torch.Tensor, **attending: Layout | Branches
+    ) -> torch.Tensor:
+        """Last hidden states of all tokens, shape (T, D); `attending` reaches our attention."""
+        output = self._body(
+            input_ids=tokens_T[None],
+            position_ids=positions_T[None],
+            attention_mask=torch.zeros(_NO_MASK, device=tokens_T.device),
             use_cache=False,
-            segment_layout=Layout(batch.segments),
-        ).last_hidden_state
-        return hidden[0].index_select(0, batch.sites_S)
+            **attending,
+        )
+        states_TD: torch.Tensor = output.last_hidden_state[0]
+        return states_TD
 
     def head(self, hidden_SD: torch.Tensor) -> torch.Tensor:
         """Logits, shape (S, V)."""

@@ -49,6 +49,16 @@ class PromptedForward:
         states = output.logits if self._whole else output.last_hidden_state
         return grid.at_sites(states[:, -tokens.shape[1] :])
 
+    def begun(self, tokens_BN: torch.Tensor) -> Any:
+        """transformers' own output for rows of one length: logits, and a cache to go on from."""
+        tokens = tokens_BN.shape[1] + self.virtual_tokens
+        model: Any = self._module.get_base_model()
+        return model(
+            **self._input(tokens_BN),
+            attention_mask=tokens_BN.new_ones(len(tokens_BN), tokens),
+            use_cache=True,
+        )
+
     def _input(self, tokens: torch.Tensor) -> dict[str, Any]:
         prompt = self._module.get_prompt(len(tokens))
         if not self._embedded:

@@ -65,15 +65,7 @@ class ModelSampler:
         return answers
 
     def _room(self, prompt: Prompt) -> int:
-        """How many tokens of the context are left for an answer. Raises DataError if none is."""
-        room = self._context - len(prompt.ids_N)
-        if room < 1:
-            raise DataError(
-                f"{prompt.origin}: the question has {len(prompt.ids_N)} tokens, and the model "
-                f"reads at most {self._context}: there is no room for an answer. Shorten it, or "
-                "leave the row out."
-            )
-        return room
+        return room_for(prompt, self._context)
 
     def _batches(
         self, prompts: Sequence[Prompt], rooms: Sequence[int]
@@ -128,6 +120,17 @@ class ModelSampler:
     def _text(self, ids: list[int]) -> str:
         end = next((i for i, token in enumerate(ids) if token in self._stop_ids), len(ids))
         return str(self._tokenizer.decode(ids[:end], skip_special_tokens=True))
+
+
+def room_for(prompt: Prompt, context: int) -> int:
+    """How many tokens of the context are left for an answer. Raises DataError if none is."""
+    room = context - len(prompt.ids_N)
+    if room < 1:
+        raise DataError(
+            f"{prompt.origin}: the question has {len(prompt.ids_N)} tokens, and the model reads "
+            f"at most {context}: there is no room for an answer. Shorten it, or leave the row out."
+        )
+    return room
 
 
 class SourceSampler(ModelSampler):
