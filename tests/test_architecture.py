@@ -56,6 +56,7 @@ def test_every_contract_is_kept(copy: Path) -> None:
         ("data/render.py", "import transformers"),
         ("engine/loop.py", "import transformers"),
         ("evaluate/judge_ask.py", "import openai"),
+        ("runs/feedback_files.py", "import sqlalchemy"),
     ],
 )
 def test_a_broken_law_is_noticed(copy: Path, room: str, forbidden: str) -> None:

@@ -174,6 +174,35 @@ SURFACE = {
         "--set",
         "--template",
     ],
+    "tunesmith feedback": ["--help"],
+    "tunesmith feedback collect": [
+        "--against",
+        "--answers-file",
+        "--help",
+        "--home",
+        "--max-new-tokens",
+        "--model",
+        "--person",
+        "--prompts",
+        "--seed",
+        "--store",
+        "--temperature",
+    ],
+    "tunesmith feedback add": ["FILE...", "--help", "--home", "--person", "--store"],
+    "tunesmith feedback list": ["--help", "--home", "--json", "--store"],
+    "tunesmith feedback show": ["--help", "--home", "--json", "--rows", "--store"],
+    "tunesmith feedback export": [
+        "--agreed",
+        "--as",
+        "--help",
+        "--home",
+        "--model",
+        "--out",
+        "--person",
+        "--persons",
+        "--since",
+        "--store",
+    ],
     "tunesmith compare": ["RUN RUN...", "--help", "--html", "--json"],
     "tunesmith promote": ["NAME", "RUN", "--because", "--help", "--home"],
     "tunesmith rollback": ["NAME", "--because", "--help", "--home"],
@@ -181,7 +210,10 @@ SURFACE = {
     "tunesmith recipe": ["--help", "--schema"],
     "tunesmith doctor": ["--help", "--json"],
 }
-HEAVY = ("torch", "transformers", "peft", "numpy", "tunesmith.recipe", "rich.progress")
+HEAVY = (
+    *("torch", "transformers", "peft", "numpy", "sqlalchemy"),
+    *("tunesmith.recipe", "rich.progress"),
+)
 
 
 def test_the_commands_and_their_flags_are_these() -> None:

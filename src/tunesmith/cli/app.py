@@ -21,6 +21,7 @@ from tunesmith.cli.distil import distil
 from tunesmith.cli.doctor import doctor
 from tunesmith.cli.embed import embed
 from tunesmith.cli.evaluate import evaluate
+from tunesmith.cli.feedback import feedback
 from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.grade import grade
 from tunesmith.cli.judge import judge
@@ -47,6 +48,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(data, name="data")
+app.add_typer(feedback, name="feedback")
 app.command()(compare)
 app.command()(promote)
 app.command()(rollback)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tunesmith.data.feedback import FeedbackStore
 
 RecipeFile = Annotated[
     Path | None,
@@ -60,6 +63,10 @@ Home = Annotated[
         help="Where the named models are kept; else ~/.local/share/tunesmith.",
     ),
 ]
+StoreFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Where judgements are kept; else feedback.sqlite in --home."),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
 ]
@@ -68,6 +75,13 @@ AsJson = Annotated[
 def home_of(home: Path | None) -> Path:
     """The folder that `--home` means."""
     return home if home is not None else Path.home() / ".local" / "share" / "tunesmith"
+
+
+def store_of(store: Path | None, home: Path | None, *, new: bool = True) -> FeedbackStore:
+    """The store that `--store` and `--home` mean, made where there is none and it may be `new`."""
+    from tunesmith.data.feedback import FeedbackStore
+
+    return FeedbackStore(store or home_of(home) / "feedback.sqlite", new=new)
 
 
 def mapping_of(mapped: list[str] | None) -> dict[str, str]:

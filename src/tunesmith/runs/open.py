@@ -54,6 +54,20 @@ class Opened:
             eyes=base.described.eyes,
         )
 
+    def chat(
+        self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int
+    ) -> str:
+        """The answer to a conversation that ends with the user; see `Run.chat`."""
+        ids_N = self.renderer.ask(messages)
+        if len(ids_N) >= self.base.context:
+            raise DataError(
+                f"The conversation has {len(ids_N)} tokens, and {self.base.described.name} reads "
+                f"at most {self.base.context}: there is no room for an answer. Begin a new one, or "
+                "shorten it."
+            )
+        prompt = Prompt(Origin("chat", 1), tuple(messages), ids_N, "", images=images_in(messages))
+        return self.sampler.answer([prompt], max_new_tokens, temperature, seed)[0]
+
 
 def open_artefact(folder: Path, recipe: Recipe) -> Opened:
     """Open an adapter or a model folder from disk, with the tokenizer and template saved in it.
@@ -150,16 +164,9 @@ class Run:
         cannot be rendered, or leaves no room for an answer.
         """
         messages = (Message("user", said),) if isinstance(said, str) else tuple(said)
-        ids_N = self.model.renderer.ask(messages)
-        base = self.model.base
-        if len(ids_N) >= base.context:
-            raise DataError(
-                f"The conversation has {len(ids_N)} tokens, and {base.described.name} reads at "
-                f"most {base.context}: there is no room for an answer. Begin a new one, or shorten "
-                "it."
-            )
-        prompt = Prompt(Origin("chat", 1), messages, ids_N, "", images=images_in(messages))
-        return self.model.sampler.answer([prompt], max_new_tokens, temperature, seed)[0]
+        return self.model.chat(
+            messages, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+        )
 
 
 def open_run(path: Path | str) -> Run:

@@ -90,7 +90,7 @@ def prompt(content: Content) -> Fields | None:
     reference = json.loads(content.reference)
     if "prompt" in reference or not waits_for_answer(reference):
         return None
-    return {"prompt": _spoken(content.prompt), **_tools(content.tools), **reference}
+    return {"prompt": spoken(content.prompt), **_tools(content.tools), **reference}
 
 
 def text(content: Content) -> Fields | None:
@@ -102,8 +102,8 @@ def preference(content: Content) -> Fields | None:
     """`prompt`, `chosen` and `rejected`."""
     if not isinstance(content, Preference):
         return None
-    spoken = {name: _spoken(getattr(content, name)) for name in ("prompt", "chosen", "rejected")}
-    return {**spoken, **_tools(content.tools)}
+    said = {name: spoken(getattr(content, name)) for name in ("prompt", "chosen", "rejected")}
+    return {**said, **_tools(content.tools)}
 
 
 def openai_preference(content: Content) -> Fields | None:
@@ -121,8 +121,8 @@ def rating(content: Content) -> Fields | None:
     """`prompt`, `completion` and `label`."""
     if not isinstance(content, Rating):
         return None
-    spoken = {name: _spoken(getattr(content, name)) for name in ("prompt", "completion")}
-    return {**spoken, "label": content.label, **_tools(content.tools)}
+    said = {name: spoken(getattr(content, name)) for name in ("prompt", "completion")}
+    return {**said, "label": content.label, **_tools(content.tools)}
 
 
 def label(content: Content) -> Fields | None:
@@ -238,7 +238,7 @@ def _call(call: ToolCall) -> Fields:
     return {**identity, "type": "function", "function": function}
 
 
-def _spoken(said: Spoken) -> str | list[Fields]:
+def spoken(said: Spoken) -> str | list[Fields]:
     return said if isinstance(said, str) else [_message(message) for message in said]
 
 
