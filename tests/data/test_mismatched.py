@@ -33,7 +33,7 @@ def test_each_answer_is_followed_by_its_question_with_another_answer() -> None:
     rated = [_rated(1, [1, 2], [11, 12]), _rated(2, [3], [21]), _rated(3, [4, 5, 6], [31])]
     found = WithMismatched(rated, longest=3)
     assert found.row_N.tolist() == [0, 0, 1, 1, 2]  # the third question leaves no room
-    assert [each.part for each in found] == [1, MISMATCHED, 0, MISMATCHED, 1]
+    assert [each.part for each in found] == [1, MISMATCHED + 1, 0, MISMATCHED, 1]
     assert found[::4] == [rated[0], rated[2]]
     for place, question in ((1, [1, 2]), (3, [3])):
         other = found[place]

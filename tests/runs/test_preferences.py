@@ -150,7 +150,7 @@ def test_a_bad_pair_is_named_with_its_line(
     [
         ({"objective__kind": "simpo", "preference__loss": "ipo"}, "is read by objective.kind=dpo"),
         ({"preference__margin": 0.5}, "is read by objective.kind=simpo"),
-        ({"preference__label_noise": 0.1}, "contradict each other"),
+        ({"preference__loss": "ipo", "preference__label_noise": 0.1}, "contradict each other"),
         ({"preference__loss": "robust"}, "contradict each other"),
         ({"objective__kl_to_base": 0.5}, "a larger preference.beta keeps the model near"),
         ({"data__canaries": 2, "data__fill_in_the_middle": 0.0}, "data.canaries plants texts"),

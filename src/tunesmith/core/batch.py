@@ -68,7 +68,8 @@ class Batch:
     | labels_B     | B, …  | where sequences are labelled: the class of each (int64), its score  |
     |              |       | (float32), or 0 and 1 for each of C classes (float32; B, C)         |
     | parts_B      | B     | where rows are several texts: which of its row's each is, int64; of   |
-    |              |       | answers that were compared or rated 0 is the better, 1 the worse    |
+    |              |       | answers that were compared or rated 0 is the better, 1 the worse, 2 |
+    |              |       | a question with the answer to another one                           |
     | texts_B      | B     | and a number that equal texts share, int64                          |
     | features_RD  | R, D  | what a frozen model makes of each labelled sequence (B), or site (S),|
     |              |       | where that is known, float32                                        |

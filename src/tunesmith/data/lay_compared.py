@@ -11,6 +11,7 @@ import numpy as np
 from tunesmith.core.batch import Batch
 from tunesmith.core.records import Tokens
 from tunesmith.data.known import Known
+from tunesmith.data.mismatched import MISMATCHED
 from tunesmith.data.pack import pack
 
 
@@ -43,8 +44,8 @@ class ComparedLayer:
     def __call__(self, examples: Sequence[Tokens], share: bool = True) -> Batch:
         """The sequences in their order. Raises KeyError where the reference of one is not known."""
         batch = pack(examples, share)
-        parts_B = np.array([example.part for example in examples], dtype=np.int64)
-        batch = replace(batch, parts_B=parts_B)
+        part_B = np.array([example.part for example in examples], dtype=np.int64)
+        batch = replace(batch, parts_B=np.minimum(part_B, MISMATCHED))
         if self._references is None:
             return batch
         reference_S = self._references.of(examples)

@@ -16,7 +16,7 @@ import numpy as np
 from tunesmith.core.records import Tokens
 
 MISMATCHED = 2
-"""`Tokens.part` of a question with the answer to another one."""
+"""`Tokens.part` of a question with the answer to another one: this, and the part of its own."""
 
 
 class WithMismatched(Sequence[Tokens]):
@@ -88,6 +88,6 @@ def _joined(asked: Tokens, answered: Tokens, longest: int) -> Tokens:
         ids_N=np.concatenate([question_N, answered.ids_N[answer]])[:longest],
         weights_N=np.concatenate(weights)[:longest],
         learned_bytes=answered.learned_bytes,
-        part=MISMATCHED,
+        part=MISMATCHED + asked.part,
         images=asked.images,
     )

@@ -68,6 +68,12 @@ class Prepared:
         whole = rows if self.kind in WHOLE_ROWS else None
         return self.sources.mix(self.store.rows["file"][rows], planted, whole)
 
+    def mix_of(self, row_N: np.ndarray) -> Mix:
+        """As `mix`, of sequences that are made of those of `train`, each of which is an example:
+        which one each is made of (int64, N, ascending)."""
+        file_N = self.store.rows["file"][self.train.rows][row_N]
+        return self.sources.mix(file_N, row_N=row_N)
+
     def account(self) -> dict[str, Any]:
         """`ledger.json`: the totals, and those of each file, beside its weight if it is trained on.
 

@@ -13,7 +13,7 @@ from tunesmith.recipe.kinds import PREFERENCES, ObjectiveKind
 if TYPE_CHECKING:
     from tunesmith.recipe.sections import Recipe
 
-PreferenceLoss = Literal["sigmoid", "ipo", "hinge", "cdpo", "robust"]
+PreferenceLoss = Literal["sigmoid", "normalized", "ipo", "hinge", "robust"]
 
 
 class PreferenceSection(Section):
@@ -25,22 +25,20 @@ class PreferenceSection(Section):
     weight of the odds ratio beside the cross entropy of the better answer."""
 
     loss: PreferenceLoss = knob("sigmoid")
-    """dpo only. sigmoid is DPO's own; ipo aims at a fixed margin and does not overshoot where
-    people always agreed; hinge stops at a margin; cdpo and robust expect that `label_noise` of the
-    choices are wrong."""
+    """dpo only. sigmoid is DPO's own. normalized takes means over the tokens of an answer, so that
+    none is preferred for its length alone, and wants a larger beta, such as 5. ipo aims at a fixed
+    margin and does not overshoot where people always agreed; hinge stops at a margin; robust is
+    right on average where `label_noise` of the choices are wrong."""
 
     label_noise: Annotated[float, Field(ge=0, lt=0.5)] = knob(0.0, "share of choices")
-    """dpo with loss cdpo or robust: how many of the choices are taken to be the wrong way round."""
-
-    per_token: bool = knob(False)
-    """dpo only: log-probabilities are means over the tokens of an answer and not sums, so that
-    longer answers are not preferred for their length alone. Wants a larger beta."""
+    """dpo (sigmoid, normalized, robust) and cpo: how many of the choices are taken to be the wrong
+    way round."""
 
     margin: Auto | NotNegative = knob(AUTO, "nats per token times beta")
     """simpo only: how far the better answer is to lie above the worse one, gamma of the paper."""
 
     sft_weight: Auto | NotNegative = knob(AUTO, "share of the cross entropy")
-    """dpo, simpo and cpo: how much the cross entropy of the better answer counts beside the
+    """dpo, simpo, orpo and cpo: how much the cross entropy of the better answer counts beside the
     preference, which keeps its probability from falling with that of the worse."""
 
     liked_weight: Positive = knob(1.0, "times")
@@ -54,10 +52,9 @@ class PreferenceSection(Section):
 READERS: Mapping[str, tuple[ObjectiveKind, ...]] = {
     "beta": PREFERENCES,
     "loss": ("dpo",),
-    "label_noise": ("dpo",),
-    "per_token": ("dpo",),
+    "label_noise": ("dpo", "cpo"),
     "margin": ("simpo",),
-    "sft_weight": ("dpo", "simpo", "cpo"),
+    "sft_weight": ("dpo", "simpo", "orpo", "cpo"),
     "liked_weight": ("kto",),
     "disliked_weight": ("kto",),
 }
@@ -87,9 +84,11 @@ def margin(kind: ObjectiveKind) -> tuple[float, str]:
 
 
 def sft_weight(kind: ObjectiveKind) -> tuple[float, str]:
-    """1 for cpo, whose loss has it; else 0."""
+    """1 for cpo and orpo, whose losses have it; else 0."""
     if kind == "cpo":
         return 1.0, "a part of its loss (Xu et al. 2024)"
+    if kind == "orpo":
+        return 1.0, "a part of its loss (Hong et al. 2024)"
     read = kind in READERS["sft_weight"]
     return 0.0, "the preference alone" if read else f"not used by objective {kind}"
 
@@ -106,12 +105,14 @@ def preference_misfits(recipe: Recipe) -> Iterator[tuple[str, str]]:
                 f"preference.{key}={value} is read by objective.kind={' and '.join(readers)}, and "
                 f"objective.kind is {kind}. Leave it out.",
             )
-    if bool(asked.label_noise) != (asked.loss in ("cdpo", "robust")) and kind == "dpo":
+    expects_none = asked.loss in ("ipo", "hinge") and asked.label_noise
+    expects_some = asked.loss == "robust" and not asked.label_noise
+    if kind == "dpo" and (expects_none or expects_some):
         yield (
             "preference.label_noise",
             f"preference.loss={asked.loss} and preference.label_noise={asked.label_noise} "
-            "contradict each other: cdpo and robust expect some wrong choices, and the others "
-            "none. Set preference.loss=robust with preference.label_noise=0.1, or leave both out.",
+            "contradict each other: robust expects some wrong choices, ipo and hinge none. Set "
+            "preference.loss=robust with preference.label_noise=0.1, or leave both out.",
         )
     if kind not in PREFERENCES:
         return

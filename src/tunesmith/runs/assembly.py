@@ -19,9 +19,9 @@ from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
 from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase, Penalised
-from tunesmith.objectives.preferences import preference_objective
 from tunesmith.recipe import PREFERENCES, REFERRED, Recipe
 from tunesmith.runs.labels.setup import Labelling
+from tunesmith.runs.preferences.objective import looked_at, preference_objective, row_numbers_of
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.small_data import few_rows
 from tunesmith.runs.teacher import open_teacher
@@ -98,7 +98,7 @@ def _of_data(recipe: Recipe, tuned: Tuned) -> Objective:
         teacher = tuned.teacher.forward
         return Distillation(teacher, asked.teacher_weight, asked.teacher_temperature)
     if asked.kind in PREFERENCES:
-        return preference_objective(asked.kind, recipe.preference)
+        return preference_objective(recipe)
     if not recipe.objective.kl_to_base:
         return OBJECTIVES[recipe.objective.kind]()
     assert tuned.start is not None
@@ -122,15 +122,17 @@ def batches_for(
     With pictures no prefix is shared: equal tokens may stand for others.
     """
     engine = recipe.engine
+    sequences = looked_at(recipe, prepared.trained_on)
+    row_N = row_numbers_of(sequences)
     return PackedBatches(
-        prepared.trained_on,
+        sequences,
         batch_size=engine.batch_size,
         tokens_per_micro_batch=engine.tokens_per_micro_batch,
         seed=engine.seed,
         shuffle=recipe.data.shuffle,
         share=share and not prepared.images,
         together=recipe.data.together,
-        mix=prepared.mix,
+        mix=prepared.mix if row_N is None else prepared.mix_of(row_N),
         lay=laying(recipe, references),
         whole=recipe.objective.kind in PAIRED,
     )

@@ -10,6 +10,7 @@ from tunesmith.models.methods import Tuned
 from tunesmith.recipe import PREFERENCES
 from tunesmith.runs.assembly import laying
 from tunesmith.runs.preferences.criterion import HeldOutLoss
+from tunesmith.runs.preferences.objective import looked_at
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.trunk import Paths
@@ -30,6 +31,7 @@ def criterion_of(
     budget = recipe.engine.tokens_per_micro_batch
     if recipe.objective.kind in PREFERENCES:
         lay = laying(recipe, references)
-        return HeldOutLoss(tuned.base, paths.validation, objective, choosing, lay, budget)
+        rows = looked_at(recipe, choosing)
+        return HeldOutLoss(tuned.base, paths.validation, objective, rows, lay, budget)
     scorer = ModelScorer(tuned.base, budget, forward=paths.validation)
     return lambda: scorer.mean_loss(choosing)

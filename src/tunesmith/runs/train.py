@@ -153,17 +153,10 @@ def _go(
     base = tuned.base
     batches = batches_of(setup, share=tuned.shares)
     settings = settings_of(recipe, batches, tuned.rate_factors)
-    if folder.plan.exists():
-        planned = read_json(folder.plan)
-    else:
-        opening = time.perf_counter() - began
-        setup, planned = _plan(setup, tuned, settings, folder.disk(), opening, watcher)
-        batches = batches_of(setup, share=tuned.shares)
-    if not folder.recipe.exists():
-        folder.require_room(bytes_needed(tuned, recipe.engine.keep_checkpoints))
-        begin(setup, folder)
     if not folder.plan.exists():
-        write_json(folder.plan, planned)
+        opening = time.perf_counter() - began
+        setup = _begun(setup, tuned, settings, folder, opening, watcher)
+        batches = batches_of(setup, share=tuned.shares)
     comparisons = Comparisons(setup, folder, watcher)
     with tuned.without() as plain:
         with timed(folder, SAMPLES):
@@ -220,6 +213,23 @@ def _go(
         comparisons.judged(measured, base_way)
     else:
         judge_run(setup, folder, measured)
+
+
+def _begun(
+    setup: Setup,
+    tuned: Tuned,
+    settings: Settings,
+    folder: RunFolder,
+    opening: float,
+    watcher: Watcher,
+) -> Setup:
+    """Plan the run, and write the first of it; the setup is that which fits."""
+    setup, planned = _plan(setup, tuned, settings, folder.disk(), opening, watcher)
+    if not folder.recipe.exists():
+        folder.require_room(bytes_needed(tuned, setup.recipe.engine.keep_checkpoints))
+        begin(setup, folder)
+    write_json(folder.plan, planned)
+    return setup
 
 
 def _plan(

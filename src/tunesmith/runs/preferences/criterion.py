@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
 from tunesmith.core.batch import Batch, LossSum
-from tunesmith.core.ports import Objective, SiteModel
+from tunesmith.core.ports import AcrossMicroBatches, Objective, SiteModel
 from tunesmith.core.records import Tokens
 from tunesmith.data.pack import within_budget
 from tunesmith.engine.loop import on_device
@@ -48,7 +48,15 @@ class HeldOutLoss:
         """In the unit of the training loss."""
         self._base.model.eval()
         total: Any = LossSum(0.0, 0.0)
-        for batch in self._batches:
-            ready = on_device(batch, self._base.model.device)
-            total = total.plus(self._objective.loss(self._forward, ready))
+        for objective, batch in zip(self._objectives(), self._ready(), strict=True):
+            total = total.plus(objective.loss(self._forward, batch))
         return float(total.sum) / total.count
+
+    def _objectives(self) -> Sequence[Objective]:
+        """That of each batch: they are one step."""
+        if isinstance(self._objective, AcrossMicroBatches):
+            return self._objective.of_step(self._forward, self._ready())
+        return [self._objective] * len(self._batches)
+
+    def _ready(self) -> Iterator[Batch]:
+        return (on_device(batch, self._base.model.device) for batch in self._batches)

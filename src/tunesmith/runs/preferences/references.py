@@ -28,6 +28,7 @@ from tunesmith.models.open import Base
 from tunesmith.objectives.cross_entropy import nll_of_batch
 from tunesmith.recipe import REFERRED
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.preferences.objective import looked_at
 from tunesmith.runs.setup import Setup
 
 SHARE = 256
@@ -50,9 +51,10 @@ def known_of(
     if setup.recipe.objective.kind not in REFERRED:
         return None
     known, budget = known_tokens(), setup.recipe.engine.tokens_per_micro_batch
+    recipe = setup.recipe
     for part, rows in (
-        ("trained", _met(setup.prepared.trained_on, batches, steps)),
-        ("choosing", setup.held_out.choosing),
+        ("trained", _met(looked_at(recipe, setup.prepared.trained_on), batches, steps)),
+        ("choosing", looked_at(recipe, setup.held_out.choosing)),
     ):
         references(base, rows, budget, folder.references / part, known, watcher)
     return known
