@@ -80,13 +80,13 @@ def test_the_end_of_input_leaves_and_the_same_command_goes_on(typed: Any, home: 
 def test_an_editor_is_used_where_there_is_one(
     typed: Any, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunesmith.cli import feedback_collect
+    from tunesmith.cli import feedback_ask
 
     monkeypatch.setenv("EDITOR", "sed -i s/o/O/")
-    assert feedback_collect._in_editor("sed -i s/o/O/", "door\n") == "dOor\n"
-    assert feedback_collect._in_editor("sed -i s/o/O/", "door") == "dOor"
-    assert feedback_collect._in_editor("false", "door") == "door"
-    assert feedback_collect._editor() is None  # the input is no terminal
+    assert feedback_ask._in_editor("sed -i s/o/O/", "door\n") == "dOor\n"
+    assert feedback_ask._in_editor("sed -i s/o/O/", "door") == "dOor"
+    assert feedback_ask._in_editor("false", "door") == "door"
+    assert feedback_ask._editor() is None  # the input is no terminal
 
 
 def test_what_was_judged_elsewhere_is_added_counted_and_shown(typed: Any, home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -224,3 +225,13 @@ def test_a_damaged_store_is_said(path: Path) -> None:
     path.write_bytes(whole[:8192] + bytes(len(whole) - 8192))
     with pytest.raises(DataError, match="is damaged"):
         list(store)
+
+
+def test_the_example_in_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    assert "'chosen': 'Certainly, yes.', 'rejected': 'Yes.'" in capsys.readouterr().out

@@ -100,8 +100,8 @@ _REFUSALS: tuple[_Sentence, ...] = (
     (
         "unable to open",
         StorageError,
-        "{path} cannot be opened: it, or its folder, may not be read and written by you, or is "
-        "none. Name another file with --store.",
+        "{path} cannot be opened: it must be a file that you may read and write, in a folder that "
+        "you may write to. Copy it to such a place, or name another with --store.",
     ),
 )
 
