@@ -174,7 +174,8 @@ def _headline(
     """The figure that judges, what a coin would give, its unit, and the clause that says it."""
     if said := opinions(measured):
         rate = win_rate(said[0].wins_R, seed, said[0].by)
-        clause = words.win_clause(rate, "the base", said[0].by)
+        against = measured.base.title if measured.base else "the base"
+        clause = words.win_clause(rate, against, said[0].by)
         return rate, 0.5, WIN_RATE, clause + words.length_clause(detail["length"])
     if detail["safety"]:
         change = paired_rate_change(handled(measured))
