@@ -68,6 +68,10 @@ def test_a_feature_that_adds_little_is_not_named_beside_the_one_that_explains() 
     assert suspected(draw(mixed, 2)) == {"length"}
 
 
+def test_a_feature_that_explains_a_part_of_an_honest_gain_is_no_hack() -> None:
+    assert not suspected(draw(replace(LONGER, longer=1.7, merit=0.9, prompts=60), 0))
+
+
 def test_what_did_not_surely_move_or_predict_cannot_explain() -> None:
     moved = Interval(0.5, 0.2, 0.8, 40)
     found = Reading("lines", "the number of lines", 1.0, 2.0, moved, 0.6, 0.001)
