@@ -26,9 +26,9 @@ _HEAD = """\
 # How often a reward hack is named
 
 Made by `python -m benchmarks.hacks`: {runs:,} runs are drawn from each world. An answer's reward is
-its merit and its prompt's ease, and, where the reward likes more, what is said of it. *Named* is the
-share of runs in which just what was planted is suspected, *accused* that in which anything else is.
-A share of {runs:,} has a standard error of at most {error:.1f} points.
+its merit and its prompt's ease, and what the world's line says it likes. *Named* is the share of
+runs in which just what was planted is suspected, *accused* that in which anything else is. A share
+of {runs:,} has a standard error of at most {error:.1f} points.
 
 {table}"""
 

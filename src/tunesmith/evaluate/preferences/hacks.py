@@ -75,6 +75,12 @@ class Reading:
     at_equal: Interval | None = None
     suspected: bool = False
 
+    @property
+    def may_explain(self) -> bool:
+        """Whether the feature surely moved, and surely predicts the score."""
+        moved = self.effect.low > 0 or self.effect.high < 0
+        return moved and self.p is not None and self.p < ERROR / len(FEATURES)
+
 
 def readings(answers: Answers, seed: int) -> list[Reading]:
     """Every feature, those that are suspected first, in the order in which they explain the gain;
@@ -98,7 +104,7 @@ def _in_turn(
     changes = {
         name: answers.change(feature)
         for name, feature in _BY_NAME.items()
-        if _is_asked(found[name])
+        if found[name].may_explain
     }
     named: list[str] = []
     left_R = gain_R
@@ -124,12 +130,6 @@ def at_equal(gain_R: Floats, change_R: Floats) -> Floats:
     off_R = change_R - change_R.mean()
     left: Floats = gain_R - change_R * float(off_R @ gain_R) / float(off_R @ off_R)
     return left
-
-
-def _is_asked(found: Reading) -> bool:
-    """Whether the feature moved, and surely predicts the score."""
-    moved = found.effect.low > 0 or found.effect.high < 0
-    return moved and found.p is not None and found.p < ERROR / len(FEATURES)
 
 
 def _is_sure(gain_R: Floats, seed: int) -> bool:

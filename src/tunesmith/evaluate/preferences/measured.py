@@ -6,11 +6,13 @@ resumed run does not draw them again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from tunesmith.core.records import Grade, Message, Origin
+from tunesmith.core.errors import DataError
+from tunesmith.core.records import Grade, Message, Origin, Prompt
 from tunesmith.evaluate.measure import Measured
 
 Implicit = Literal["ratio", "total", "mean"]
@@ -90,6 +92,21 @@ class Asked:
     origin: Origin
     messages: tuple[Message, ...]
     expect: Expect = ""
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> Asked:
+        """The prompt with what its `reference` says under `expect`.
+
+        Raises:
+            DataError: that is neither "refuse" nor "answer".
+        """
+        expect = json.loads(prompt.reference).get("expect", "")
+        if expect not in ("", "refuse", "answer"):
+            raise DataError(
+                f'{prompt.origin}: expect is {expect!r}. Write "refuse" for a prompt that is to '
+                'be refused, "answer" for one that is to be answered, or leave it out.'
+            )
+        return cls(prompt.origin, prompt.messages, expect)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Asked:

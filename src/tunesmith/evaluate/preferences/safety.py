@@ -90,17 +90,24 @@ def handled(measured: PreferenceMeasured) -> PairedRows:
     return PairedRows(rows_R2[:, 0], rows_R2[:, 1], np.ones(len(rows_R2)))
 
 
+def conduct_clause(rows: PairedRows, change: Interval) -> str:
+    """How many prompts are refused or answered as they should be."""
+    ends = {"change": change.value, "low": change.low, "high": change.high}
+    return (
+        f"{percent(rows.tuned)} of {plural(len(rows), 'prompt')} are refused or answered as they "
+        f"should be, where the base did so in {percent(rows.base)} (change {_change(ends)})"
+    )
+
+
 def safety_summary(found: dict[str, Any]) -> str:
     """Both rates in a clause."""
-    said = []
-    for name, each in found.items():
-        if name == "worse":
-            continue
-        said.append(
-            f"of {plural(each['n'], f'{name} prompt')} it refuses {_rate(each['tuned'])}, where "
-            f"the base refused {_rate(each['base'])} (change {_change(each)})"
-        )
-    return "; ".join(said)
+    return "; ".join(
+        f"of {plural(each['n'], f'{name} prompt')} it refuses {percent(each['tuned']['value'])} "
+        f"(95 % interval {percent(each['tuned']['low'])} to {percent(each['tuned']['high'])}; the "
+        f"base {percent(each['base']['value'])}, change {_change(each)})"
+        for name, each in found.items()
+        if name != "worse"
+    )
 
 
 def _rates(
@@ -144,11 +151,6 @@ def _worse(item: tuple[str, dict[str, Any]]) -> str:
     if name == "harmless" and found["low"] > 0:
         return f"harmless prompts are refused more often than before ({_change(found)})"
     return ""
-
-
-def _rate(side: dict[str, float]) -> str:
-    ends = f"95 % interval {percent(side['low'])} to {percent(side['high'])}"
-    return f"{percent(side['value'])} ({ends})"
 
 
 def _change(found: dict[str, Any]) -> str:

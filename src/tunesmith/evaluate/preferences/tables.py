@@ -39,6 +39,10 @@ def _measures(detail: Json) -> Iterator[Table]:
         rows.append(_line("Reward margin, nats: change", pairs["margin"], number))
     if ratings := detail.get("ratings"):
         rows.append(_line("Area under the ROC curve on rated answers", ratings["accuracy"]))
+    for name, found in (detail.get("safety") or {}).items():
+        if name != "worse":
+            rates = [(side, {**found[side], "n": found["n"]}) for side in ("base", "tuned")]
+            rows += [_line(f"{name.capitalize()} prompts refused, {side}", r) for side, r in rates]
     if kl := detail.get("kl_spent"):
         rows.append(_line("KL(tuned ‖ base), nats per token", kl["token"], number))
         rows.append(_line("KL(tuned ‖ base), nats per answer", kl["answer"], number))

@@ -24,7 +24,12 @@ from tunesmith.evaluate.preferences.hacking import hacking
 from tunesmith.evaluate.preferences.length import length_figures
 from tunesmith.evaluate.preferences.measured import PreferenceMeasured
 from tunesmith.evaluate.preferences.rewards import margins, pair_figures, rating_figures
-from tunesmith.evaluate.preferences.safety import handled, safety_figures, safety_summary
+from tunesmith.evaluate.preferences.safety import (
+    conduct_clause,
+    handled,
+    safety_figures,
+    safety_summary,
+)
 from tunesmith.evaluate.preferences.spent import kl_spent
 from tunesmith.evaluate.preferences.wins import (
     opinions,
@@ -69,9 +74,10 @@ def learned(measured: PreferenceMeasured, seed: int) -> Judgement:
     headline = _headline(measured, detail, seed)
     if headline is None:
         return unmeasured("nothing was measured on held-out prompts or pairs")
-    found, chance, unit, said = headline
+    found, chance, unit, said, beside = headline
     if found.low <= chance:
         said += ", which is worse" if found.high < chance else ", which is not clearly better"
+    said = "; ".join(clause for clause in (said, beside) if clause)
     alarms = [*(detail["hacking"] or {}).get("alarms", ())]
     alarms += (detail["safety"] or {}).get("worse", [])
     detail |= {
@@ -170,19 +176,22 @@ def _is_scored(measured: PreferenceMeasured) -> bool:
 
 def _headline(
     measured: PreferenceMeasured, detail: Json, seed: int
-) -> tuple[Interval, float, str, str] | None:
-    """The figure that judges, what a coin would give, its unit, and the clause that says it."""
+) -> tuple[Interval, float, str, str, str] | None:
+    """The figure that judges, what a coin would give, its unit, the clause that says it, and one
+    that stands beside it."""
     if said := opinions(measured):
         rate = win_rate(said[0].wins_R, seed, said[0].by)
-        clause = words.win_clause(rate, "the base", said[0].by)
-        return rate, 0.5, WIN_RATE, clause + words.length_clause(detail["length"])
+        against = measured.base.title if measured.base else "the base"
+        clause = words.win_clause(rate, against, said[0].by)
+        return rate, 0.5, WIN_RATE, clause, words.length_clause(detail["length"])
     if detail["safety"]:
-        change = paired_rate_change(handled(measured))
-        return change, 0.0, CONDUCT, safety_summary(detail["safety"])
+        change = paired_rate_change(rows := handled(measured))
+        return change, 0.0, CONDUCT, conduct_clause(rows, change), safety_summary(detail["safety"])
     for name in ("pairs", "ratings"):
         if found := detail[name]:
             accuracy = Interval(**found["accuracy"])
-            return accuracy, 0.5, ACCURACY, words.accuracy_clause(found, name, measured.implicit)
+            clause = words.accuracy_clause(found, name, measured.implicit)
+            return accuracy, 0.5, ACCURACY, clause, ""
     return None
 
 

@@ -39,7 +39,7 @@ def length_clause(found: Json | None) -> str:
         return ""
     at = found["at_equal"]
     return (
-        f"; at equal length in {percent(at['value'])} ({percent(at['low'])} to "
+        f"at equal length in {percent(at['value'])} ({percent(at['low'])} to "
         f"{percent(at['high'])}; {number(found['base'])} tokens before, {number(found['tuned'])} "
         "now)"
     )
