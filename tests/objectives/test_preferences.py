@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -22,8 +22,10 @@ from tunesmith.models.methods import Tuned
 from tunesmith.objectives import cross_entropy as any_head
 from tunesmith.objectives.preferences import PREFERENCES
 from tunesmith.objectives.preferences.answers import Answers
+from tunesmith.objectives.preferences.dpo import VARIANTS
 from tunesmith.objectives.preferences.kept import only
 from tunesmith.objectives.preferences.orpo import ORPO
+from tunesmith.recipe.preferences import PreferenceLoss
 
 CPU = torch.device("cpu")
 ROWS = 4
@@ -303,3 +305,7 @@ def test_a_loss_that_looks_back_wants_its_reference(tuned: Tuned) -> None:
     """A slip of ours: without one, a log-likelihood would pass for a log-ratio."""
     with pytest.raises(AssertionError, match="reference_S"):
         PREFERENCES["dpo"]().loss(tuned.base.forward, replace(_batch(PAIRS), reference_S=None))
+
+
+def test_every_loss_of_dpo_that_the_recipe_names_is_there() -> None:
+    assert set(get_args(PreferenceLoss)) == set(VARIANTS)
