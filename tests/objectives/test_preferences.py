@@ -20,6 +20,8 @@ from tunesmith.engine.loop import on_device
 from tunesmith.models.forward import FullLogitsForward, PackedForward
 from tunesmith.models.methods import Tuned
 from tunesmith.objectives import cross_entropy as any_head
+from tunesmith.objectives.cross_entropy import CrossEntropy
+from tunesmith.objectives.penalised import Penalised
 from tunesmith.objectives.preferences import PREFERENCES
 from tunesmith.objectives.preferences.answers import Answers
 from tunesmith.objectives.preferences.dpo import VARIANTS
@@ -224,6 +226,19 @@ def test_any_head_gives_the_same(
     loss, found = _ours(tuned, case, path=path(tuned.base.model))
     assert loss.sum == pytest.approx(wanted[0].sum, rel=1e-5)
     assert_near(found, wanted[1])
+
+
+def test_a_penalty_leaves_a_step_whole(tuned: Tuned) -> None:
+    """What is a mean over a step stays one under a cost of the weights."""
+    forward, batches = tuned.base.forward, [_batch(PAIRS[:2]), _batch(PAIRS[2:])]
+    plain = PREFERENCES["orpo"]()
+    each = Penalised(plain, lambda: torch.tensor(0.5)).of_step(forward, iter(batches))
+    total = LossSum(torch.zeros(()), 0.0)
+    for one, batch in zip(each, batches, strict=True):
+        total = total.plus(one.loss(forward, batch))
+    wanted = plain.loss(forward, _batch(PAIRS)).sum + 0.5 * ROWS
+    torch.testing.assert_close(total.sum, wanted)
+    assert len(Penalised(CrossEntropy(), lambda: torch.zeros(())).of_step(forward, batches)) == 2
 
 
 def test_what_is_reported_of_pairs(tuned: Tuned) -> None:
