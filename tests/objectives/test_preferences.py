@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,10 +20,14 @@ from tunesmith.engine.loop import on_device
 from tunesmith.models.forward import FullLogitsForward, PackedForward
 from tunesmith.models.methods import Tuned
 from tunesmith.objectives import cross_entropy as any_head
+from tunesmith.objectives.cross_entropy import CrossEntropy
+from tunesmith.objectives.penalised import Penalised
 from tunesmith.objectives.preferences import PREFERENCES
 from tunesmith.objectives.preferences.answers import Answers
+from tunesmith.objectives.preferences.dpo import VARIANTS
 from tunesmith.objectives.preferences.kept import only
 from tunesmith.objectives.preferences.orpo import ORPO
+from tunesmith.recipe.preferences import PreferenceLoss
 
 CPU = torch.device("cpu")
 ROWS = 4
@@ -224,6 +228,19 @@ def test_any_head_gives_the_same(
     assert_near(found, wanted[1])
 
 
+def test_a_penalty_leaves_a_step_whole(tuned: Tuned) -> None:
+    """What is a mean over a step stays one under a cost of the weights."""
+    forward, batches = tuned.base.forward, [_batch(PAIRS[:2]), _batch(PAIRS[2:])]
+    plain = PREFERENCES["orpo"]()
+    each = Penalised(plain, lambda: torch.tensor(0.5)).of_step(forward, iter(batches))
+    total = LossSum(torch.zeros(()), 0.0)
+    for one, batch in zip(each, batches, strict=True):
+        total = total.plus(one.loss(forward, batch))
+    wanted = plain.loss(forward, _batch(PAIRS)).sum + 0.5 * ROWS
+    torch.testing.assert_close(total.sum, wanted)
+    assert len(Penalised(CrossEntropy(), lambda: torch.zeros(())).of_step(forward, batches)) == 2
+
+
 def test_what_is_reported_of_pairs(tuned: Tuned) -> None:
     """Sums over the pairs."""
     v = _values(tuned, PAIRS)
@@ -303,3 +320,7 @@ def test_a_loss_that_looks_back_wants_its_reference(tuned: Tuned) -> None:
     """A slip of ours: without one, a log-likelihood would pass for a log-ratio."""
     with pytest.raises(AssertionError, match="reference_S"):
         PREFERENCES["dpo"]().loss(tuned.base.forward, replace(_batch(PAIRS), reference_S=None))
+
+
+def test_every_loss_of_dpo_that_the_recipe_names_is_there() -> None:
+    assert set(get_args(PreferenceLoss)) == set(VARIANTS)

@@ -2,7 +2,8 @@
 
 `text` and `sft` share one loss: they differ in which tokens carry weight, which the data room
 decides when it renders a row. `KlToBase` is that loss held near the base, `Distillation`
-that loss beside a teacher's predictions. `Penalised` adds a cost of the weights to any.
+that loss beside a teacher's predictions. `Penalised` adds a cost of the weights to any. What is
+learned from judgements of answers has a room and a table of its own, `preferences`.
 """
 
 from __future__ import annotations

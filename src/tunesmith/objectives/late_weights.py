@@ -68,7 +68,7 @@ class _FrozenHead(torch.autograd.Function):
         """Once only: what was kept is scaled in place and handed on."""
         dhidden_SD = ctx.dhidden_SD
         del ctx.dhidden_SD
-        return dhidden_SD.mul_(grad_outputs[0][:, None].to(dhidden_SD.dtype)), None, None, None
+        return dhidden_SD.mul_(grad_outputs[0][:, None]), None, None, None
 
 
 class _TrainedHead(torch.autograd.Function):

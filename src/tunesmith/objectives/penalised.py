@@ -7,14 +7,14 @@ so that the step's one division leaves the mean loss plus c, however it is cut i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from tunesmith.core.batch import LossSum
-from tunesmith.core.ports import Objective
+from tunesmith.core.ports import AcrossMicroBatches, Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,9 @@ class Penalised:
         found, cost = self.objective.loss(model, batch), self.penalty()
         extras = {**found.extras, "penalty": float(cost.detach()) * found.count}
         return LossSum(found.sum + cost * found.count, found.count, extras)
+
+    def of_step(self, model: Any, batches: Iterable[Any]) -> list[Penalised]:
+        """That of each micro-batch, where what it is to learn depends on the others, too."""
+        if not isinstance(self.objective, AcrossMicroBatches):
+            return [self for _ in batches]
+        return [replace(self, objective=each) for each in self.objective.of_step(model, batches)]

@@ -7,6 +7,7 @@ Shapes: S sites, B answers of a batch, P pairs of them. Sites stand in the order
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,12 @@ def answers_of(model: SiteModel, batch: Batch) -> Answers:
         else sum_of_each(batch.reference_S * weights_S, batch),
         tokens=tokens_of(batch),
     )
+
+
+def totals(named: Mapping[str, Tensor]) -> dict[str, float]:
+    """The sum of each over all answers, fetched from the device at once."""
+    sums = torch.stack([values.detach().float().sum() for values in named.values()])
+    return dict(zip(named, sums.tolist(), strict=True))
 
 
 def tokens_of(batch: Batch) -> Tensor:

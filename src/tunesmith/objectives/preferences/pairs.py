@@ -16,7 +16,7 @@ from typing import Protocol
 
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.ports import SiteModel
-from tunesmith.objectives.preferences.answers import Answers, Tensor, answers_of, tokens_of
+from tunesmith.objectives.preferences.answers import Answers, Tensor, answers_of, tokens_of, totals
 
 CHOSEN, REJECTED = slice(0, None, 2), slice(1, None, 2)
 
@@ -75,12 +75,13 @@ class Pairwise:
 
 
 def _extras(judged: Judged, chosen: Answers, rejected: Answers) -> dict[str, float]:
-    sums = {
-        "reward_chosen": judged.chosen,
-        "reward_rejected": judged.rejected,
-        "reward_margin": judged.chosen - judged.rejected,
-        "accuracy": judged.chosen > judged.rejected,
-        "log_p_chosen": chosen.log_p,
-        "log_p_rejected": rejected.log_p,
-    }
-    return {name: float(values.detach().sum()) for name, values in sums.items()}
+    return totals(
+        {
+            "reward_chosen": judged.chosen,
+            "reward_rejected": judged.rejected,
+            "reward_margin": judged.chosen - judged.rejected,
+            "accuracy": judged.chosen > judged.rejected,
+            "log_p_chosen": chosen.log_p,
+            "log_p_rejected": rejected.log_p,
+        }
+    )

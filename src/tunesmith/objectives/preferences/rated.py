@@ -17,7 +17,7 @@ import torch
 
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.ports import SiteModel
-from tunesmith.objectives.preferences.answers import Answers, Tensor, answers_of
+from tunesmith.objectives.preferences.answers import Answers, Tensor, answers_of, totals
 from tunesmith.objectives.preferences.kept import only
 
 LIKED, DISLIKED, MISMATCHED = 0, 1, 2
@@ -96,7 +96,13 @@ def _having(batch: Batch, parts: Iterable[int]) -> tuple[Batch, Tensor]:
 
 def _extras(margin_B: Tensor, liked_B: Tensor, answers: Answers, point: Tensor) -> dict[str, float]:
     """`reward_margin` is how far answers are on their side of the point, `point` the point."""
-    signed_B = torch.where(liked_B, margin_B, -margin_B).detach()
-    sums = {"reward_margin": signed_B, "accuracy": signed_B > 0, "log_p": answers.log_p}
-    found = {name: float(values.detach().sum()) for name, values in sums.items()}
-    return found | {"point": float(point) * len(liked_B), "liked": float(liked_B.sum())}
+    signed_B = torch.where(liked_B, margin_B, -margin_B)
+    return totals(
+        {
+            "reward_margin": signed_B,
+            "accuracy": signed_B > 0,
+            "log_p": answers.log_p,
+            "point": point.expand(len(liked_B)).to(margin_B.device),
+            "liked": liked_B,
+        }
+    )
