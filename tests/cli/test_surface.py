@@ -101,13 +101,13 @@ SURFACE = {
         "--url",
     ],
     "tunesmith grade": [
+        "FILE",
         "--field",
         "--grader",
         "--help",
         "--json",
         "--out",
         "--set",
-        "FILE",
     ],
     "tunesmith distil": [
         "--answer-price",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import sacrebleu
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
 from tunesmith.core.errors import RecipeError
@@ -22,6 +24,7 @@ from tunesmith.evaluate.graders import (
     similarity,
     validate,
 )
+from tunesmith.recipe.graders import SHAPES
 
 ASKED = (Message("user", "2 + 2?"),)
 ORIGIN = Origin("rows.jsonl", 7)
@@ -107,6 +110,12 @@ def test_nothing_is_fetched_for_a_schema(monkeypatch: pytest.MonkeyPatch) -> Non
     grader = {"type": "json_schema", "schema": {"$ref": "http://127.0.0.1:9/schema.json"}}
     assert "nothing is fetched" in why(grader, "{}")
     assert "without an end" in why({"type": "json_schema", "schema": {"$ref": "#"}}, "{}")
+
+
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
+def test_a_pattern_of_a_schema_that_cannot_be_searched_is_a_sentence() -> None:
+    grader = {"type": "json_schema", "schema": {"pattern": "[[:foo:]]"}}
+    assert "a pattern or a number that cannot be used" in why(grader, '"a"')
 
 
 def test_a_pattern_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,13 +244,43 @@ def test_the_interface_runs_one_grader_on_one_answer() -> None:
     assert "must be a JSON object; received [1]" in run(check, [1], "4").failed
     with pytest.raises(RecipeError, match="must be one of eq, ne, like, ilike"):
         run({**check, "operation": "is"}, item, "4")
-    for kind, given in (
+    for kind, fields in (
         ("python", {"source": "def grade(sample, item): return 1"}),
         ("function", {"path": __file__}),
         ("judge", {"rubric": "a"}),
     ):
         with pytest.raises(RecipeError, match=f"of the type {kind}"):
-            run({"type": kind, **given}, item, "4")
+            run({"type": kind, **fields}, item, "4")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=5,
+)
+FIELDS = sorted({name for shape in SHAPES.values() for name in shape.fields})
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(sorted(SHAPES)),
+    st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4),
+    st.sampled_from(["$schema", "$ref", "type", "pattern", "properties"]),
+    JSON,
+)
+def test_whatever_is_written_is_no_traceback(
+    kind: str, fields: dict[str, Any], keyword: str, value: Any
+) -> None:
+    shape = {name: each for name, each in fields.items() if name in SHAPES[kind].fields}
+    for grader in (
+        {"type": kind, **fields},
+        {"type": kind, **shape},
+        {"type": "multi", "graders": {"a": {"type": kind, **shape}}, "calculate_output": "a"},
+        {"type": "json_schema", "schema": {keyword: value}},
+        {"type": value},
+        value,
+    ):
+        assert all(isinstance(sentence, str) for sentence in validate(grader))
 
 
 def test_what_cannot_be_opened_is_told_without_running_anything() -> None:

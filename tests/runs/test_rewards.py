@@ -144,6 +144,11 @@ def test_replies_that_are_kept_are_not_asked_for_again(tmp_path: Path) -> None:
         asked = len(server.asked)
         again = reward(server.url, replies=tmp_path / "replies.jsonl").grade(ANSWERS)
         assert len(server.asked) == asked
+        for seed in (3, 4):
+            label = {**LABELS, "sampling_params": {"seed": seed}}
+            multi = {"type": "multi", "graders": {"a": label}, "calculate_output": "a"}
+            reward(server.url, multi, replies=tmp_path / "replies.jsonl").grade(ANSWERS[:1])
+        assert server.asked[-1]["seed"] == 4
     assert first == again
 
 

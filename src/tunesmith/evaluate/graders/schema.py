@@ -1,11 +1,12 @@
 """The verifier of answers that are JSON of a given form. The one place that knows `jsonschema`.
 
-Nothing is fetched: a schema that refers to an address is an error. Patterns inside a schema are
-searched with a time limit, as an answer may be written to make them slow.
+Nothing is fetched: a schema that refers to an address is an error. A `pattern` inside a schema is
+searched with a time limit, as an answer may be written to make it slow.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -53,9 +54,16 @@ def _of_row(template: str, answered: Answered) -> Any:
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
-    kind = validators.validator_for(schema, default=Draft202012Validator)
+    draft = schema.get("$schema", "")
     try:
+        if not isinstance(draft, str):
+            raise ValueError("its $schema is no text")
+        kind = validators.validator_for(schema, default=Draft202012Validator)
         kind.check_schema(schema)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise RecipeError(
+            f"This is no JSON schema ({error}). Correct the grader's schema."
+        ) from None
     except SchemaError as error:
         place = "".join(f"[{step!r}]" for step in error.absolute_path) or "its top"
         raise RecipeError(
@@ -72,6 +80,8 @@ def _allows(validator: Any, given: Any, answered: Answered) -> bool:
         said = f"a pattern of the schema searched this answer for more than {SECONDS:g} s"
     except RecursionError:
         said = "the schema refers to itself without an end"
+    except (re.error, regex.error, OverflowError) as error:
+        said = f"the schema has a pattern or a number that cannot be used ({error})"
     except Unresolvable as error:
         said = f"the schema refers to {error.ref!r}, which stands not in it; nothing is fetched"
     raise Ungraded(f"{answered.origin}: {said}. Correct the grader's schema.")
