@@ -161,12 +161,13 @@ def test_names_are_told_apart() -> None:
 
 def test_the_section_is_frozen_written_and_read_again(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
-    file.write_text(
-        "reward:\n  graders: [{type: function, path: r.py}, {type: exact, weight: 2}]\n"
-    )
+    inner = "{type: multi, graders: {a: {type: function, path: r.py}}, calculate_output: a}"
+    first = "{type: function, path: r.py}, {type: exact, weight: 2}"
+    file.write_text(f"reward:\n  graders: [{first}, {inner}]\n")
     recipe = load(file)
     assert recipe.reward.graders is not None
     assert recipe.reward.graders[0]["path"] == str(tmp_path / "r.py")
+    assert recipe.reward.graders[2]["graders"]["a"]["path"] == str(tmp_path / "r.py")
     assert hash(recipe) == hash(load(file))
     file.write_text(dump(Resolved(recipe, {})))
     assert load(file).reward == recipe.reward
@@ -179,7 +180,7 @@ def test_the_section_is_frozen_written_and_read_again(tmp_path: Path) -> None:
     ("settings", "said"),
     [
         ({"graders": []}, "must be a grader or a list of graders; received []"),
-        ({"graders": "grader.json"}, "must be a grader or a list of graders"),
+        ({"graders": "grader.json"}, "a list of graders; received 'grader.json' (text)"),
         (
             {"graders": [{"type": "exact"}, {"type": "exat"}, {"type": "regex"}]},
             "reward.graders[1].type is 'exat'",

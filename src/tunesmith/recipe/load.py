@@ -19,13 +19,12 @@ from tunesmith.core.errors import RecipeError
 from tunesmith.recipe import yaml12
 from tunesmith.recipe.complaints import complaints, no_such_key, not_a_section
 from tunesmith.recipe.fields import AUTO, received
+from tunesmith.recipe.rewards import KEY as GRADERS
+from tunesmith.recipe.rewards import located
 from tunesmith.recipe.schema import describe, path_keys, sections
 from tunesmith.recipe.sections import Recipe
 
 EMBEDDED_BASE = "anvil"
-_PATHS = ("path", "graders")
-"""What of a mapping among paths is a path itself, or holds such mappings."""
-
 HUB = "hub:"
 """How the names of data sets of the hub begin, which are no paths."""
 
@@ -184,12 +183,11 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
         named = value == EMBEDDED_BASE or not value
         return str(_joined(value, folder)) if is_folder and not named else value
     if key not in path_keys():
-        return value
+        return located(value, lambda path: str(_joined(path, folder))) if key == GRADERS else value
     if isinstance(value, (list, tuple)):
         return [_absolute(key, item, folder) for item in value]
-    if isinstance(value, Mapping):
-        inner = {name: _absolute(key, value[name], folder) for name in _PATHS if name in value}
-        return {**value, **inner}
+    if isinstance(value, Mapping) and "path" in value:
+        return {**value, "path": _absolute(key, value["path"], folder)}
     if not isinstance(value, (str, Path)) or not value or (value == AUTO and _may_be_auto(key)):
         return value
     return str(value) if str(value).startswith(HUB) else str(_joined(value, folder))

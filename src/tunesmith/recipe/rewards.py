@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BeforeValidator
@@ -50,6 +51,28 @@ def _graders(value: Any) -> Any:
     return tuple(items)
 
 
+def located(value: Any, join: Callable[[str | Path], str]) -> Any:
+    """Graders as they were written, of which the files are those that `join` makes of them.
+
+    What is no grader is left as it is, to be refused.
+    """
+    if isinstance(value, list | tuple):
+        return [located(item, join) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    shape = SHAPES.get(str(value.get("type")))
+    paths = [
+        name for name, field in (shape.fields if shape else {}).items() if field.kind == "path"
+    ]
+    found: dict[str, Any] = {
+        name: join(value[name]) for name in paths if isinstance(value.get(name), str | Path)
+    }
+    inner = value.get("graders")
+    if isinstance(inner, Mapping):
+        found["graders"] = {name: located(each, join) for name, each in inner.items()}
+    return {**value, **found}
+
+
 def _refuse(sentence: str) -> NoReturn:
     raise PydanticCustomError("contradiction", "{sentence}", {"key": KEY, "sentence": sentence})
 
@@ -58,7 +81,7 @@ GraderList = Annotated[
     tuple[dict[str, Any], ...],
     BeforeValidator(_graders, json_schema_input_type=dict[str, Any] | list[dict[str, Any]]),
     AfterValidator(Graders),
-    Words(("a grader {type: TYPE, ...}", "a list of graders"), is_path=True),
+    Words(("a grader {type: TYPE, ...}", "a list of graders")),
 ]
 KeyVariable = Annotated[
     str,

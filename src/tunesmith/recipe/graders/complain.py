@@ -213,6 +213,7 @@ def _range(given: Any) -> bool:
 
 _IS: Mapping[Kind, Callable[[Any], bool]] = {
     "text": _text,
+    "path": _text,
     "template": lambda given: isinstance(given, str),
     "formula": _text,
     "choice": _text,
@@ -229,6 +230,7 @@ _IS: Mapping[Kind, Callable[[Any], bool]] = {
 }
 _WORDS: Mapping[Kind, str] = {
     "text": "text",
+    "path": "the path of a file",
     "template": "text, in which {{ item.NAME }} and {{ sample.output_text }} are filled in",
     "formula": "arithmetic over the names of the graders, as text",
     "not_negative": "a number of at least 0",

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 Kind = Literal[
     "text",
+    "path",
     "template",
     "formula",
     "choice",
@@ -100,7 +101,7 @@ SHAPES: Mapping[str, Shape] = {
     "tests": Shape({"tests": Field("template"), "seconds": Field("positive", 5.0)}, "run_code"),
     "function": Shape(
         {
-            "path": Field("text", required=True),
+            "path": Field("path", required=True),
             "function": Field("text", "grade"),
             "seconds": Field("positive", 5.0),
         }
