@@ -3,7 +3,7 @@
 Each prompt is a segment, and its answers are branches below it, as in a packed batch. The keys and
 values of a prompt are kept once, however many answers it has: queries of all its answers are
 multiplied with them in one product (as Juravsky et al. 2024, Hydragen, §3.1). Those of an answer's
-own tokens are written in place.
+own tokens are written in place, and where there is no more room it is doubled.
 
     scores = scale · [Q Kᵀ of the prompt | Q Kᵀ of the answer] + mask        O = softmax(scores) V
 
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 _SIZES = 32
 """L and S are multiples of this: libraries make code, and keep it, for every size they meet."""
@@ -49,12 +50,11 @@ class Branches:
     as often as `advance` is called.
     """
 
-    def __init__(self, lengths: Sequence[int], owner_R: torch.Tensor, most_tokens: int) -> None:
-        """`owner_R` says which prompt each answer belongs to, in ascending order; `most_tokens` is
-        how long an answer may become."""
+    def __init__(self, lengths: Sequence[int], owner_R: torch.Tensor) -> None:
+        """`owner_R` says which prompt each answer belongs to, in ascending order."""
         self._lengths = list(lengths)
         self._longest = _evened(max(lengths))
-        self._room = _evened(most_tokens)
+        self._room = _SIZES
         self._layers: dict[nn.Module, _Kept] = {}
         self._step = -1
         self._masks: dict[int | None, torch.Tensor] = {}
@@ -81,6 +81,12 @@ class Branches:
         """Make place for the next token of each answer; returns their positions, shape (R)."""
         self._step += 1
         self._masks = {}
+        if self._step == self._room:
+            for kept in self._layers.values():
+                kept.keys = pad(kept.keys, (0, 0, 0, self._room))
+                kept.values = pad(kept.values, (0, 0, 0, self._room))
+            self._room *= 2
+            self._positions = self._places_of_keys()
         return self._lengths_R + self._step
 
     def attend(
