@@ -22,6 +22,7 @@ from tunesmith.core.records import Origin, Prompt, Rollout, Tokens
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
 from tunesmith.evaluate.on_policy import gap_between
+from tunesmith.models.branches import Branches
 from tunesmith.models.forward import choose_forward
 from tunesmith.models.fused import fuse
 from tunesmith.models.open import Base, describe, open_base
@@ -244,6 +245,14 @@ def test_a_base_that_does_not_write_so_is_refused(tiny_base: Path) -> None:
     base = dataclasses.replace(_base(tiny_base, tiny("llama")), forward=None)  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match=r"decoder-only models of text"):
         in_process.begin(base, [torch.tensor([1])], torch.tensor([0]))
+
+
+def test_a_layer_that_is_gone_through_twice_is_refused() -> None:
+    branches, states = Branches([3], torch.tensor([0])), torch.zeros(1, 2, 3, 4)
+    layer = torch.nn.Identity()
+    branches.remember(layer, states, states)
+    with pytest.raises(Unsupported, match=r"\(Identity\) is gone through twice"):
+        branches.remember(layer, states, states)
 
 
 def test_both_ways_are_taken_where_they_should(tiny_base: Path) -> None:
