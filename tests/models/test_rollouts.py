@@ -22,6 +22,7 @@ from tunesmith.core.records import Origin, Prompt, Rollout, Tokens
 from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
 from tunesmith.evaluate.on_policy import gap_between
+from tunesmith.models.branches import Branches
 from tunesmith.models.forward import choose_forward
 from tunesmith.models.fused import fuse
 from tunesmith.models.open import Base, describe, open_base
@@ -50,7 +51,9 @@ PADDED: dict[str, dict[str, Any]] = {
 
 
 def _model(family: str) -> PreTrainedModel:
-    return sharp(family, PADDED[family]) if family in PADDED else tiny(family)
+    if family in PADDED:
+        return sharp(family, PADDED[family])
+    return tiny(family, **({"attn_logit_softcapping": 1.0} if family == "gemma2" else {}))
 
 
 def _base(tiny_base: Path, model: PreTrainedModel) -> Base:
@@ -109,14 +112,14 @@ def test_log_probs_are_those_that_training_computes(tiny_base: Path, family: str
 
 @pytest.mark.parametrize("method", ["lora", "dora", "prompt_tuning", "prefix_tuning", "full"])
 def test_they_are_with_what_is_trained_active(tiny_base: Path, method: str) -> None:
-    tuned = opened(tiny_base, method)
+    tuned = opened(tiny_base, method, **({"dropout": 0.5} if method == "lora" else {}))
     for weight in tuned.module.parameters():
         if weight.requires_grad:
             weight.data.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
     tuned.module.train()
     prompts = _prompts(vocabulary=300)
     drawn = InProcessRollouts(tuned.base, (2,)).sample(prompts, 4, 12)
-    assert tuned.module.training
+    assert tuned.base.model.training
     tuned.module.eval()
     found = _trainers(tuned.base, prompts, drawn, 1.0)
     assert gap_between(_flat(drawn), found).largest < 5e-5
@@ -125,15 +128,15 @@ def test_they_are_with_what_is_trained_active(tiny_base: Path, method: str) -> N
     assert method == "full" or gap_between(_flat(drawn), other).largest > 1e-2
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt_neox", "gpt_neo", "bloom", "gemma2"])
+@pytest.mark.parametrize("family", ["llama", "gpt_neox", "gpt_neo", "bloom"])
 def test_the_likeliest_answers_are_those_of_transformers(tiny_base: Path, family: str) -> None:
-    base, prompts = _base(tiny_base, _model(family)), _prompts()
-    drawn = InProcessRollouts(base, (STOP, 5, 50)).sample(prompts, 2, 20, temperature=0)
+    base, prompts = _base(tiny_base, _model(family)), _prompts((3, 17, 9))
+    drawn = InProcessRollouts(base, (STOP, 5, 50)).sample(prompts, 2, 40, temperature=0)
     for prompt, (rollout, again) in zip(prompts, drawn, strict=True):
         ids = torch.from_numpy(prompt.ids_N).long()[None]
         wanted: list[int] = []
         with torch.no_grad():
-            while len(wanted) < 20 and wanted[-1:] not in ([STOP], [5], [50]):
+            while len(wanted) < 40 and wanted[-1:] not in ([STOP], [5], [50]):
                 wanted.append(int(base.model(ids, use_cache=False).logits[0, -1].argmax()))
                 ids = torch.cat([ids, torch.tensor([wanted[-1:]])], dim=1)
         assert rollout.ids_N.tolist() == again.ids_N.tolist() == wanted
@@ -187,7 +190,7 @@ def test_company_and_memory_change_nothing_but_rounding(
     alone = InProcessRollouts(base, (STOP,), memory=1).sample(_prompts(), 4, 9, 2.0, 4)
     assert _ids(together) == _ids(alone)
     np.testing.assert_allclose(_flat(together), _flat(alone), atol=1e-5)
-    monkeypatch.setattr(in_process, "_WORTHWHILE", 0.0)  # nothing is ever dropped
+    monkeypatch.setattr(in_process, "_ROWS", 1000)  # nothing is ever dropped
     assert _ids(InProcessRollouts(base, (STOP,)).sample(_prompts(), 4, 9, 2.0, 4)) == _ids(alone)
 
 
@@ -208,11 +211,13 @@ def test_each_prompt_is_computed_once_and_ended_answers_no_more(
     assert sizes[0] == 64  # 9 + 20, filled up
     assert sizes[1] <= 48
     lengths = [len(each.ids_N) for rollouts in drawn for each in rollouts]
-    assert sum(sizes[1:]) < 1.3 * (sum(lengths) - len(lengths)) + 12
+    assert sizes[1] > sizes[-1]
+    assert sum(sizes[1:]) < sum(lengths) - len(lengths) + 8 * len(sizes)
 
 
-def test_what_ends_and_what_is_cut_off(tiny_base: Path) -> None:
-    base = _base(tiny_base, tiny("llama"))
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neo"])
+def test_what_ends_and_what_is_cut_off(tiny_base: Path, family: str) -> None:
+    base = _base(tiny_base, _model(family))
     assert base.context == 64
     short, long = _prompts((5, 60))
     (whole, _), (cut, _) = InProcessRollouts(base, (-1,)).sample([short, long], 2, 10)
@@ -239,7 +244,15 @@ def test_logits_that_are_no_numbers_are_named(tiny_base: Path) -> None:
 def test_a_base_that_does_not_write_so_is_refused(tiny_base: Path) -> None:
     base = dataclasses.replace(_base(tiny_base, tiny("llama")), forward=None)  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match=r"decoder-only models of text"):
-        in_process.begin(base, [torch.tensor([1])], torch.tensor([0]), 4)
+        in_process.begin(base, [torch.tensor([1])], torch.tensor([0]))
+
+
+def test_a_layer_that_is_gone_through_twice_is_refused() -> None:
+    branches, states = Branches([3], torch.tensor([0])), torch.zeros(1, 2, 3, 4)
+    layer = torch.nn.Identity()
+    branches.remember(layer, states, states)
+    with pytest.raises(Unsupported, match=r"\(Identity\) is gone through twice"):
+        branches.remember(layer, states, states)
 
 
 def test_both_ways_are_taken_where_they_should(tiny_base: Path) -> None:
@@ -247,7 +260,7 @@ def test_both_ways_are_taken_where_they_should(tiny_base: Path) -> None:
     for family, kind in (("llama", PackedDecoding), ("gpt_neo", PaddedDecoding)):
         base = _base(tiny_base, _model(family))
         with torch.no_grad():
-            assert isinstance(in_process.begin(base, ids, owner, 4), kind)
+            assert isinstance(in_process.begin(base, ids, owner), kind)
 
 
 def test_a_token_without_a_share_is_never_drawn() -> None:

@@ -3,7 +3,7 @@
 Each prompt is a segment, and its answers are branches below it, as in a packed batch. The keys and
 values of a prompt are kept once, however many answers it has: queries of all its answers are
 multiplied with them in one product (as Juravsky et al. 2024, Hydragen, §3.1). Those of an answer's
-own tokens are written in place.
+own tokens are written in place, and where there is no more room it is doubled.
 
     scores = scale · [Q Kᵀ of the prompt | Q Kᵀ of the answer] + mask        O = softmax(scores) V
 
@@ -21,6 +21,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
+
+from tunesmith.core.errors import Unsupported
 
 _SIZES = 32
 """L and S are multiples of this: libraries make code, and keep it, for every size they meet."""
@@ -49,19 +52,26 @@ class Branches:
     as often as `advance` is called.
     """
 
-    def __init__(self, lengths: Sequence[int], owner_R: torch.Tensor, most_tokens: int) -> None:
-        """`owner_R` says which prompt each answer belongs to, in ascending order; `most_tokens` is
-        how long an answer may become."""
+    def __init__(self, lengths: Sequence[int], owner_R: torch.Tensor) -> None:
+        """`owner_R` says which prompt each answer belongs to, in ascending order."""
         self._lengths = list(lengths)
         self._longest = _evened(max(lengths))
-        self._room = _evened(most_tokens)
+        self._room = _SIZES
         self._layers: dict[nn.Module, _Kept] = {}
         self._step = -1
         self._masks: dict[int | None, torch.Tensor] = {}
         self._seat(owner_R)
 
     def remember(self, layer: nn.Module, key: torch.Tensor, value: torch.Tensor) -> None:
-        """Keep what `layer` makes of the prompts: (1, G, T, d), one behind the other in T."""
+        """Keep what `layer` makes of the prompts: (1, G, T, d), one behind the other in T.
+
+        Raises Unsupported for a layer that a model goes through twice.
+        """
+        if layer in self._layers:
+            raise Unsupported(
+                f"A layer of this model ({type(layer).__name__}) is gone through twice, so its "
+                "answers cannot be drawn here. Choose another model.base."
+            )
         prompts, rows = len(self._lengths), len(self._owner_R)
         groups, width = key.shape[1], key.shape[3]
         kept = _Kept(
@@ -81,6 +91,12 @@ class Branches:
         """Make place for the next token of each answer; returns their positions, shape (R)."""
         self._step += 1
         self._masks = {}
+        if self._step == self._room:
+            for kept in self._layers.values():
+                kept.keys = pad(kept.keys, (0, 0, 0, self._room))
+                kept.values = pad(kept.values, (0, 0, 0, self._room))
+            self._room *= 2
+            self._positions = self._places_of_keys()
         return self._lengths_R + self._step
 
     def attend(
@@ -95,26 +111,23 @@ class Branches:
     ) -> torch.Tensor:
         """Attention of the newest token of each answer: (1, H, R, d) to (1, R, H, d)."""
         kept, seen = self._layers[layer], _evened(self._step + 1)
-        rows, groups = query.shape[2], key.shape[1]
+        rows, groups, width = query.shape[2], key.shape[1], key.shape[3]
         kept.keys[:, :, self._step] = key[0].transpose(0, 1)
         kept.values[:, :, self._step] = value[0].transpose(0, 1)
-        query_RGQd = (
-            query[0].transpose(0, 1).float().mul(scale).view(rows, groups, -1, key.shape[3])
-        )
-        scores = torch.cat(
-            [
-                self._times_prompts(query_RGQd, kept.prompt_keys.transpose(2, 3)),
-                torch.matmul(query_RGQd, kept.keys[:, :, :seen].transpose(2, 3)),
-            ],
-            dim=-1,
-        )
+        query_RGQd = query[0].transpose(0, 1).float().mul(scale).view(rows, groups, -1, width)
+        scores = self._scores(query_RGQd, kept, seen)
         if softcap is not None:
             scores.div_(softcap).tanh_().mul_(softcap)
-        scores += self._mask(window, seen)
-        weights = torch.softmax(scores, -1).to(value.dtype)
+        weights = torch.softmax(scores.add_(self._mask(window, seen)), -1).to(value.dtype)
         out = self._times_prompts(weights[..., : self._longest], kept.prompt_values)
         out += torch.matmul(weights[..., self._longest :], kept.values[:, :, :seen])
         return out.reshape(1, rows, query.shape[1], value.shape[3])
+
+    def _scores(self, query_RGQd: torch.Tensor, kept: _Kept, seen: int) -> torch.Tensor:
+        """Of the prompt's keys and the answer's own, before any mask: (R, G, Q, L + S)."""
+        prompt = self._times_prompts(query_RGQd, kept.prompt_keys.transpose(2, 3))
+        own = torch.matmul(query_RGQd, kept.keys[:, :, :seen].transpose(2, 3))
+        return torch.cat([prompt, own], dim=-1)
 
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with these answers alone, ascending indices into the present ones; a prompt with no

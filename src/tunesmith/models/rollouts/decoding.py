@@ -51,14 +51,14 @@ class Decoding(Protocol):
         ...
 
 
-def begin(base: Base, prompts: Rows, owner_R: torch.Tensor, most_tokens: int) -> Decoding:
-    """Compute each prompt once, and begin the answers that `owner_R` gives to them.
+def begin(base: Base, prompts: Rows, owner_R: torch.Tensor) -> Decoding:
+    """Compute each prompt once, and begin the answers that `owner_R` gives to them: indices into
+    `prompts`, ascending.
 
-    `owner_R` are indices into `prompts`, ascending; an answer has `most_tokens` at most.
     Raises Unsupported for a base that writes in another way than token by token to a text.
     """
     if isinstance(base.forward, PackedForward):
-        return PackedDecoding(base.forward, prompts, owner_R, most_tokens)
+        return PackedDecoding(base.forward, prompts, owner_R)
     if isinstance(base.forward, PaddedForward | FullLogitsForward | PromptedForward):
         return PaddedDecoding(base.model, base.forward, prompts, owner_R)
     has = "is shown pictures" if base.sees else "reads and writes apart"
@@ -71,11 +71,9 @@ def begin(base: Base, prompts: Rows, owner_R: torch.Tensor, most_tokens: int) ->
 class PackedDecoding:
     """Answers as branches of their prompts, without padding."""
 
-    def __init__(
-        self, forward: PackedForward, prompts: Rows, owner_R: torch.Tensor, most_tokens: int
-    ) -> None:
+    def __init__(self, forward: PackedForward, prompts: Rows, owner_R: torch.Tensor) -> None:
         self._forward = forward
-        self._branches = Branches([len(ids) for ids in prompts], owner_R, most_tokens)
+        self._branches = Branches([len(ids) for ids in prompts], owner_R)
         batch = evened(_end_to_end(prompts))
         hidden_TD = forward.hidden(
             batch.tokens_T,

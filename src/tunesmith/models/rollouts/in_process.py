@@ -20,6 +20,10 @@ from tunesmith.models.rollouts.decoding import begin
 from tunesmith.models.rollouts.rounds import Asked, cost_of, rounds
 from tunesmith.models.sampling import room_for
 
+_ROWS = 8
+"""Rows are dropped so many at a time: that copies all others, and libraries make code, and keep it,
+for each number of rows that they meet."""
+
 MEMORY = 2 << 30
 """Bytes that answers written side by side may take, unless a single one takes more."""
 
@@ -69,17 +73,16 @@ class InProcessRollouts:
 
     def _draw(self, asked: Asked, temperature: float, seed: int) -> list[Rollout]:
         """The answers of one round, in the order of its rows."""
-        device, most = self._base.model.device, max(asked.rooms_R)
-        uniform_RN = np.stack([uniforms(seed, *row, most) for row in asked.rows])
+        device = self._base.model.device
+        uniform_RN = np.stack([uniforms(seed, *row, asked.room) for row in asked.rows])
         ids_RN, log_probs_RN = self._decode(
             [torch.from_numpy(ids).long().to(device) for ids in asked.prompts],
             torch.tensor(asked.owner_R, device=device),
-            torch.tensor(asked.rooms_R, device=device),
             torch.from_numpy(uniform_RN).to(device),
             temperature,
         )
-        written = zip(ids_RN.cpu().numpy(), log_probs_RN.cpu().numpy(), asked.rooms_R, strict=True)
-        rollouts = [self._rollout(ids, log_probs, room) for ids, log_probs, room in written]
+        written = zip(ids_RN.cpu().numpy(), log_probs_RN.cpu().numpy(), strict=True)
+        rollouts = [self._rollout(*row) for row in written]
         for rollout, origin in zip(rollouts, asked.origins, strict=True):
             if not np.isfinite(rollout.log_probs_N).all():
                 raise NonFiniteLoss(
@@ -93,7 +96,6 @@ class InProcessRollouts:
         self,
         prompts: list[torch.Tensor],
         owner_R: torch.Tensor,
-        rooms_R: torch.Tensor,
         uniform_RN: torch.Tensor,
         temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,25 +103,28 @@ class InProcessRollouts:
         stop_ids = torch.tensor(self._stop_ids, device=owner_R.device)
         ids_RN = torch.zeros(uniform_RN.shape, dtype=torch.long, device=owner_R.device)
         log_probs_RN = torch.zeros_like(uniform_RN)
-        rows, live = torch.arange(len(owner_R), device=owner_R.device), rooms_R > 0
-        under_way = begin(self._base, prompts, owner_R, uniform_RN.shape[1])
+        rows = torch.arange(len(owner_R), device=owner_R.device)
+        live = torch.ones_like(rows, dtype=torch.bool)
+        under_way = begin(self._base, prompts, owner_R)
         for place in range(uniform_RN.shape[1]):
             drawn, likely = choose(under_way.logits_RV, temperature, uniform_RN[rows, place])
             ids_RN[rows, place], log_probs_RN[rows, place] = drawn, likely
-            live = live & ~torch.isin(drawn, stop_ids) & (rooms_R[rows] > place + 1)
-            left = live.nonzero()[:, 0]
-            if not len(left):
+            live = live & ~torch.isin(drawn, stop_ids)
+            left = int(live.sum())
+            if not left or place + 1 == uniform_RN.shape[1]:
                 break
-            if len(left) <= len(rows) * _WORTHWHILE:
-                under_way.keep(left)
-                rows, live, drawn = rows[left], live[left], drawn[left]
+            if (fewer := -(-left // _ROWS) * _ROWS) < len(rows):
+                # Those under way, and as many of the others as fill them up.
+                kept = live.int().argsort(descending=True, stable=True)[:fewer].sort().values
+                under_way.keep(kept)
+                rows, live, drawn = rows[kept], live[kept], drawn[kept]
             under_way.step(drawn)
         return ids_RN, log_probs_RN
 
-    def _rollout(self, ids_N: np.ndarray, log_probs_N: np.ndarray, room: int) -> Rollout:
-        stops = np.isin(ids_N[:room], self._stop_ids).nonzero()[0]
+    def _rollout(self, ids_N: np.ndarray, log_probs_N: np.ndarray) -> Rollout:
+        stops = np.isin(ids_N, self._stop_ids).nonzero()[0]
         ended = len(stops) > 0
-        end = int(stops[0]) + 1 if ended else room
+        end = int(stops[0]) + 1 if ended else len(ids_N)
         said = ids_N[: end - ended].tolist()
         return Rollout(
             ids_N=ids_N[:end].astype(np.int32),
@@ -127,8 +132,3 @@ class InProcessRollouts:
             ended=ended,
             text=str(self._base.described.tokenizer.decode(said, skip_special_tokens=True)),
         )
-
-
-_WORTHWHILE = 7 / 8
-"""Answers that have ended are dropped once so many are left: dropping one copies all others, and
-libraries make code for each number of rows."""

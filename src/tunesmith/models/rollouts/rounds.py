@@ -42,8 +42,8 @@ class Cost:
 def cost_of(base: Base, memory: int) -> Cost:
     """What writing with `base` takes, in rounds of at most `memory` bytes."""
     config = base.described.text
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    heads = getattr(config, "num_attention_heads", None) or 1
+    width = getattr(config, "head_dim", None) or base.described.hidden_size // heads
     groups = getattr(config, "num_key_value_heads", None) or heads
     return Cost(
         token=2 * 4 * base.described.layers * groups * width,
@@ -56,23 +56,23 @@ def cost_of(base: Base, memory: int) -> Cost:
 
 @dataclass(slots=True)
 class Asked:
-    """One round: each prompt once, and for each row whose answer it is.
+    """One round: each prompt once, and for each row whose answer it is, of `room` tokens at most.
 
     `rows` are the place of the prompt in what was asked, and the number of the answer; `owner_R`
     are indices into `prompts`, ascending.
     """
 
+    room: int
+
     prompts: list[np.ndarray] = field(default_factory=list)
     rows: list[tuple[int, int]] = field(default_factory=list)
     owner_R: list[int] = field(default_factory=list)
-    rooms_R: list[int] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
 
-    def add(self, prompt: Prompt, rows: Sequence[tuple[int, int]], room: int) -> None:
+    def add(self, prompt: Prompt, rows: Sequence[tuple[int, int]]) -> None:
         """So many more answers to `prompt`."""
         self.rows += rows
         self.owner_R += [len(self.prompts)] * len(rows)
-        self.rooms_R += [room] * len(rows)
         self.origins += [prompt.origin] * len(rows)
         self.prompts.append(prompt.ids_N)
 
@@ -80,8 +80,12 @@ class Asked:
 def rounds(
     prompts: Sequence[Prompt], rooms: Sequence[int], answers: int, cost: Cost
 ) -> Iterator[Asked]:
-    """All answers to all prompts. Prompts of the same tokens are one, and are computed once."""
-    asked, taken = Asked(), 0
+    """All answers to all prompts. Prompts of the same tokens are one, and are computed once.
+
+    Only answers of equal room stand together: a row that has ended is computed a while longer, and
+    must not reach beyond the context.
+    """
+    asked, taken = Asked(0), 0
     for places in _alike(prompts):
         prompt, room = prompts[places[0]], rooms[places[0]]
         length = len(prompt.ids_N)
@@ -90,15 +94,12 @@ def rounds(
         for start in range(0, len(rows), step):
             some = rows[start : start + step]
             more = cost.of_prompt(length, room, len(some))
-            if asked.rows and not (
-                taken + more <= cost.memory
-                # In padded rows the longest prompt and the longest answer share one context.
-                and (cost.shared or asked.rooms_R[0] == room)
-                and (cost.padded or len(asked.prompts[0]) == length)
-            ):
-                yield asked
-                asked, taken = Asked(), 0
-            asked.add(prompt, some, room)
+            alike = room == asked.room and (cost.padded or length == len(asked.prompts[0]))
+            if not (alike and taken + more <= cost.memory):
+                if asked.rows:
+                    yield asked
+                asked, taken = Asked(room), 0
+            asked.add(prompt, some)
             taken += more
     if asked.rows:
         yield asked
