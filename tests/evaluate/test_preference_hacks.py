@@ -72,6 +72,17 @@ def test_a_feature_that_explains_a_part_of_an_honest_gain_is_no_hack() -> None:
     assert not suspected(draw(replace(LONGER, longer=1.7, merit=0.9, prompts=60), 0))
 
 
+def test_without_a_sure_gain_there_is_no_hack() -> None:
+    planted = draw(LONGER, 1)
+    assert planted.both is not None
+    means = [np.mean([one.score for (one,) in way.answers]) for way in planted.both]
+    worse = float(means[1] - means[0]) - 0.01
+    answers = tuple(
+        (replace(one, score=(one.score or 0.0) - worse),) for (one,) in planted.both[1].answers
+    )
+    assert not suspected(replace(planted, tuned=replace(planted.both[1], answers=answers)))
+
+
 def test_what_did_not_surely_move_or_predict_cannot_explain() -> None:
     moved = Interval(0.5, 0.2, 0.8, 40)
     found = Reading("lines", "the number of lines", 1.0, 2.0, moved, 0.6, 0.001)

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from tunesmith.core.records import Grade, Message, Origin
+from tunesmith.evaluate.exposed import Exposed
 from tunesmith.evaluate.judge_records import Contest, Duel, Judged
 from tunesmith.evaluate.logistic import chance_at_zero
 from tunesmith.evaluate.measure import Measured, Parity
@@ -199,9 +200,16 @@ def test_a_collapse_is_named() -> None:
     assert found is not None
     assert found["collapsed"]
     assert "collapsed" in found["summary"]
-    again = diversity(PreferenceMeasured(**{**sides, "tuned": way(40)}), 0)
-    assert again is not None
-    assert not again["collapsed"]
+
+    def worded(text: str) -> Way:
+        each = [[text.format(3 * n + k) for k in range(3)] for n in range(12)]
+        return Way("w", "w", tuple(tuple(Drawn(text, 5) for text in row) for row in each))
+
+    ways = worded("a{0} b{0} c{0} d{0} e{0} f{0}"), worded("a{0} b{0} it is e{0} f{0}")
+    less = diversity(PreferenceMeasured(prompts=_asked(12), base=ways[0], tuned=ways[1]), 0)
+    assert less is not None
+    assert less["figures"]["self-BLEU"]["low"] > 0, "it surely repeats itself more"
+    assert not less["collapsed"], "but most of the base's diversity is left"
 
 
 def test_what_wins_is_shipped_and_each_question_can_hold(measured: Make) -> None:
@@ -222,6 +230,8 @@ def test_what_wins_is_shipped_and_each_question_can_hold(measured: Make) -> None
         assert verdict.decision == "hold", question
         assert getattr(verdict, question).passed is False, question
     assert judge_preferences(_measured(5, 1)).decision == "hold", "too few rows"
+    trial = Measured(exposed=(Exposed("rows.jsonl:1", 1, 3, 512, False),))
+    assert "trial run" in judge_preferences(_measured(run=trial)).sentence
     assert judge_preferences(PreferenceMeasured()).sentence.startswith("Hold: nothing was measured")
 
 
@@ -265,7 +275,7 @@ def test_it_is_kept_read_again_and_shown() -> None:
     old = {"run": Measured().to_json()}
     assert PreferenceMeasured.from_json(old) == PreferenceMeasured()
     verdict = judge_preferences(found).to_json()
-    steps = [{"step": n, "loss": 0.6, "lr": 0.1, "margin": 0.1 * n} for n in range(1, 5)]
+    steps = [{"step": n, "loss": 0.6, "lr": 0.1, "reward_margin": 0.1 * n} for n in range(1, 5)]
     page = render_preferences(verdict, found, steps, LEDGER, "", {}, {})
     assert "Another &lt;b&gt;answer&lt;/b&gt;." in page
     assert "Reward margin. chosen minus rejected, nats over optimiser step" in page

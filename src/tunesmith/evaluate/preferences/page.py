@@ -26,12 +26,12 @@ QUESTIONS = {
 }
 
 CURVES = (
-    ("Reward", "mean score of an answer", ("reward",)),
-    ("Reward margin", "chosen minus rejected, nats", ("margin", "reward_margin")),
-    ("Reward accuracy", "share of pairs", ("accuracy", "reward_accuracy")),
+    ("Reward", "mean grade of an answer", ("grade",)),
+    ("Reward margin", "chosen minus rejected, nats", ("reward_margin",)),
+    ("Reward accuracy", "share of pairs", ("accuracy",)),
     ("Reward of either answer", "nats", ("reward_chosen", "reward_rejected")),
-    ("Distance from the base", "KL, nats per token", ("kl", "kl_to_base")),
-    ("Length of the answers", "tokens", ("length", "answer_tokens")),
+    ("Distance from the base", "KL, nats per token", ("kl_to_base",)),
+    ("Length of the answers", "tokens", ("answer_tokens",)),
     ("Entropy", "nats per token", ("entropy",)),
 )
 """What the lines of `metrics.jsonl` may tell beside the loss: title, unit, and names; each that is
