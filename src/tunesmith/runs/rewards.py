@@ -21,6 +21,12 @@ _BODY = {"max_completions_tokens": "max_tokens"}
 """Fields of `sampling_params` that a request has under another name."""
 
 
+_VERIFIERS = frozenset(
+    {"exact", "numeric", "json_schema", "regex", "ends_with", "tests", "string_check", "multi"}
+)
+"""Graders that check an answer against what is known to be right; `multi` is what it is made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reward:
     """The reward of a recipe; a `Grader`.
@@ -70,6 +76,11 @@ def open_reward(section: RewardSection, replies: Path | None = None) -> Reward:
         tools.account,
         sandbox.describe() if sandbox else "",
     )
+
+
+def knows_the_answer(section: RewardSection) -> bool:
+    """Whether every grader checks what is right: then what it rewards is no hack."""
+    return all(each["type"] in _VERIFIERS for g in section.graders or () for each in walk(g))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.measuring import trained_of
 from tunesmith.runs.open import device_here, open_artefact
 from tunesmith.runs.preferences.ways import draw, prompts_of, way, with_log_probs
-from tunesmith.runs.rewards import open_reward
+from tunesmith.runs.rewards import knows_the_answer, open_reward
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.show import shown_of_training
 from tunesmith.runs.written import about, finish
@@ -82,6 +82,7 @@ class Comparisons:
                 base=base,
                 tuned=self._ask_tuned(prompts),
                 grader="the reward",
+                proxy=not knows_the_answer(setup.recipe.reward),
             )
         write_json(folder.shown, shown_of_training(setup.prepared, setup.recipe))
         write_json(folder.hashes, hashes(artefact_of(folder)))
