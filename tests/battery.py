@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,14 @@ from tests.shapes import sharp
 from tests.support import examples, model_section
 from tunesmith.core.batch import Batch, ImageBatch
 from tunesmith.core.ports import Batches, Objective, Revision
-from tunesmith.core.records import Example, Label, Origin, Pair, Tagged, Tokens
+from tunesmith.core.records import Example, Label, Origin, Pair, Preference, Tagged, Tokens
+from tunesmith.data import Renderer, choose
 from tunesmith.data.classes import Targets
 from tunesmith.data.labelled import LabelRenderer
 from tunesmith.data.lay import Layer
 from tunesmith.data.loader import PackedBatches
 from tunesmith.data.pack import pack
+from tunesmith.data.rewards import RewardRenderer
 from tunesmith.engine.loop import on_device
 from tunesmith.models.classifier_form import reads_onwards
 from tunesmith.models.label_artefact import Naming, save_labelled
@@ -50,6 +53,7 @@ from tunesmith.models.vision_methods import attach_vision, reopen_vision_adapter
 from tunesmith.objectives import OBJECTIVES, Penalised
 from tunesmith.objectives.embeddings import Embeddings
 from tunesmith.objectives.labels import Labels
+from tunesmith.objectives.rewards import BradleyTerry
 from tunesmith.recipe import ModelSection, load
 from tunesmith.recipe.methods import METHODS as LINES
 from tunesmith.runs.labels.tuned import open_labelled
@@ -229,15 +233,22 @@ def _body(folder: Path) -> tuple[Any, Any, Any]:
 def _labelled_rows(folder: Path, kind: str) -> list[Tokens]:
     """Rows of the kind as the base in `folder` reads them."""
     described = describe(str(folder))
-    renderer = LabelRenderer(described.tokenizer, last=reads_onwards(described.config))
+    renderer: Any = LabelRenderer(described.tokenizer, last=reads_onwards(described.config))
+    if kind == "reward":
+        template, _ = choose(described.tokenizer, "auto")
+        renderer = RewardRenderer(Renderer(described.tokenizer, template), 0)
     texts = labelling.rows(8)
     contents: dict[str, list[Any]] = {
         "classify": [Label(row["text"], (row["label"],)) for row in texts],
         "tag": [Tagged(tuple(row["tokens"]), tuple(row["tags"])) for row in labelling.tagged(8)],
         "embed": [Pair(a["text"], b["text"]) for a, b in zip(texts, texts[3:], strict=False)],
+        "reward": [
+            Preference(COMMON, good["text"], bad["text"])
+            for good, bad in product(texts[::3], texts[1::3])
+        ],
     }
     made = [Example(Origin("rows", n + 1), each) for n, each in enumerate(contents[kind])]
-    return [part for parts in renderer.render(made, kind, 64) for part in parts]  # type: ignore[union-attr]
+    return [part for parts in renderer.render(made, kind, 64) for part in parts]
 
 
 def labelled(kind: str) -> Callable[[Path, str], Subject]:
@@ -252,13 +263,11 @@ def labelled(kind: str) -> Callable[[Path, str], Subject]:
 def _labelled(kind: str, folder: Path, case: str) -> Subject:
     described, body, path = copy.deepcopy(_body(folder))
     rows = _labelled_rows(folder, kind)
-    targets = (
-        Targets.tags(rows)
-        if kind == "tag"
-        else Targets.found(rows, "similarity" if kind == "embed" else "auto")
-    )
+    targets = _targets(kind, rows)
     pooling = "words" if kind == "tag" else pooling_of(path)
-    model = LabelModel(body, path, outputs=targets.outputs, pooling=pooling, seed=1)
+    model = LabelModel(
+        body, path, outputs=targets.outputs, pooling=pooling, seed=1, share=kind == "reward"
+    )
     adapter, factors = None, {}
     if case == "head":
         body.requires_grad_(False)
@@ -267,12 +276,12 @@ def _labelled(kind: str, folder: Path, case: str) -> Subject:
         adapter = attached.module if attached.artefact == ADAPTER else None
         factors = attached.factors_in(model)
     model.classifier.requires_grad_(True)
-    problem = {"tag": "tags", "embed": "similarity"}.get(kind, "single_label")
-    naming = Naming(problem, targets.names, pooling)
+    naming = Naming(targets.task, targets.names, pooling)
     losses: dict[str, Any] = {
         "classify": Labels("single_label"),
         "tag": Labels("single_label", words=True),
         "embed": Embeddings(0.05),
+        "reward": BradleyTerry(),
     }
 
     def again(saved: Path) -> Tensor:
@@ -286,7 +295,7 @@ def _labelled(kind: str, folder: Path, case: str) -> Subject:
         model,
         model,
         losses[kind],
-        _OneStep(Layer(pooling, targets)(rows)),
+        _OneStep(Layer(pooling, targets)(rows, model.shares)),
         "model" if adapter is None else ADAPTER,
         factors,
         outputs=lambda: said(model, rows),
@@ -295,6 +304,14 @@ def _labelled(kind: str, folder: Path, case: str) -> Subject:
         elsewhere=elsewhere,
         wanted_elsewhere=lambda: said(model, rows),
     )
+
+
+def _targets(kind: str, rows: list[Tokens]) -> Targets:
+    if kind == "reward":
+        return Targets("preference", ())
+    if kind == "tag":
+        return Targets.tags(rows)
+    return Targets.found(rows, "similarity" if kind == "embed" else "auto")
 
 
 @torch.no_grad()
@@ -312,7 +329,7 @@ def _plain_labels(
     form: Any = AutoModel
     if kind == "tag":
         form = AutoModelForTokenClassification
-    elif kind == "classify" and model.pooling == "last":
+    elif kind in ("classify", "reward") and model.pooling == "last":
         form = AutoModelForSequenceClassification
 
     def ask(plain: Any) -> Tensor:
@@ -422,6 +439,9 @@ def _plain_image_logits(plain: Any) -> Tensor:
     return logits
 
 
+COMMON = " ".join(labelling.COMMON * 2)
+"""A prompt that is long enough to be worth sharing."""
+
 _READ = ("bert", "llama")
 KINDS: dict[str, Kind] = {
     "sft": Kind(tuple(WRITERS), _writer, written),
@@ -429,5 +449,6 @@ KINDS: dict[str, Kind] = {
         kind: Kind(_READ, labelling.save_base, labelled(kind))
         for kind in ("classify", "tag", "embed")
     },
+    "reward": Kind(("llama",), labelling.save_base, labelled("reward")),
     "image": Kind(("vit", "resnet"), imaging.save_vision, seen),
 }

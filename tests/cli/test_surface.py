@@ -89,6 +89,16 @@ SURFACE = {
         "--once",
         "--out",
     ],
+    "tunesmith score": [
+        "RUN",
+        "--data",
+        "--help",
+        "--home",
+        "--map",
+        "--once",
+        "--out",
+        "--prompt",
+    ],
     "tunesmith judge": [
         "RUN",
         "--help",

@@ -24,6 +24,8 @@ from tunesmith.core.records import (
     Prompted,
     Rating,
     Row,
+    Scored,
+    Stepwise,
     Tagged,
     Text,
     ToolCall,
@@ -194,6 +196,37 @@ GOOD: list[tuple[str, dict[str, Any], Any]] = [
         "rating (messages, label)",
         {"messages": _said(ASKED, SAID), "label": True},
         Rating((ASKED,), (SAID,), True),
+    ),
+    (
+        "preference (prompt, chosen, rejected)",
+        {"prompt": "a", "chosen": "b", "rejected": "c", "margin": 1},
+        Preference("a", "b", "c", margin=1.0),
+    ),
+    (
+        "preference (messages, chosen, rejected)",
+        {
+            "messages": _said(ASKED),
+            "chosen": _said(SAID),
+            "rejected": _said(OTHER),
+            "score_chosen": 4.5,
+            "score_rejected": 3,
+        },
+        Preference((ASKED,), (SAID,), (OTHER,), margin=1.5),
+    ),
+    (
+        "scored answer (prompt, response, reward)",
+        {"prompt": "a", "response": "b", "reward": 3},
+        Scored("a", "b", 3.0),
+    ),
+    (
+        "scored answer (messages, reward)",
+        {"messages": _said(ASKED, SAID), "reward": -0.5},
+        Scored((ASKED,), (SAID,), -0.5),
+    ),
+    (
+        "steps (prompt, completions, labels)",
+        {"prompt": "a", "completions": ["b", "c"], "labels": [True, 0]},
+        Stepwise("a", ("b", "c"), (True, False)),
     ),
     (
         "prompt (messages)",

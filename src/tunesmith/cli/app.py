@@ -29,6 +29,7 @@ from tunesmith.cli.label import label
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.sample import sample
+from tunesmith.cli.score import score
 from tunesmith.cli.search import search
 from tunesmith.cli.train import train
 
@@ -43,7 +44,7 @@ class Asked:
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 for command in (
-    *(advise, train, plan, curve, search, chat, label, embed),
+    *(advise, train, plan, curve, search, chat, label, embed, score),
     *(evaluate, judge, grade, distil, sample),
 ):
     app.command()(command)

@@ -134,7 +134,8 @@ def _asked(run: Run) -> str:
     folder = shlex.quote(str(run.path))
     if command := LABELS.get(run.recipe.objective.kind):
         what = "IMAGE" if run.recipe.objective.kind == "image" else "TEXT"
-        return f"{command} {folder} --once {what}"
+        asked = " --prompt TEXT" if command == "score" else ""
+        return f"{command} {folder}{asked} --once {what}"
     return f"chat {folder}"
 
 

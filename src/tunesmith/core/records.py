@@ -133,12 +133,16 @@ Spoken = str | tuple[Message, ...]
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Two ways to go on from a prompt, the better one first; all three plain text, or all turns."""
+    """Two ways to go on from a prompt, the better one first; all three plain text, or all turns.
+
+    `margin` is how much better it is, 0 or more, where the row says so.
+    """
 
     prompt: Spoken
     chosen: Spoken
     rejected: Spoken
     tools: tuple[str, ...] = ()
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,25 @@ class Rating:
     completion: Spoken
     label: bool
     tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One way to go on from a prompt, and what it is worth, a finite number; text, or turns."""
+
+    prompt: Spoken
+    completion: Spoken
+    reward: float
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stepwise:
+    """A prompt, as text or as turns, and an answer in steps, and whether each step is right."""
+
+    prompt: Spoken
+    steps: tuple[str, ...]
+    labels: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +238,8 @@ Content = (
     | Pair
     | Triplet
     | ImageLabel
+    | Scored
+    | Stepwise
 )
 
 

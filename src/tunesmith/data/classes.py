@@ -12,7 +12,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.records import Tokens
 from tunesmith.core.spans import OUTSIDE
 
-Problem = Literal["single_label", "multi_label", "regression", "similarity"]
+Problem = Literal["single_label", "multi_label", "regression", "similarity", "preference"]
 
 MOST_CLASSES = 100_000
 """More than this are no classes: the field is an identifier, or a text."""
@@ -24,14 +24,16 @@ class Targets:
     `single_label`: the index of the class (int64). `multi_label`: 0 or 1 for each of C classes
     (float32, C). `regression`: the number (float32), with a `mean` and a `scale` by which the head
     learns it at unit size. `similarity`: of a text beside others the score of the pair that it
-    begins (float32), NaN where there is none.
+    begins (float32), NaN where there is none. `preference`: of the better one of two answers by
+    how much it is to be better (float32), 0 for the other.
 
     Args:
-        problem: which of the four.
+        problem: which of the five.
         names: the classes in order; none for regression.
         mean: of the training rows' numbers.
         scale: their standard deviation.
         words: a row has a label for each of its words, the tag, and none as a whole.
+        odds: two classes are told by one number, the log-odds of the second.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class Targets:
         scale: float = 1.0,
         *,
         words: bool = False,
+        odds: bool = False,
     ) -> None:
         self.problem = problem
         self.words = words
+        self.odds = odds
         self.names = tuple(names)
         self.mean, self.scale = mean, scale
         self._index = {name: index for index, name in enumerate(self.names)}
@@ -87,14 +91,21 @@ class Targets:
         names = {tag for row in train for tag in row.labels}
         return cls("single_label", sorted(names, key=lambda tag: (tag != OUTSIDE, tag)), words=True)
 
+    @classmethod
+    def verdicts(cls, names: tuple[str, str], *, steps: bool = False) -> Targets:
+        """Of rated answers, or of their steps: the worse of two verdicts, and the better one."""
+        return cls("single_label", names, words=steps, odds=True)
+
     @property
     def task(self) -> str:
-        """What is measured and saved: "tags", or the problem."""
-        return "tags" if self.words else self.problem
+        """What is measured and saved: "tags", "steps", or the problem."""
+        if self.words:
+            return "steps" if self.odds else "tags"
+        return self.problem
 
     @property
     def outputs(self) -> int:
-        """C: how many numbers the head gives; 0 where there is none."""
+        """C: how many numbers the head gives, log-odds as two; 0 where there is none."""
         return 0 if self.problem == "similarity" else len(self.names) or 1
 
     def knows(self, label: str) -> bool:
@@ -105,6 +116,8 @@ class Targets:
         """The labels of one row, or of one word, as numbers."""
         if self.problem == "similarity":
             return np.array(labels[0] if labels else math.nan, dtype=np.float32)
+        if self.problem == "preference":
+            return np.array(labels[0], dtype=np.float32)
         if self.problem == "regression":
             return np.array((float(labels[0]) - self.mean) / self.scale, dtype=np.float32)
         if self.problem == "single_label":

@@ -15,6 +15,8 @@ from tunesmith.core.records import (
     Preference,
     Prompted,
     Rating,
+    Scored,
+    Stepwise,
     Tagged,
     Text,
     Triplet,
@@ -27,6 +29,7 @@ Kind = Literal[
     "tag",
     "embed",
     "image",
+    "reward",
     "dpo",
     "simpo",
     "orpo",
@@ -51,6 +54,8 @@ KINDS: tuple[type[Content], ...] = (
     Pair,
     Triplet,
     ImageLabel,
+    Scored,
+    Stepwise,
 )
 
 TRAINED: Mapping[str, tuple[type[Content], ...]] = {
@@ -65,6 +70,7 @@ TRAINED: Mapping[str, tuple[type[Content], ...]] = {
     **dict.fromkeys(
         ("grpo", "rloo", "reinforce", "ppo"), (Prompted, Chat, Completion, Preference, Rating)
     ),
+    "reward": (Preference, Rating, Scored, Stepwise),
 }
 """The kinds that each objective of this version trains."""
 
@@ -77,18 +83,23 @@ ASKED = ("grpo", "rloo", "reinforce", "ppo")
 ANSWERED = ("sft", *PAIRED, "kto", "bco", *ASKED)
 """Objectives of models that are asked questions and answer them."""
 
-WHOLE_ROWS = ("embed", *PAIRED)
+WHOLE_ROWS = ("embed", "reward", *PAIRED)
 """Objectives that train the texts of a row together: a step has all of them, or none."""
 
 _ABOUT: Mapping[type[Content], tuple[str, str]] = {
-    Preference: ("a preference (a chosen and a rejected answer)", "dpo, simpo, orpo, cpo or kto"),
-    Rating: ("a rating (an answer, and whether it was liked)", "kto or bco"),
+    Preference: (
+        "a preference (a chosen and a rejected answer)",
+        "dpo, simpo, orpo, cpo, kto or reward",
+    ),
+    Rating: ("a rating (an answer, and whether it was liked)", "kto, bco or reward"),
     Prompted: ("a prompt that waits for its answer (no answer to learn stands behind it)", "grpo"),
     Label: ("a text with its label", "classify"),
     Tagged: ("a list of words with their tags", "tag"),
     Pair: ("a pair of texts", "embed"),
     Triplet: ("a triplet of texts", "embed"),
     ImageLabel: ("an image with its label", "image"),
+    Scored: ("an answer with its reward", "reward"),
+    Stepwise: ("an answer in steps, each with its label", "reward"),
 }
 
 
@@ -102,6 +113,7 @@ _TAKES: Mapping[str, str] = {
     **dict.fromkeys(PAIRED, "pairs of a chosen and a rejected answer"),
     **dict.fromkeys(("kto", "bco"), "rated answers, and pairs of a better and a worse one"),
     **dict.fromkeys(ASKED, "prompts"),
+    "reward": "answers that were compared, rated or scored, and answers with labelled steps",
 }
 
 

@@ -14,10 +14,11 @@ from hashlib import blake2b
 
 import numpy as np
 
-from tunesmith.core.batch import Batch, Pooling, Segment
+from tunesmith.core.batch import Batch, Pooling
 from tunesmith.core.records import Tokens
 from tunesmith.data.classes import Targets
 from tunesmith.data.known import Known
+from tunesmith.data.pack import lay_down
 
 
 class Layer:
@@ -37,16 +38,18 @@ class Layer:
         self._known = known
 
     def __call__(self, examples: Sequence[Tokens], share: bool = False) -> Batch:
-        """The sequences in their order; `share` is for those that are written, not for these."""
-        lengths = [len(example) for example in examples]
-        starts = np.concatenate(([0], np.cumsum(lengths))).tolist()
-        sites = [start + self._read(each) for start, each in zip(starts, examples, strict=False)]
+        """The sequences in their order; with `share` a common beginning is laid down once, which
+        is for bodies that read onwards."""
+        laid = lay_down(examples, share)
+        sites = [
+            places[self._read(each)] for places, each in zip(laid.places, examples, strict=True)
+        ]
         counts = [len(each) for each in sites]
         owner_S = np.repeat(np.arange(len(examples)), counts)
         batch = Batch(
-            tokens_T=np.concatenate([example.ids_N for example in examples]).astype(np.int64),
-            positions_T=np.concatenate([np.arange(length) for length in lengths]),
-            segments=tuple(map(Segment, starts, starts[1:])),
+            tokens_T=laid.tokens_T,
+            positions_T=laid.positions_T,
+            segments=laid.segments,
             sites_S=np.concatenate(sites).astype(np.int64),
             targets_S=np.zeros(len(owner_S), dtype=np.int64),
             weights_S=np.repeat(1 / np.array(counts), counts).astype(np.float32),
@@ -60,9 +63,11 @@ class Layer:
             ones_S = np.ones(len(owner_S), dtype=np.float32)
             return replace(batch, targets_S=self._targets.of_rows(examples), weights_S=ones_S)
         labels_B = self._targets.of_rows(examples)
-        if self._targets.problem != "similarity":
+        if self._targets.problem not in ("similarity", "preference"):
             return replace(batch, labels_B=labels_B)
         parts_B = np.array([example.part for example in examples], dtype=np.int64)
+        if self._targets.problem == "preference":
+            return replace(batch, labels_B=labels_B, parts_B=parts_B)
         texts_B = np.array([text_number(example) for example in examples], dtype=np.int64)
         return replace(batch, labels_B=labels_B, parts_B=parts_B, texts_B=texts_B)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,6 +81,34 @@ class _Tree:
         self.ends[number], self._last = self._path[-1], ids_N
 
 
+class Laid(NamedTuple):
+    """Examples end to end: the first three fields of a Batch, and where in it each token of each
+    example stands."""
+
+    tokens_T: np.ndarray
+    positions_T: np.ndarray
+    segments: tuple[Segment, ...]
+    places: list[np.ndarray]
+
+
+def lay_down(examples: Sequence[Tokens], share: bool = True) -> Laid:
+    """The examples as segments; with `share` each shared prefix once, else in their order."""
+    ends = _ends(examples, share)
+    nodes = _depth_first(ends)
+    starts = np.concatenate(([0], np.cumsum([node.end - node.begin for node in nodes])))
+    places = {id(node): place for place, node in enumerate(nodes)}
+    pieces = [examples[node.owner].ids_N[node.begin : node.end] for node in nodes]
+    return Laid(
+        np.concatenate(pieces).astype(np.int64),
+        np.concatenate([np.arange(node.begin, node.end) for node in nodes]),
+        tuple(
+            Segment(int(start), int(end), places[id(node.parent)] if node.parent else ROOT)
+            for node, start, end in zip(nodes, starts, starts[1:], strict=False)
+        ),
+        [_index_in_batch(ends[number], places, starts) for number in range(len(examples))],
+    )
+
+
 def pack(examples: Sequence[Tokens], share: bool = True) -> Batch:
     """The examples as segments, and a site wherever the next token has a weight above zero.
 
@@ -88,25 +117,18 @@ def pack(examples: Sequence[Tokens], share: bool = True) -> Batch:
     depend on `share`, which lays each shared prefix down once. Examples that share nothing are one
     root segment each, in order.
     """
-    ends = _ends(examples, share)
-    nodes = _depth_first(ends)
-    starts = np.concatenate(([0], np.cumsum([node.end - node.begin for node in nodes])))
-    places = {id(node): place for place, node in enumerate(nodes)}
+    laid = lay_down(examples, share)
     sites, targets, weights, owners = [], [], [], []
     for owner, example in enumerate(examples):
         learned = np.flatnonzero(example.weights_N[1:] > 0)
-        sites.append(_index_in_batch(ends[owner], places, starts)[learned])
+        sites.append(laid.places[owner][learned])
         targets.append(example.ids_N[1:][learned])
         weights.append(example.weights_N[1:][learned])
         owners.append(np.full(len(learned), owner))
-    pieces = [examples[node.owner].ids_N[node.begin : node.end] for node in nodes]
     return Batch(
-        tokens_T=np.concatenate(pieces).astype(np.int64),
-        positions_T=np.concatenate([np.arange(node.begin, node.end) for node in nodes]),
-        segments=tuple(
-            Segment(int(start), int(end), places[id(node.parent)] if node.parent else ROOT)
-            for node, start, end in zip(nodes, starts, starts[1:], strict=False)
-        ),
+        tokens_T=laid.tokens_T,
+        positions_T=laid.positions_T,
+        segments=laid.segments,
         sites_S=np.concatenate(sites).astype(np.int64),
         targets_S=np.concatenate(targets).astype(np.int64),
         weights_S=np.concatenate(weights).astype(np.float32),

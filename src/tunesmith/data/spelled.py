@@ -15,6 +15,7 @@ from tunesmith.core.records import (
     Content,
     Label,
     Pair,
+    Stepwise,
     Tagged,
     Text,
     Triplet,
@@ -56,6 +57,8 @@ def _texts(content: Content, encoder: Encoder) -> Iterator[tuple[str, str]]:
     elif isinstance(content, Text):
         # A document may bring its own end token: it gets no second, so the ids are the same.
         yield '"text"', content.text.removesuffix(encoder.tokenizer.eos_token or "")
+    elif isinstance(content, Stepwise):  # its prompt is looked at as it is asked
+        yield from ((f"Step {n}", step) for n, step in enumerate(content.steps, start=1))
     elif isinstance(content, Label):
         yield '"text"', content.text
     elif isinstance(content, Tagged):

@@ -2,7 +2,8 @@
 
 As with language models (`forward`), the packed path is taken only by a body that has just shown, on
 a probe, that it then gives the states of its own code in padded rows. Where a token sees later
-ones, segments share no prefixes: an encoder's may not, a decoder's may.
+ones, segments share no prefixes: an encoder's may not; a decoder's may where a probe with a shared
+prefix shows it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel
 from tunesmith.core.batch import Batch, Segment
 from tunesmith.core.errors import Unsupported
 from tunesmith.models import attention
-from tunesmith.models.forward import close, evened
+from tunesmith.models.forward import close, evened, probe
 from tunesmith.models.grid import Grid
 from tunesmith.models.layout import Layout
 from tunesmith.models.onwards import sees_later
@@ -26,18 +27,21 @@ _NO_MASK = (1, 1, 1, 1)
 class PackedBody:
     """All segments in one row of length T; attention runs inside segments only.
 
-    `causal` says that tokens see only earlier ones; then `shares`: a common prefix is computed
-    once.
-    `first` is the number of the first position (RoBERTa counts from behind its padding id).
+    `causal` says that tokens see only earlier ones; `shares`, of those, that a common prefix may
+    be computed once. `first` is the number of the first position (RoBERTa counts from behind its
+    padding id).
     """
 
     name = "packed"
     reason = ""
 
-    def __init__(self, body: nn.Module, *, causal: bool, first: int = 0) -> None:
+    def __init__(
+        self, body: nn.Module, *, causal: bool, first: int = 0, shares: bool = False
+    ) -> None:
         self._body = body
         self._first = first
-        self.causal = self.shares = causal
+        self.causal = causal
+        self.shares = shares
 
     def hidden_at_sites(self, batch: Batch) -> torch.Tensor:
         """Last hidden states at the batch's sites, shape (S, D)."""
@@ -46,7 +50,7 @@ class PackedBody:
             input_ids=batch.tokens_T[None],
             position_ids=batch.positions_T[None] + self._first,
             attention_mask=torch.zeros(_NO_MASK, device=batch.tokens_T.device),
-            segment_layout=Layout(batch.segments, self.shares),
+            segment_layout=Layout(batch.segments, self.causal),
         ).last_hidden_state
         return hidden[0].index_select(0, batch.sites_S)
 
@@ -76,7 +80,7 @@ Body = PackedBody | PaddedBody
 
 def choose_body(model: PreTrainedModel) -> Body:
     """The fastest path that gives this body's own hidden states on a probe of short segments."""
-    batch = _probe(model)
+    batch = _roots(model)
     training = model.training
     model.eval()
     try:
@@ -98,11 +102,18 @@ def _packed(
         path = PackedBody(model, causal=causal, first=first)
         try:
             if close(path.hidden_at_sites(batch), wanted):
+                path.shares = causal and _shares(model, path)
                 return path
         except (Unsupported, IndexError):
             break
     model.set_attn_implementation(own)
     return None
+
+
+def _shares(model: PreTrainedModel, path: PackedBody) -> bool:
+    """Whether a prefix with two branches gives the states of two rows."""
+    batch = probe(model)
+    return close(path.hidden_at_sites(batch), PaddedBody(model).hidden_at_sites(batch))
 
 
 def _padded(model: PreTrainedModel, causal: bool) -> PaddedBody:
@@ -114,7 +125,7 @@ def _padded(model: PreTrainedModel, causal: bool) -> PaddedBody:
     )
 
 
-def _probe(model: PreTrainedModel) -> Batch:
+def _roots(model: PreTrainedModel) -> Batch:
     """Segments of 7 and 5 tokens, a site at each."""
     device = model.device
     segments = (Segment(0, 7), Segment(7, 12))

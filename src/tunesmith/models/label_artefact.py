@@ -62,8 +62,11 @@ class Naming:
     named (0 always names one). A regression's output times `scale` plus `mean` is the number. A
     word is tagged at its `word_at` token, "first" or "last", and `word_break` says where the words
     of the training rows ended: at a "space", or at "punctuation", too. For the problem `similarity`
-    there is no head: a vector stands for a text. Of a longer text than `cut` tokens so many are
-    read; 0 refuses one that is longer than the model's context.
+    there is no head: a vector stands for a text; for `preference` the output is a reward, of which
+    only differences mean anything. Of a longer text than `cut` tokens so many are read; 0 refuses
+    one that is longer than the model's context. `odds` says that one number, the log-odds of the
+    second of two names, is all that the head gives. `written` is how answers that are judged
+    stand behind their prompts where both are texts: as a "chat", or "plain".
     """
 
     problem: str
@@ -76,10 +79,12 @@ class Naming:
     word_at: str = ""
     word_break: str = ""
     cut: int = 0
+    odds: bool = False
+    written: str = ""
 
     @property
     def outputs(self) -> int:
-        """C; 0 without a head."""
+        """C, log-odds as two; 0 without a head."""
         return 0 if self.problem == "similarity" else len(self.names) or 1
 
     def save(self, folder: Path) -> None:
@@ -156,8 +161,8 @@ def _saved_head(folder: Path) -> dict[str, torch.Tensor]:
 def _as_classifier(model: LabelModel, described: Described, naming: Naming) -> PreTrainedModel:
     """The body and the head in transformers' classifier of the family, sharing their weights."""
     config = model.body.config
-    config.problem_type = PROBLEMS.get(naming.problem)
-    config.id2label = dict(enumerate(naming.names or ("number",)))
+    config.problem_type = PROBLEMS.get("multi_label" if naming.odds else naming.problem)
+    config.id2label = dict(enumerate(naming.names[naming.odds :] or ("number",)))
     config.label2id = {name: index for index, name in config.id2label.items()}
     if config.pad_token_id is None:  # by it the classifier knows where a padded row ends
         tokenizer = described.tokenizer

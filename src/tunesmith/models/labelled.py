@@ -32,30 +32,39 @@ class LabelModel(nn.Module):
         outputs: C, what the head gives; 0 for no head, where the features are the result.
         pooling: "last", "cls", "mean", or "words" for a state at each site.
         seed: draws the head.
+        odds: of two classes the head gives one number, the log-odds of the second.
+        share: what sequences begin with together is computed once, where the path allows it.
     """
 
     def __init__(
-        self, body: PreTrainedModel, path: Body, *, outputs: int, pooling: Pooling, seed: int
+        self,
+        body: PreTrainedModel,
+        path: Body,
+        *,
+        outputs: int,
+        pooling: Pooling,
+        seed: int,
+        odds: bool = False,
+        share: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
         self.pooling: Pooling = pooling
+        self.shares = share and path.shares
         self._path = path
+        self._odds = odds
         config = body.config.get_text_config()
         self._dropout = nn.Dropout(_dropout_of(config))
         self.classifier: nn.Module = nn.Identity()
         if outputs:
             # Decoders have no bias there in transformers, and are saved in its form; taggers have.
             bias = pooling != "last"
-            linear = nn.Linear(config.hidden_size, outputs, bias=bias)
+            linear = nn.Linear(config.hidden_size, 1 if odds else outputs, bias=bias)
             self.classifier = linear.to(body.device, body.dtype)
             with seeded(derive(seed, "head"), body.device):
                 nn.init.normal_(linear.weight, std=getattr(config, "initializer_range", 0.02))
                 if linear.bias is not None:
                     nn.init.zeros_(linear.bias)
-
-    shares = False
-    """Sequences are judged one by one: no prefix is shared among them."""
 
     linear_head = None
     """What is predicted is no token."""
@@ -78,7 +87,7 @@ class LabelModel(nn.Module):
     @property
     def outputs(self) -> int:
         """C."""
-        return int(getattr(self.classifier, "out_features", 0))
+        return 2 if self._odds else int(getattr(self.classifier, "out_features", 0))
 
     def features(self, batch: Batch) -> torch.Tensor:
         """What the head reads: (B, D), or (S, D) where words are tagged."""
@@ -100,11 +109,11 @@ class LabelModel(nn.Module):
         return self
 
     def head(self, features_BD: torch.Tensor) -> torch.Tensor:
-        """A number for each class, (B, C)."""
+        """A number for each class, (B, C): of log-odds 0 for the first and they for the second."""
         if isinstance(self.classifier, nn.Identity):
             return features_BD
         logits: torch.Tensor = self.classifier(self._dropout(features_BD.to(self.body.dtype)))
-        return logits
+        return torch.cat([torch.zeros_like(logits), logits], 1) if self._odds else logits
 
 
 def open_body(

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from tunesmith.recipe.kinds import HEADED, PREFERENCES, ObjectiveKind
+from tunesmith.recipe.kinds import PREFERENCES, STEADY, ObjectiveKind
 from tunesmith.recipe.methods import METHODS, MethodName
 from tunesmith.recipe.optimizers import Rule
 
@@ -176,6 +176,7 @@ _PASSES = {
     "image": (((300, 20), (1000, 15), (5000, 10), (20000, 6)), 3, "images"),
     "embed": (((1000, 10), (5000, 5), (20000, 3)), 1, "rows of texts"),
     **dict.fromkeys(PREFERENCES, (((1000, 3), (20000, 2)), 1, "rows with answers")),
+    "reward": (((1000, 5), (5000, 3), (20000, 2)), 1, "judged rows"),
 }
 """Passes under so many rows, from there on, and what the rows are."""
 
@@ -321,7 +322,7 @@ def patience(facts: Facts) -> Choice[int]:
     """4 validations, about one epoch; off from scratch, and where a head labels: of 10,003 short
     questions in 77 classes the loss was lowest in the last of 6 epochs, and 4 validations without a
     better one had passed in the second. Source: ours."""
-    if facts.objective in HEADED:
+    if facts.objective in STEADY:
         return 0, "the loss of labels falls to the end of the schedule"
     if facts.from_scratch:
         return 0, "from scratch, the loss keeps falling to the end of the schedule"
@@ -332,7 +333,7 @@ def keep_best(facts: Facts) -> Choice[bool]:
     """Yes, but where a head labels: there the last weights label better than those of the lowest
     held-out loss. Of 77 classes 93.6 against 92.8 % of 3,080 questions were right after 10,003
     rows, 85.2 against 84.7 % and at a higher rate 85.0 against 82.4 % after 770. Source: ours."""
-    if facts.objective in HEADED:
+    if facts.objective in STEADY:
         return False, "labels are the surest at the end of the schedule"
     return True, "what was learned last may be learned by heart"
 

@@ -11,6 +11,7 @@ ObjectiveKind = Literal[
     "tag",
     "embed",
     "image",
+    "reward",
     "dpo",
     "simpo",
     "orpo",
@@ -25,9 +26,19 @@ PREFERENCES: tuple[ObjectiveKind, ...] = ("dpo", "simpo", "orpo", "cpo", "kto", 
 REFERRED: tuple[ObjectiveKind, ...] = ("dpo", "kto", "bco")
 """Those that look back at what the base held of the same answers."""
 
-LABELS = {"classify": "label", "tag": "label", "embed": "embed", "image": "label"}
-"""The objectives of models that label texts, words or images, or make vectors of texts, and write
-nothing; and the command that asks such a model."""
+LABELS = {
+    "classify": "label",
+    "tag": "label",
+    "embed": "embed",
+    "image": "label",
+    "reward": "score",
+}
+"""The objectives of models that label texts, words or images, make vectors of texts, or reward
+answers, and write nothing; and the command that asks such a model."""
 
-HEADED = ("classify", "tag", "image")
+STEADY = ("classify", "tag", "image")
+"""The objectives whose labels are told ever better to the end of training. What people prefer is
+noisier: rewards learn pairs by heart (Ouyang et al. 2022, C.2, train for one epoch)."""
+
+HEADED = ("classify", "tag", "image", "reward")
 """The objectives of models that end in a new head."""

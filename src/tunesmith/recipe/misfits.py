@@ -91,11 +91,11 @@ def _taught(recipe: Recipe) -> Iterator[tuple[str, str]]:
             )
     if asked.teacher is None:
         return
-    if asked.kind == "classify":
+    if asked.kind in LABELS:
         yield (
             "objective.teacher",
-            "objective.teacher predicts tokens, and objective.kind=classify learns labels. Leave "
-            "it out, or set objective.kind=sft.",
+            f"objective.teacher predicts tokens, and objective.kind={asked.kind} writes none. "
+            "Leave it out, or set objective.kind=sft.",
         )
     if asked.kl_to_base:
         yield (
@@ -174,6 +174,7 @@ def _kind(recipe: Recipe) -> Iterator[tuple[str, str]]:
         )
     if kind != "embed":
         yield from _for_embeddings(recipe)
+    yield from _rewards(recipe)
     if sentence := unfit(model.method, kind):
         yield ("model.method", sentence)
     if kind == "tag":
@@ -212,6 +213,48 @@ def _for_embeddings(recipe: Recipe) -> Iterator[tuple[str, str]]:
                 f"{section}.{key}={value} is for objective.kind=embed, and objective.kind is "
                 f"{recipe.objective.kind}. Leave it out.",
             )
+
+
+def _rewards(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What only reward models have, and what they have not."""
+    kind, asked, fields = (
+        recipe.objective.kind,
+        recipe.objective,
+        type(recipe.objective).model_fields,
+    )
+    if kind != "reward":
+        for key in ("margin_scale", "centre_rewards"):
+            if getattr(asked, key) != fields[key].default:
+                yield (
+                    f"objective.{key}",
+                    f"objective.{key}={getattr(asked, key)} is for objective.kind=reward, and "
+                    f"objective.kind is {kind}. Leave it out.",
+                )
+        return
+    labels = "is for models that label, and objective.kind is reward"
+    if asked.problem != "auto":
+        yield (
+            "objective.problem",
+            f"objective.problem={asked.problem} {labels}: the rows say what is learned of them. "
+            "Leave it out.",
+        )
+    if asked.class_weights != "none":
+        yield (
+            "objective.class_weights",
+            f"objective.class_weights={asked.class_weights} {labels}. Leave it out.",
+        )
+    if recipe.evaluate.abstain:
+        yield (
+            "evaluate.abstain",
+            f"evaluate.abstain={recipe.evaluate.abstain} {labels}, which may leave a row to a "
+            "person. Leave it out.",
+        )
+    if recipe.data.canaries:
+        yield (
+            "data.canaries",
+            "data.canaries plants secrets to see whether they are written again, and "
+            "objective.kind=reward trains a model that writes nothing. Leave it out.",
+        )
 
 
 def _images(recipe: Recipe) -> Iterator[tuple[str, str]]:

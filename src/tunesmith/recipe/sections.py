@@ -87,13 +87,14 @@ class ModelSection(Section):
     adapted. What lies below them is computed once and reused by every later pass over the data."""
 
     pooling: Literal["auto", "last", "cls", "mean"] = knob("auto")
-    """classify and embed: which state stands for a text: of its last token (`auto` for a decoder,
-    where it has seen all others), of its first, or the mean of all (`auto` for an encoder)."""
+    """classify, embed and reward: which state stands for a text: of its last token (`auto` for a
+    decoder, where it has seen all others), of its first, or the mean of all (`auto` for an
+    encoder)."""
 
     head_start: Literal["probe", "random"] = knob("probe")
-    """classify, tag and image: how the new head begins. `probe`: as logistic (for numbers, ridge)
-    regression on what the frozen base makes of the training rows; a random head would first spoil
-    what the base knows (Kumar et al. 2022)."""
+    """classify, tag, image and reward: how the new head begins. `probe`: as logistic (for numbers,
+    ridge) regression on what the frozen base makes of the training rows; a random head would first
+    spoil what the base knows (Kumar et al. 2022)."""
 
     dtype: Auto | Literal["float32", "bfloat16"] = knob(AUTO)
     """The number format of matrix products. Trained weights keep float32 precision either way."""
@@ -219,9 +220,10 @@ class ObjectiveSection(Section):
     kind: ObjectiveKind = knob("sft")
     """sft learns the answers of conversations and completions; text learns every token; classify
     learns the labels of texts; tag learns the tags of words, which mark the fields of a text; embed
-    brings texts that belong together near each other; image learns the labels of images; dpo,
-    simpo, orpo and cpo learn which of two answers is better, kto and bco which answers were
-    liked."""
+    brings texts that belong together near each other; image learns the labels of images; reward
+    learns what answers are worth, from answers that were compared, rated or scored, or from steps
+    that are right or wrong; dpo, simpo, orpo and cpo learn which of two answers is better, kto and
+    bco which answers were liked."""
 
     problem: Literal["auto", "single_label", "multi_label", "regression"] = knob("auto")
     """classify and image: whether a row has one class, several, or a number. `auto` is several
@@ -242,6 +244,15 @@ class ObjectiveSection(Section):
     symmetric: bool = knob(False)
     """embed only: positives are to find their anchors, too. For pairs that are searched both ways,
     such as sentences that say the same."""
+
+    margin_scale: NotNegative = knob(1.0, "reward per unit of margin")
+    """reward only: where rows say by how much the chosen answer is better (`margin`, or
+    `score_chosen` and `score_rejected`), the rewards are to be this times as far apart (Touvron et
+    al. 2023, whose margins are 1/3 to 3). 0 looks at no margin."""
+
+    centre_rewards: NotNegative = knob(0.01, "loss per squared sum of two rewards")
+    """reward only: of compared answers only the difference is learned; this keeps their sum near 0,
+    so that rewards of different prompts can be compared (Eisenstein et al. 2023, who take 0.01)."""
 
     teacher: BaseModelName | None = knob(None)
     """A bigger model that reads the same tokens: at every learned token its whole prediction is a

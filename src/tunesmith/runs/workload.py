@@ -94,14 +94,27 @@ def work_of(batch: Batch, padded: bool) -> Work:
     return Work(1, leaves * longest, leaves * longest**2, sites)
 
 
+def _of_whole_rows(parts_B: Any, count: int) -> int:
+    """At most `count` sequences that are whole rows, each of which begins with its part 0."""
+    ends = [place for place in range(1, len(parts_B)) if parts_B[place] == 0] + [len(parts_B)]
+    return max([end for end in ends if end <= count], default=ends[0])
+
+
 def first_segments(batch: Batch, count: int) -> Batch:
-    """The batch of the first `count` segments alone: a smaller one of the same kind."""
+    """The batch of the first `count` segments alone: a smaller one of the same kind.
+
+    Of texts that are trained together, a row's, all or none are kept; of the first row all.
+    """
+    labelled = batch.labels_B is not None
+    # Where there are labels, or pictures, a segment is a sequence; else, or where prefixes are
+    # shared, a sequence may be several, and those behind the cut stay without a site.
+    alone = labelled and all(each.parent == ROOT for each in batch.segments)
+    if alone and batch.parts_B is not None:
+        count = _of_whole_rows(batch.parts_B, count)
     segments = batch.segments[:count]
     end = segments[-1].end
     kept_S = batch.sites_S < end
-    # Where there are labels, or pictures, a segment is a sequence; else a sequence may be several,
-    # and those behind the cut stay without a site.
-    of = slice(None if batch.labels_B is None else count)
+    of = slice(count if alone else None)
     known_RD = batch.features_RD  # of each sequence, else of each site
 
     def cut(shape: str, part: Any) -> dict[str, Any]:
@@ -117,7 +130,7 @@ def first_segments(batch: Batch, count: int) -> Batch:
         segments=segments,
         origins=batch.origins[of],
         images=batch.images and batch.images[:count],
-        features_RD=known_RD if known_RD is None else known_RD[kept_S if of == slice(None) else of],
+        features_RD=known_RD if known_RD is None else known_RD[of if labelled else kept_S],
         **cut("_S", kept_S),
         **cut("_B", of),
     )

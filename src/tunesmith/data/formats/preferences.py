@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.core.records import Message, Preference, Rating, Spoken
+from tunesmith.core.records import Message, Preference, Rating, Scored, Spoken, Stepwise
 from tunesmith.data.formats import chats, completions, messages
-from tunesmith.data.formats.fields import fail, filled, kind_of, shown
+from tunesmith.data.formats.fields import fail, filled, kind_of, shown, told, whole
 
 _TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ ]?")
 _SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 _VERDICTS = {"true": True, "false": False, "1": True, "0": False}
+
+SCORES = ("score_chosen", "score_rejected")
+MARGINS = ("margin", *SCORES)
+"""Fields that say how much better the chosen answer is: directly, or by the score of each."""
 
 
 def preference(fields: Mapping[str, Any]) -> Preference:
@@ -23,7 +28,8 @@ def preference(fields: Mapping[str, Any]) -> Preference:
     named = ("prompt", "chosen", "rejected")
     if all(isinstance(fields[name], str) for name in named):
         prompt = filled(fields, "prompt", "empty_prompt", "; give it a text.")
-        return _compared(prompt, _answer(fields, "chosen"), _answer(fields, "rejected"))
+        answers = _answer(fields, "chosen"), _answer(fields, "rejected")
+        return _compared(prompt, *answers, (), _margin(fields))
     asked = completions.spoken(fields, "prompt", "user")
     chosen, rejected = (_turns(fields, name) for name in named[1:])
     if _whole(chosen) and _whole(rejected):
@@ -94,6 +100,63 @@ def rated(fields: Mapping[str, Any], name: str, label: str) -> Rating:
     return Rating(said.messages[:-1], said.messages[-1:], verdict, said.tools)
 
 
+def scored(fields: Mapping[str, Any], answer: str = "completion") -> Scored:
+    """`prompt`, an answer, and what it is worth (`reward`), a number of any scale."""
+    reward = _number(fields, "reward")
+    if isinstance(fields["prompt"], str) and isinstance(fields[answer], str):
+        prompt = filled(fields, "prompt", "empty_prompt", "; give it a text.")
+        return Scored(prompt, _answer(fields, answer), reward)
+    asked = completions.spoken(fields, "prompt", "user")
+    said = completions.spoken(fields, answer, "assistant")
+    _check(asked, said, answer)
+    return Scored(asked, said, reward, chats.tools(fields))
+
+
+def scored_chat(fields: Mapping[str, Any], name: str) -> Scored:
+    """A conversation, and what its last answer is worth (`reward`)."""
+    said = chats.chat(fields, name)
+    return Scored(said.messages[:-1], said.messages[-1:], _number(fields, "reward"), said.tools)
+
+
+def stepwise(fields: Mapping[str, Any]) -> Stepwise:
+    """`prompt`, the steps of an answer (`completions`), and whether each is right (`labels`)."""
+    prompt = filled(fields, "prompt", "empty_prompt", "; give it a text.")
+    steps, labels = fields["completions"], fields["labels"]
+    for name, value in (("completions", steps), ("labels", labels)):
+        if not isinstance(value, list):
+            fail("wrong_type", f'"{name}" must be a list; received {kind_of(value)}.')
+    if len(steps) != len(labels):
+        fail(
+            "labels_do_not_fit",
+            f'There are {len(steps)} steps in "completions" and {len(labels)} "labels"; give each '
+            "step one label.",
+        )
+    if not steps:
+        fail("empty_answer", '"completions" is an empty list; give it the steps of an answer.')
+    numbered = list(enumerate(zip(steps, labels, strict=True), start=1))
+    texts = tuple(_step(number, step) for number, (step, _) in numbered)
+    return Stepwise(
+        prompt, texts, tuple(_step_label(number, label) for number, (_, label) in numbered)
+    )
+
+
+def _step(number: int, step: Any) -> str:
+    if not isinstance(step, str) or not step.strip():
+        received = "an empty text" if isinstance(step, str) else kind_of(step)
+        fail("empty_answer", f'Step {number} of "completions" must be a text; received {received}.')
+    return whole(step, f'Step {number} of "completions"')
+
+
+def _step_label(number: int, label: Any) -> bool:
+    verdict = _verdict(label)
+    if verdict is None:
+        fail(
+            "wrong_type",
+            f'Label {number} of "labels" must be true or false, or 1 or 0; received {told(label)}.',
+        )
+    return verdict
+
+
 def _verdict(value: Any) -> bool | None:
     return _VERDICTS.get(str(value).lower()) if isinstance(value, bool | int | str) else None
 
@@ -158,8 +221,7 @@ def _conversation(
 ) -> Preference:
     for name, answer in (("chosen", chosen), ("rejected", rejected)):
         _check(asked, answer, name)
-    preferred = _compared(asked, chosen, rejected)
-    return Preference(preferred.prompt, chosen, rejected, chats.tools(fields))
+    return _compared(asked, chosen, rejected, chats.tools(fields), _margin(fields))
 
 
 def _check(asked: tuple[Message, ...], answer: tuple[Message, ...], name: str) -> None:
@@ -174,7 +236,9 @@ def _check(asked: tuple[Message, ...], answer: tuple[Message, ...], name: str) -
     messages.require_answer(said)
 
 
-def _compared(prompt: Spoken, chosen: Spoken, rejected: Spoken) -> Preference:
+def _compared(
+    prompt: Spoken, chosen: Spoken, rejected: Spoken, tools: tuple[str, ...], margin: float | None
+) -> Preference:
     if chosen == rejected:
         text = chosen if isinstance(chosen, str) else chosen[-1].content
         fail(
@@ -182,4 +246,35 @@ def _compared(prompt: Spoken, chosen: Spoken, rejected: Spoken) -> Preference:
             "The chosen and the rejected answer are the same, so neither is better: "
             f"{shown(text)!r}. Leave the row out.",
         )
-    return Preference(prompt, chosen, rejected)
+    return Preference(prompt, chosen, rejected, tools, margin)
+
+
+def _margin(fields: Mapping[str, Any]) -> float | None:
+    """How much better the chosen answer is; None where the row does not say."""
+    if fields.get("margin") is not None:
+        margin = _number(fields, "margin")
+        if margin < 0:
+            fail(
+                "negative_margin",
+                f'"margin" is {margin:g}, so the rejected answer would be the better one. Give 0 '
+                'or more, or exchange "chosen" and "rejected".',
+            )
+        return margin
+    if any(fields.get(name) is None for name in SCORES):
+        return None
+    chosen, rejected = (_number(fields, name) for name in SCORES)
+    if chosen < rejected:
+        fail(
+            "negative_margin",
+            f'"score_chosen" ({chosen:g}) is below "score_rejected" ({rejected:g}), so the '
+            "rejected answer would be the better one. Exchange them, or leave the row out.",
+        )
+    return chosen - rejected
+
+
+def _number(fields: Mapping[str, Any], name: str) -> float:
+    value = fields[name]
+    number = float(value) if isinstance(value, int | float) else math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        fail("not_a_number", f'"{name}" must be a finite number; received {told(value)}.')
+    return number

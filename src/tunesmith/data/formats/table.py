@@ -60,17 +60,19 @@ def _preferences() -> Iterator[Format]:
     yield Format(
         "preference", ("input", "preferred_output", "non_preferred_output"), preferences.openai
     )
-    yield Format("preference", ("prompt", *answers), preferences.preference, ("tools",))
+    margins = preferences.MARGINS
+    yield Format("preference", ("prompt", *answers), preferences.preference, ("tools", *margins))
     for name, keys in _CHATS.items():
         read = partial(preferences.after, name=name)
-        yield Format("preference", (name, *answers), read, chats.BESIDE, {name: keys})
+        beside = (*chats.BESIDE, *margins)
+        yield Format("preference", (name, *answers), read, beside, {name: keys})
     yield Format(
         "preference",
         ("instruction", *answers),
         preferences.instructed,
-        ("input", "system", "history"),
+        ("input", "system", "history", *margins),
     )
-    yield Format("preference", answers, preferences.unprompted, ("tools",))
+    yield Format("preference", answers, preferences.unprompted, ("tools", *margins))
 
 
 def _ratings() -> Iterator[Format]:
@@ -91,6 +93,18 @@ def _ratings() -> Iterator[Format]:
                 {name: keys},
                 partial(preferences.is_verdict, name=label),
             )
+
+
+def _rewards() -> Iterator[Format]:
+    """Answers with what they are worth. A score under another name is left to `data.mapping`: rows
+    to be written often have one that is no part of them."""
+    for answer in ("completion", "response"):
+        read = partial(preferences.scored, answer=answer)
+        yield Format("scored answer", ("prompt", answer, "reward"), read, ("tools",))
+    for name, keys in _CHATS.items():
+        scored = partial(preferences.scored_chat, name=name)
+        yield Format("scored answer", (name, "reward"), scored, chats.BESIDE, {name: keys})
+    yield Format("steps", ("prompt", "completions", "labels"), preferences.stepwise)
 
 
 def _no_log(fields: Fields) -> bool:
@@ -162,6 +176,7 @@ _TEXT = Format("text", ("text",), completions.text, when=_no_log)
 FORMATS: tuple[Format, ...] = (
     *_preferences(),
     *_ratings(),
+    *_rewards(),
     Format("prompt", ("messages",), chats.prompted, when=chats.waits),
     *_conversations(),
     *_completions(),
@@ -204,7 +219,9 @@ LOG = (
 @lru_cache(32)
 def _complaint(fields: tuple[str, ...]) -> str:
     """Rows of one file have mostly the same fields, and likeness is slow to find."""
-    known = dict.fromkeys(name for form in FORMATS for name in form.fields)
+    # Those of steps, which have all of theirs or are none, are near to others that may be meant.
+    forms = [form for form in FORMATS if form.name != "steps"]
+    known = dict.fromkeys(name for form in forms for name in form.fields)
     strange = [n for n in fields[:_NAMED] if n not in known and len(n) < _LONGEST]
     close = [(n, match) for n in strange for match in _nearest(n, known)]
     hint = f' Did you mean "{close[0][1]}" for "{shown(close[0][0])}"?' if close else ""

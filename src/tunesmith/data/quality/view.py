@@ -21,7 +21,9 @@ from tunesmith.core.records import (
     Preference,
     Prompted,
     Rating,
+    Scored,
     Spoken,
+    Stepwise,
     Tagged,
     Text,
     Triplet,
@@ -138,6 +140,19 @@ def _rating(content: Rating) -> Seen:
     return Seen(text, compared, text, label, turns, label)
 
 
+def _scored(content: Scored) -> Seen:
+    prompt, said = _spoken(content.prompt), _spoken(content.completion)
+    text, compared = f"{prompt}\n{said}", _parts(_talk(content.prompt), said)
+    return Seen(text, compared, text, repr(content.reward), ((prompt, said),))
+
+
+def _stepwise(content: Stepwise) -> Seen:
+    said = "\n".join(content.steps)
+    prompt, labels = _spoken(content.prompt), " ".join(map(str, content.labels))
+    text = f"{prompt}\n{said}"
+    return Seen(text, _parts(_talk(content.prompt), said), text, labels)
+
+
 def _prompted(content: Prompted) -> Seen:
     text = _spoken(content.prompt)
     return Seen(text, _parts(_talk(content.prompt)), text, content.reference)
@@ -208,4 +223,6 @@ _READERS: dict[type, Callable[[Any], Seen]] = {
     Pair: _pair,
     Triplet: _triplet,
     ImageLabel: _image,
+    Scored: _scored,
+    Stepwise: _stepwise,
 }

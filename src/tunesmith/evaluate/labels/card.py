@@ -18,6 +18,7 @@ TASKS = {
     "tag": "token-classification",
     "image": "image-classification",
     "embed": "sentence-similarity",
+    "reward": "text-classification",
 }
 """What model hubs call them."""
 

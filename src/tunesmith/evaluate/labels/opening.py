@@ -7,6 +7,7 @@ the head's outputs of texts (or of images made into pixels), or their vectors, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from tunesmith.recipe.methods import METHODS, MethodName
@@ -29,6 +30,8 @@ def opening(
     `method` how the run trained."""
     if kind == "image":
         code = _images(artefact, base, naming)
+    elif kind == "reward" and naming["pooling"] in ("last", "words"):
+        code = _rewards(artefact, naming)
     elif naming["pooling"] == "words" or (naming["pooling"] == "last" and kind != "embed"):
         code = _classifier(artefact, naming)
     else:
@@ -65,6 +68,44 @@ def _classifier(artefact: str, naming: Json) -> Iterator[str]:
     yield f'model = {library}For{task}Classification.from_pretrained("{artefact}"{sized}).eval()'
     yield "model.config.pad_token_id = tokenizer.pad_token_id"
     yield from ("", "", "def outputs(texts):", *_given(naming))
+    yield "    return model(**given).logits"
+
+
+def _rewards(artefact: str, naming: Json) -> Iterator[str]:
+    """Answers behind what was asked, or an answer in steps, as they were judged in training."""
+    opened = list(takewhile(lambda line: not line.startswith("def"), _classifier(artefact, naming)))
+    steps, plain = naming["pooling"] == "words", naming["written"] == "plain"
+    yield from (["import torch", *opened] if steps else opened)
+    yield from _steps(plain=plain) if steps else _answers(plain=plain)
+
+
+def _steps(*, plain: bool) -> Iterator[str]:
+    yield "def outputs(prompt, steps):"
+    if plain:
+        yield '    ids = tokenizer(prompt)["input_ids"]'
+    else:
+        yield '    asked = [{"role": "user", "content": prompt}]'
+        yield "    text = tokenizer.apply_chat_template(asked, tokenize=False,"
+        yield "                                         add_generation_prompt=True)"
+        yield '    ids = tokenizer(text, add_special_tokens=False)["input_ids"]'
+    yield "    ends = []"
+    yield "    for step in steps:"
+    yield '        ids += tokenizer(step + "\\n", add_special_tokens=False)["input_ids"]'
+    yield "        ends.append(len(ids) - 1)"
+    yield "    return model(input_ids=torch.tensor([ids])).logits[0, ends]"
+
+
+def _answers(*, plain: bool) -> Iterator[str]:
+    if plain:
+        yield "def outputs(texts):  # each a prompt with its answer"
+        yield "    texts = [text + tokenizer.eos_token for text in texts]"
+    else:
+        yield "def outputs(conversations):  # each a list of messages, the answer last"
+        yield "    texts = [tokenizer.apply_chat_template(each, tokenize=False).rstrip()"
+        yield "             for each in conversations]"
+    special = "" if plain else "add_special_tokens=False, "
+    yield f'    given = tokenizer(texts, {special}padding=True, padding_side="right",'
+    yield '                      return_token_type_ids=False, return_tensors="pt")'
     yield "    return model(**given).logits"
 
 
@@ -110,7 +151,7 @@ def _vectors(method: MethodName) -> str:
 
 
 def _outputs(naming: Json) -> int:
-    return len(naming["names"]) or 1
+    return 1 if naming.get("odds") else len(naming["names"]) or 1
 
 
 def _meaning(kind: str, naming: Json) -> Iterator[str]:
@@ -118,7 +159,19 @@ def _meaning(kind: str, naming: Json) -> Iterator[str]:
     problem, warmth = naming["problem"], f"{naming['temperature']:.6g}"
     if kind == "image":
         yield "Images are prepared as `preprocessor_config.json` beside the weights says."
-    if problem == "similarity":
+    if problem == "preference":
+        yield (
+            "The output is the reward of an answer. Of two answers to one prompt, the sigmoid of "
+            f"the difference of their rewards, divided by {warmth}, is the probability that people "
+            "prefer the first; a reward by itself means nothing."
+        )
+    elif naming.get("odds"):
+        names, what = naming["names"], "a step" if naming["pooling"] == "words" else "an answer"
+        yield (
+            f"The probability that {what} is {names[1]} is the sigmoid of its output divided by "
+            f"{warmth}; else it is {names[0]}."
+        )
+    elif problem == "similarity":
         yield "The product of two vectors is their likeness."
     elif problem == "regression":
         yield (f"The number is the output times {naming['scale']!r} plus {naming['mean']!r}.")

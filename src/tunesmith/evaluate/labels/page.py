@@ -94,10 +94,12 @@ def questions_page(
     tagged: Sequence[Any] = (),
     samples: Sequence[Sample] = (),
     prompts: int = 0,
+    wrong_pairs: Sequence[tuple[Any, float]] = (),
 ) -> str:
     """The page of any run but an ordinary one: five questions as `asked`, and all about the run.
 
-    `samples` are answers side by side, of so many `prompts`.
+    `samples` are answers side by side, of so many `prompts`; `wrong_pairs` are pairs of answers of
+    which the worse got the higher reward, and how sure that was.
     """
     return page(
         "report.html.j2",
@@ -121,6 +123,7 @@ def questions_page(
         labelled=labelled,
         right=right,
         tagged=tagged,
+        wrong_pairs=wrong_pairs,
         spent=None,
         samples=samples,
         prompts=prompts,

@@ -89,6 +89,22 @@ def fit_probe(
     return Probe(weights_CD.astype(np.float32), bias_C.astype(np.float32) if bias else None)
 
 
+def fit_choice(features_BD: Floats) -> Probe:
+    """A reward that is linear in features, from pairs of a better answer before a worse one.
+
+    That is logistic regression without a bias on the differences of features, in both directions
+    (the model of Bradley & Terry 1952 with linear strengths). What all answers have in common is
+    taken out of it, so that the mean of their rewards is 0.
+    """
+    difference_PD = features_BD[0::2] - features_BD[1::2]
+    both_RD = np.concatenate([difference_PD, -difference_PD])
+    chosen_R = np.repeat([1, 0], len(difference_PD))
+    probe = fit_probe(both_RD, chosen_R, "single_label", 2, bias=False)
+    weight_D, mean_D = np.diff(probe.weight_CD, axis=0)[0], features_BD.mean(0)
+    shared = float(weight_D @ mean_D) / (float(mean_D @ mean_D) or 1.0)
+    return Probe((weight_D - shared * mean_D)[None].astype(np.float32), None)
+
+
 def _classes(
     learner: Any, scaled_RD: NDArray[Any], classes_R: NDArray[Any], outputs: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:

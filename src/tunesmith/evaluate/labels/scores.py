@@ -6,8 +6,11 @@
 | multi_label | F1 of the row's set of classes | mean of it, micro-F1, share of sets wholly right |
 | regression | minus the absolute error | mean absolute error, R² |
 | tags | none, for F1 is of all spans | those of `fields`: span F1, precision, recall |
+| steps | share of its steps that are right | mean of it, share of first errors found |
 
-Through scikit-learn, whose definitions these are.
+Through scikit-learn, whose definitions these are. The first error of an answer in steps is found
+where the first step said to be wrong is it, or none is where there is none (Zheng et al. 2024,
+ProcessBench, §3).
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ UNITS = {
     "multi_label": "F1 of the classes of a row",
     "regression": "absolute error",
     "tags": "F1 of spans",
+    "steps": "share of an answer's steps",
 }
 
 
@@ -44,10 +48,14 @@ LOSSES = {
     "multi_label": "nats a row and class",
     "regression": "half squared deviations",
     "tags": "nats a word",
+    "steps": "nats a step",
 }
 """The units of the losses by which each is trained."""
 
-_SHARES = ("accuracy", "sets wholly right", "words right")
+RIGHT = "right"
+"""The verdict on a step that is."""
+
+_SHARES = ("accuracy", "sets wholly right", "words right", "steps right", "first error found")
 
 
 def shown(name: str, value: float) -> str:
@@ -61,6 +69,8 @@ def row_scores(rows: Sequence[Said], problem: str) -> Floats:
         return np.array([-abs(_number(row.wanted) - _number(row.said)) for row in rows])
     if problem == "single_label":
         return np.array([float(row.wanted == row.said) for row in rows])
+    if problem == "steps":
+        return np.array([np.mean([w == s for w, s in _steps(row)]) for row in rows])
     return np.array([_overlap(set(row.wanted), set(row.said)) for row in rows])
 
 
@@ -85,6 +95,10 @@ def figures(rows: Sequence[Said], problem: str, names: Sequence[str]) -> dict[st
         wanted, said = _sides(rows)
         macro = f1_score(wanted, said, average="macro", zero_division=0)
         return {"accuracy": float(scores.mean()), "macro-F1": float(macro)}
+    if problem == "steps":
+        found_first = [_first_wrong(row.wanted) == _first_wrong(row.said) for row in rows]
+        first = float(np.mean(found_first))
+        return {"steps right": float(scores.mean()), "first error found": first}
     binarizer = MultiLabelBinarizer(classes=list(names)).fit([])
     wanted, said = (
         binarizer.transform([getattr(row, s) for row in rows]) for s in ("wanted", "said")
@@ -122,6 +136,15 @@ def confusions(rows: Sequence[Said], most: int = 12) -> list[tuple[str, str, int
 def _sides(rows: Sequence[Said]) -> tuple[list[str], list[str]]:
     """Wanted and said of rows with one label; "" where none was named."""
     return [row.wanted[0] for row in rows], [row.said[0] if row.said else "" for row in rows]
+
+
+def _steps(row: Said) -> zip[tuple[str, str]]:
+    return zip(row.wanted, row.said, strict=True)
+
+
+def _first_wrong(verdicts: Sequence[str]) -> int:
+    """The place of the first step that is not right; behind the last where all are."""
+    return next((n for n, each in enumerate(verdicts) if each != RIGHT), len(verdicts))
 
 
 def _overlap(wanted: set[str], said: set[str]) -> float:

@@ -177,7 +177,11 @@ def _headline(measured: LabelMeasured, rows: Sequence[Said]) -> str:
     name, value = next(iter(found.items()))
     if measured.problem == "regression":
         return f"a {name} of {number(value)}"
-    return f"{percent(value)} {name}" if name == "accuracy" else f"{name} {number(value)}"
+    if name == "accuracy":
+        return f"{percent(value)} {name}"
+    if name == "steps right":
+        return f"{percent(value)} of steps right"
+    return f"{name} {number(value)}"
 
 
 def _interval(found: Interval, problem: str) -> str:
@@ -229,7 +233,7 @@ def _left(measured: LabelMeasured) -> list[tuple[float, float, float]]:
 
 def details(measured: LabelMeasured) -> dict[str, Any]:
     """Per-class figures and the commonest mistakes, as they stand in the report."""
-    if measured.problem == "regression":
+    if measured.problem in ("regression", "steps"):
         return {}
     if measured.problem == "tags":
         return {"classes": fields.by_type(measured.held_out)}

@@ -11,14 +11,12 @@ from tunesmith.data.images.preparation import Preparation
 from tunesmith.data.images.small import data_uri
 from tunesmith.evaluate.labels.measured import LabelMeasured, Said
 from tunesmith.evaluate.labels.page import SHOWN, right_of, wrong_of
-from tunesmith.evaluate.labels.rivals import Rivals
-from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.evaluate.measure import Course
 from tunesmith.models.vision import PREPROCESSOR
 from tunesmith.runs.images.predict import ImagePredictor
 from tunesmith.runs.images.setup import ImageSetup
 from tunesmith.runs.images.tuned import open_images
-from tunesmith.runs.labels.judge import gathered
+from tunesmith.runs.labels.judge import AnyRivals, gathered
 from tunesmith.runs.labels.predict import Floats
 
 
@@ -27,7 +25,7 @@ def measured_images(
     artefact: Path,
     in_memory_RC: Floats,
     frozen_RD: Floats | None,
-    rivals: Rivals | TagRivals | None,
+    rivals: AnyRivals | None,
     course: Course,
 ) -> LabelMeasured:
     """Measure what was saved, opened afresh, and hold it against the outputs in memory."""

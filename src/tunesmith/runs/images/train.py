@@ -14,8 +14,6 @@ from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.stopping import StopRequest
 from tunesmith.evaluate.labels.measured import LabelMeasured, Rival
-from tunesmith.evaluate.labels.rivals import Rivals
-from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.models.vision import VisionModel
 from tunesmith.recipe import Recipe
 from tunesmith.runs.assembly import settings_of
@@ -28,7 +26,14 @@ from tunesmith.runs.images.setup import ImageSetup
 from tunesmith.runs.images.tuned import opened_images
 from tunesmith.runs.labels.batches import objective_of
 from tunesmith.runs.labels.frozen import Frozen, begin_head
-from tunesmith.runs.labels.judge import criterion, judge_label_run, naming_of, rivals_of, said_of
+from tunesmith.runs.labels.judge import (
+    AnyRivals,
+    criterion,
+    judge_label_run,
+    naming_of,
+    rivals_of,
+    said_of,
+)
 from tunesmith.runs.labels.predict import Floats
 from tunesmith.runs.labels.train import run_labels
 from tunesmith.runs.looping import course_of
@@ -123,7 +128,7 @@ def _known(setup: ImageSetup, model: VisionModel, watcher: Watcher) -> tuple[Flo
 
 def _rivals(
     setup: ImageSetup, predictor: ImagePredictor, frozen: Frozen, watcher: Watcher
-) -> tuple[Rivals | TagRivals | None, Floats | None]:
+) -> tuple[AnyRivals | None, Floats | None]:
     """Simple learners on the untrained trunk, and its features of the rows that judge."""
     if setup.recipe.evaluate.level == "none" or not setup.held_out.judging:
         return None, None

@@ -114,7 +114,12 @@ def require_asked_by(command: str, run: Run) -> None:
     kind = run.recipe.objective.kind
     other = LABELS.get(kind, "chat")
     if other != command:
-        does = {"chat": "to write", "label": "to label texts", "embed": "to make vectors of texts"}
+        does = {
+            "chat": "to write",
+            "label": "to label texts",
+            "embed": "to make vectors of texts",
+            "score": "to judge answers",
+        }
         raise Unsupported(
             f"The run in {run.path} was trained {does[other]} (objective.kind={kind}). Ask it with "
             f"`tunesmith {other} {run.path}`."

@@ -10,6 +10,7 @@ from tunesmith.data.known import Known
 from tunesmith.data.lay import Layer
 from tunesmith.objectives.embeddings import Embeddings
 from tunesmith.objectives.labels import Labels
+from tunesmith.objectives.rewards import BradleyTerry
 from tunesmith.runs.labels.setup import Labelling, LabelSetup
 from tunesmith.runs.labels.tuned import LabelTuned
 
@@ -25,7 +26,8 @@ def label_batches(
         tokens_per_micro_batch=recipe.engine.tokens_per_micro_batch,
         seed=recipe.engine.seed,
         shuffle=recipe.data.shuffle,
-        share=False,
+        share=tuned.shares,
+        whole=recipe.objective.kind == "reward",
         mix=setup.prepared.mix,
         lay=Layer(tuned.model.pooling, setup.targets, known),
     )
@@ -33,8 +35,10 @@ def label_batches(
 
 def objective_of(setup: Labelling) -> Objective:
     """The loss that the recipe's objective and the rows ask for."""
-    targets = setup.targets
-    return embeddings_of(setup) if targets.problem == "similarity" else _labels_of(setup)
+    problem, asked = setup.targets.problem, setup.recipe.objective
+    if problem == "preference":
+        return BradleyTerry(asked.margin_scale, asked.centre_rewards)
+    return embeddings_of(setup) if problem == "similarity" else _labels_of(setup)
 
 
 def embeddings_of(setup: Labelling) -> Embeddings:

@@ -173,13 +173,14 @@ def pool_of(setup: LabelSetup) -> Pool:
 
 def probes_of(setup: LabelSetup) -> list[Tokens]:
     """General texts in halves, the first before the second; those that the context holds."""
-    found = []
+    found, renderer = [], setup.renderer
+    assert isinstance(renderer, LabelRenderer)  # texts, and no answers
     for example in general(chat=False):
         assert isinstance(example.content, Text)
         words = example.content.text.split()
         middle = len(words) // 2
         halves = [" ".join(words[:middle]), " ".join(words[middle:])]
-        ids = [setup.renderer.ids(half) for half in halves]
+        ids = [renderer.ids(half) for half in halves]
         if all(0 < len(each) <= setup.recipe.data.context for each in ids):
             found += [
                 Tokens(example.origin, each, np.zeros(len(each), np.float32), 0, part)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import nn
 
 from tunesmith.core.ports import Watcher
 from tunesmith.core.records import Tokens
-from tunesmith.evaluate.labels.probe import Probe, fit_probe
+from tunesmith.evaluate.labels.probe import Probe, fit_choice, fit_probe
 from tunesmith.runs.heldout import spread
 from tunesmith.runs.labels.predict import Asked, Floats
 from tunesmith.runs.labels.setup import Labelling
@@ -46,6 +47,9 @@ class Frozen:
         """The linear probe on all that, fitted once."""
         if bias not in self._probes:
             targets, recipe = self._setup.targets, self._setup.recipe
+            if targets.problem == "preference":
+                self._probes[bias] = fit_choice(self.features)
+                return self._probes[bias]
             self._probes[bias] = fit_probe(
                 self.features,
                 targets.of_rows(self.rows),
@@ -67,7 +71,15 @@ def begin_head(setup: Labelling, head: nn.Module, frozen: Frozen, watcher: Watch
         return
     watcher.stage("head", "fit a linear probe on the frozen base, from which training goes on")
     probe = frozen.probe(bias=head.bias is not None)
+    if setup.targets.odds:
+        probe = odds_of(probe)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(probe.weight_CD))
         if probe.bias_C is not None:
             head.bias.copy_(torch.from_numpy(probe.bias_C))
+
+
+def odds_of(probe: Probe) -> Probe:
+    """Of a probe of two classes the log-odds of the second."""
+    bias_C = None if probe.bias_C is None else np.diff(probe.bias_C)
+    return Probe(np.diff(probe.weight_CD, axis=0), bias_C)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from tunesmith.core.batch import Pooling
 from tunesmith.core.files import read_json, write_json
-from tunesmith.core.records import Example, Origin, Tokens
+from tunesmith.core.records import Example, Origin, Rating, Scored, Tokens
 from tunesmith.data.classes import Targets
-from tunesmith.data.labelled import LabelRenderer, texts_of
+from tunesmith.data.examine import RowRenderer
+from tunesmith.data.labelled import texts_of
+from tunesmith.data.quality.view import view
 from tunesmith.evaluate.labels.calibration import (
     calibration_error,
     fit_temperature,
@@ -29,19 +32,24 @@ from tunesmith.evaluate.labels.rivals import Rivals
 from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.evaluate.labels.verdict import judge_labels
 from tunesmith.evaluate.measure import Course
+from tunesmith.evaluate.rewards.steps import StepRivals
 from tunesmith.evaluate.verdict import Verdict
 from tunesmith.models.label_artefact import LABELS, Naming
+from tunesmith.recipe import Recipe
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.frozen import Frozen
 from tunesmith.runs.labels.predict import Asked, Predictor
-from tunesmith.runs.labels.setup import Labelling, LabelSetup
-from tunesmith.runs.labels.tags import naming_of_tags, said_of_words, tag_rivals
+from tunesmith.runs.labels.setup import Labelling, LabelSetup, label_renderer
+from tunesmith.runs.labels.tags import naming_of_tags, said_of_words, step_rivals, tag_rivals
 from tunesmith.runs.labels.tuned import open_labelled
 from tunesmith.runs.written import about, finish
 
 Floats = NDArray[np.float32]
+
+AnyRivals = Rivals | TagRivals | StepRivals
+"""Simple ways to label, by what is labelled."""
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 
@@ -50,7 +58,7 @@ def said_of(
     rows: Sequence[Tokens], outputs_RC: Floats, naming: Naming, shown: Sequence[Example] = ()
 ) -> tuple[Said, ...]:
     """What each row is labelled as, given the head's outputs."""
-    if naming.problem == "tags":
+    if naming.problem in ("tags", "steps"):
         return said_of_words(rows, outputs_RC, naming, shown)
     labels, sure_R = labels_of(outputs_RC, naming)
     texts = [_text(example) for example in shown] or [""] * len(rows)
@@ -97,7 +105,10 @@ def naming_of(setup: Labelling, predictor: Asked, pooling: Pooling) -> Naming:
     """What the outputs mean, with the temperature and the threshold that the choosing rows give."""
     targets, rows = setup.targets, setup.held_out.choosing
     naming = Naming(targets.task, targets.names, pooling, targets.mean, targets.scale)
-    if targets.words:
+    if setup.recipe.objective.kind == "reward":
+        written = setup.recipe.data.completion_as
+        naming = replace(naming, odds=targets.odds, written=written)
+    if targets.task == "tags":
         assert isinstance(setup, LabelSetup)  # words are of texts
         naming = naming_of_tags(setup, naming)
     if targets.problem == "regression" or not rows:
@@ -112,10 +123,10 @@ def naming_of(setup: Labelling, predictor: Asked, pooling: Pooling) -> Naming:
     )
 
 
-def rivals_of(setup: Labelling, frozen: Frozen) -> Rivals | TagRivals:
+def rivals_of(setup: Labelling, frozen: Frozen) -> AnyRivals:
     """The simple learners, fitted on what the untrained base makes of the training rows."""
     if setup.targets.words:
-        return tag_rivals(setup, frozen)
+        return (step_rivals if setup.targets.odds else tag_rivals)(setup, frozen)
     labels, targets, probe = (
         [_sorted(row.labels) for row in frozen.rows],
         setup.targets,
@@ -135,7 +146,7 @@ def measured_of(
     artefact: Path,
     in_memory_RC: Floats,
     frozen_RD: Floats | None,
-    rivals: Rivals | TagRivals | None,
+    rivals: AnyRivals | None,
     course: Course,
 ) -> LabelMeasured:
     """Measure what was saved, opened afresh, and hold it against the outputs in memory."""
@@ -147,7 +158,8 @@ def measured_of(
     numbers = np.unique(setup.prepared.held_out.rows).tolist()
     examples = {each.origin: each for each in setup.prepared.examples(numbers)}
     shown = [examples[row.origin] for row in rows]
-    same = _same_ids(LabelRenderer(described.tokenizer), rows, examples)
+    renderer = label_renderer(described, recipe.objective.kind, recipe.data)
+    same = same_ids(renderer, recipe, rows, examples)
     return gathered(setup, predictor, naming, shown, in_memory_RC, frozen_RD, rivals, course, same)
 
 
@@ -158,7 +170,7 @@ def gathered(
     shown: Sequence[Example],
     in_memory_RC: Floats,
     frozen_RD: Floats | None,
-    rivals: Rivals | TagRivals | None,
+    rivals: AnyRivals | None,
     course: Course,
     same: int,
 ) -> LabelMeasured:
@@ -227,17 +239,28 @@ def _difference(before_RC: Floats, after_RC: Floats, naming: Naming) -> float:
     return float(np.abs(before - after).max())
 
 
-def _same_ids(
-    renderer: LabelRenderer, rows: Sequence[Tokens], examples: Mapping[Origin, Example]
+def same_ids(
+    renderer: RowRenderer,
+    recipe: Recipe,
+    rows: Sequence[Tokens],
+    examples: Mapping[Origin, Example],
 ) -> int:
     """How many rows a server that opens the artefact would ask with the ids of training."""
+    wanted: defaultdict[Origin, list[list[int]]] = defaultdict(list)
+    for row in rows:
+        wanted[row.origin].append(row.ids_N.tolist())
+    shown = [examples[origin] for origin in wanted]
+    kind, context = recipe.objective.kind, int(recipe.data.context)
+    asked = renderer.render(shown, kind, context)
     return sum(
-        renderer.ids(_text(examples[row.origin])).tolist() == row.ids_N.tolist() for row in rows
+        isinstance(parts, list) and [part.ids_N.tolist() for part in parts] == ids
+        for parts, ids in zip(asked, wanted.values(), strict=True)
     )
 
 
 def _text(example: Example) -> str:
-    return texts_of(example)[0]
+    judged = isinstance(example.content, Rating | Scored)
+    return view(example).text if judged else texts_of(example)[0]
 
 
 def _sorted(labels: Sequence[str]) -> tuple[str, ...]:

@@ -10,14 +10,13 @@ from tunesmith.core.batch import Pooling
 from tunesmith.core.ports import Watcher
 from tunesmith.core.records import Tokens
 from tunesmith.evaluate.labels.measured import Rival
-from tunesmith.evaluate.labels.rivals import Rivals
-from tunesmith.evaluate.labels.tag_rivals import TagRivals
 from tunesmith.evaluate.measure import Course
 from tunesmith.models.label_artefact import Naming
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.labels.embed_judge import EmbedJudge, embedded
 from tunesmith.runs.labels.frozen import Frozen
 from tunesmith.runs.labels.judge import (
+    AnyRivals,
     Floats,
     criterion,
     judge_label_run,
@@ -27,6 +26,7 @@ from tunesmith.runs.labels.judge import (
 )
 from tunesmith.runs.labels.predict import Predictor
 from tunesmith.runs.labels.prompted import ask_base, promptable
+from tunesmith.runs.labels.reward_judge import RewardJudge
 from tunesmith.runs.labels.setup import LabelSetup
 
 
@@ -68,7 +68,7 @@ class ClassJudge:
 
     def __init__(self, setup: LabelSetup) -> None:
         self._setup = setup
-        self._rivals: Rivals | TagRivals | None = None
+        self._rivals: AnyRivals | None = None
         self._frozen_RD: Floats | None = None
         self._asked: tuple[Rival, ...] = ()
         self._said_RC: Floats
@@ -105,6 +105,8 @@ class ClassJudge:
 
 def judge_of(setup: LabelSetup) -> Judge:
     """The one that the recipe's objective asks for."""
+    if setup.targets.problem == "preference":
+        return RewardJudge(setup)
     return EmbedJudge(setup) if setup.targets.problem == "similarity" else ClassJudge(setup)
 
 

@@ -77,5 +77,6 @@ class Predictor:
 
     def _batches(self, rows: Sequence[Tokens]) -> Iterator[tuple[list[int], Batch]]:
         device = next(self._model.parameters()).device
-        for run in within_budget(rows, self._budget, share=False):
-            yield run, on_device(self._layer([rows[i] for i in run]), device)
+        share = self._model.shares
+        for run in within_budget(rows, self._budget, share):
+            yield run, on_device(self._layer([rows[i] for i in run], share), device)

@@ -42,7 +42,8 @@ _TEXT = "<<the text>>"
 
 def promptable(setup: LabelSetup) -> bool:
     """Whether the base writes, and a text has one label to be asked for."""
-    return setup.targets.task == "single_label" and reads_onwards(setup.described.config)
+    labels = setup.targets.task == "single_label" and not setup.targets.odds
+    return labels and reads_onwards(setup.described.config)
 
 
 def ask_base(setup: LabelSetup) -> Rival | str:

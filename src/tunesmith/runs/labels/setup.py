@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from tunesmith.core.errors import Unsupported
 from tunesmith.core.records import Tokens
 from tunesmith.data import Prepared, Sequences, prepare
-from tunesmith.data.classes import Targets
+from tunesmith.data.classes import Problem, Targets
 from tunesmith.data.digests import digest
 from tunesmith.data.labelled import LabelRenderer
+from tunesmith.data.rewards import RewardRenderer, targets_of
 from tunesmith.data.tags import check_tags
 from tunesmith.models.classifier_form import reads_onwards
 from tunesmith.models.open import Described, describe
-from tunesmith.recipe import Facts, Recipe, Resolved, resolve
+from tunesmith.recipe import AUTO, DataSection, Facts, Recipe, Resolved, resolve
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import DIVIDED_FROM, spread
-from tunesmith.runs.rendering import require_going_on
+from tunesmith.runs.rendering import renderer_of, require_going_on, template_of
 from tunesmith.runs.setup import check_device, facts_of, pinned
 from tunesmith.runs.starting import Begun
 
 FITTED = 20_000
+
+_HEADLESS: Mapping[str, Problem] = {"embed": "similarity", "reward": "preference"}
+"""Kinds whose rows are not classes to be told apart."""
 
 CHOOSING_ROWS = 1000
 """At most this many rows are labelled at each validation during training: that costs little."""
@@ -64,7 +68,7 @@ class LabelSetup:
 
     resolved: Resolved
     described: Described
-    renderer: LabelRenderer
+    renderer: LabelRenderer | RewardRenderer
     prepared: Prepared
     targets: Targets
     held_out: Judges
@@ -102,29 +106,25 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
             f"data.context is {early.context} tokens, but {described.name} reads at most "
             f"{described.context}. Set data.context to that or less."
         )
-    words = recipe.objective.kind == "tag"
-    renderer = LabelRenderer(
-        described.tokenizer,
-        last=words and reads_onwards(described.config),
-        cut=recipe.data.too_long == "cut",
-    )
+    reason = _with_template(described, recipe)
+    renderer = label_renderer(described, recipe.objective.kind, early)
 
     def share(rows: int) -> float:
         return float(resolve(recipe, replace(bare, examples=rows)).recipe.data.validation_share)
 
     kind = recipe.objective.kind
-    problem = "similarity" if kind == "embed" else recipe.objective.problem
+    problem = _HEADLESS.get(kind, recipe.objective.problem)
     prepared = prepare(
         recipe.data,  # type: ignore[arg-type]  # require_train has seen that files are named
         kind,
         renderer,
         int(early.context),
         share,
-        classes=problem not in ("regression", "similarity"),
+        classes=problem not in ("regression", "similarity", "preference"),
     )
-    of_tags = check_tags(prepared.train) if words else []
-    targets = Targets.tags(prepared.train) if words else Targets.found(prepared.train, problem)
-    resolved = _resolved(recipe, bare, prepared, targets)
+    of_tags = check_tags(prepared.train) if kind == "tag" else []
+    targets = _targets(kind, prepared, problem)
+    resolved = _as_rendered(_resolved(recipe, bare, prepared, targets), prepared, reason)
     return LabelSetup(
         resolved=resolved,
         described=described,
@@ -132,13 +132,52 @@ def set_up_labels(recipe: Recipe) -> LabelSetup:
         prepared=prepared,
         targets=targets,
         held_out=judges_of(prepared.held_out, resolved.recipe.evaluate.rows),
-        inputs=prepared.files | _hashes(described),
+        inputs=prepared.files | _hashes(described, recipe),
         warnings=(
             *require_checked(recipe.data.checks, prepared.report),
             *of_tags,
             *_cut(prepared, resolved.recipe),
         ),
     )
+
+
+def label_renderer(
+    described: Described, kind: str, data: DataSection
+) -> LabelRenderer | RewardRenderer:
+    """How rows of a kind become tokens; answers by the tokenizer's own template.
+
+    Raises as `rendering.renderer_of`.
+    """
+    tokenizer = described.tokenizer
+    if kind != "reward":
+        return LabelRenderer(
+            tokenizer,
+            last=kind == "tag" and reads_onwards(described.config),
+            cut=data.too_long == "cut",
+        )
+    padding = getattr(described.config, "pad_token_id", None)
+    if padding is None:
+        padding = tokenizer.pad_token_id
+    if padding is None:
+        padding = tokenizer.eos_token_id
+    answers = renderer_of(described, tokenizer.chat_template, data.completion_as)
+    return RewardRenderer(answers, padding)
+
+
+def _with_template(described: Described, recipe: Recipe) -> str:
+    """Have answers rendered as the recipe says, in training as in use; the reason for it."""
+    if recipe.objective.kind != "reward":
+        return ""
+    template, reason = template_of(described, recipe.data.template)
+    # Saved with the result, so that answers are rendered to be judged as training did.
+    described.tokenizer.chat_template = template
+    return reason
+
+
+def _targets(kind: str, prepared: Prepared, problem: Problem | Literal["auto"]) -> Targets:
+    if kind == "reward":
+        return targets_of(prepared)
+    return Targets.tags(prepared.train) if kind == "tag" else Targets.found(prepared.train, problem)
 
 
 def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets) -> Resolved:
@@ -156,9 +195,24 @@ def _resolved(recipe: Recipe, bare: Facts, prepared: Prepared, targets: Targets)
     return with_problem(resolve(recipe, facts), targets)
 
 
+def _as_rendered(found: Resolved, prepared: Prepared, reason: str) -> Resolved:
+    """With what is to be said of the template, where there is one."""
+    if not reason:
+        return found
+    reasons = dict(found.reasons)
+    if "data.template" in reasons:
+        reasons["data.template"] = reason
+    if prepared.trains_completions():
+        return Resolved(found.recipe, reasons)
+    reasons["data.completion_as"] = "the data holds no prompt/completion rows"
+    data = found.recipe.data.model_copy(update={"completion_as": "chat"})
+    return Resolved(found.recipe.model_copy(update={"data": data}), reasons)
+
+
 def with_problem(found: Resolved, targets: Targets) -> Resolved:
     """With the problem that the labels pose, where the recipe left it open."""
-    if found.recipe.objective.problem != "auto" or targets.problem == "similarity":
+    open_kinds = ("embed", "reward")
+    if found.recipe.objective.problem != "auto" or found.recipe.objective.kind in open_kinds:
         return found
     why = "some row has several labels" if targets.problem == "multi_label" else "each has one"
     why = "each word has one tag" if targets.words else why
@@ -204,9 +258,12 @@ def _cut(prepared: Prepared, recipe: Recipe) -> list[str]:
     ]
 
 
-def _hashes(described: Described) -> dict[str, str]:
-    """SHA-256 of the files of the base."""
+def _hashes(described: Described, recipe: Recipe) -> dict[str, str]:
+    """SHA-256 of the files of the base, and of the template where a file is named."""
     folder = Path(described.location)
     patterns = ("*.safetensors", "*.json", "*.model", "*.txt")
     paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    if recipe.objective.kind == "reward":
+        paths += sorted(folder.glob("*.jinja"))
+        paths += [Path(recipe.data.template)] if recipe.data.template != AUTO else []
     return {str(path): digest(path) for path in paths}

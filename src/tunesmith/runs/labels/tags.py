@@ -9,10 +9,11 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.core.records import Example, Tagged, Tokens
+from tunesmith.core.records import Example, Stepwise, Tagged, Tokens
 from tunesmith.evaluate.labels.calibration import probabilities
 from tunesmith.evaluate.labels.measured import Said
 from tunesmith.evaluate.labels.tag_rivals import TagRivals
+from tunesmith.evaluate.rewards.steps import StepRivals
 from tunesmith.models.classifier_form import reads_onwards
 from tunesmith.models.label_artefact import Naming
 from tunesmith.runs.heldout import spread
@@ -33,7 +34,7 @@ def said_of_words(
     """The tags of each row; a row is as sure as its least sure word."""
     chance_WC = probabilities(outputs_WC, "single_label", naming.temperature)
     names, ends = np.array(naming.names), list(accumulate(len(row.labels) for row in rows))[:-1]
-    words = [_tagged(example).tokens for example in shown] or [()] * len(rows)
+    words = [_words(example) for example in shown] or [()] * len(rows)
     return tuple(
         Said(
             row.origin,
@@ -57,6 +58,15 @@ def tag_rivals(setup: Labelling, frozen: Frozen) -> TagRivals:
     )
 
 
+def step_rivals(setup: Labelling, frozen: Frozen) -> StepRivals:
+    """Simple ways to judge steps, as `tag_rivals`."""
+    probe, names = frozen.probe(), setup.targets.names
+    return StepRivals(
+        [label for row in frozen.rows for label in row.labels],
+        lambda features_SD: [names[place] for place in probe(features_SD).argmax(1)],
+    )
+
+
 def naming_of_tags(setup: LabelSetup, naming: Naming) -> Naming:
     """With what has to be known of words to ask the model with a text."""
     words = (word for each in _remembered(setup) for word in each.tokens)
@@ -70,6 +80,12 @@ def naming_of_tags(setup: LabelSetup, naming: Naming) -> Naming:
 def _remembered(setup: Labelling) -> list[Tagged]:
     numbers = spread(setup.prepared.train.rows.tolist(), _FITTED_ROWS)
     return [_tagged(example) for example in setup.prepared.examples(numbers)]
+
+
+def _words(example: Example) -> tuple[str, ...]:
+    """What is judged one by one: the steps of an answer, or the words of a text."""
+    content = example.content
+    return content.steps if isinstance(content, Stepwise) else _tagged(example).tokens
 
 
 def _tagged(example: Example) -> Tagged:

@@ -14,6 +14,7 @@ from tunesmith.engine.checkpoints import Checkpoints
 from tunesmith.engine.loop import Loop, Settings
 from tunesmith.engine.progress import Progress
 from tunesmith.engine.stopping import StopRequest
+from tunesmith.evaluate.wording import plural
 from tunesmith.models.quantised import weight_count
 from tunesmith.runs.assembly import settings_of
 from tunesmith.runs.folder import RunFolder
@@ -113,6 +114,6 @@ def run_labels(
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     outputs = setup.targets.outputs
     said = f"{recipe.model.method} in {recipe.model.dtype}: {trained:,} of {whole:,} weights, " + (
-        f"{outputs} outputs" if outputs else "vectors of texts"
+        plural(outputs, "output") if outputs else "vectors of texts"
     )
     return run_loop(loop, folder, from_step, [said], watcher, stop)

@@ -41,12 +41,15 @@ class LabelTuned:
     model: LabelModel
     adapter: PeftModel | None
     rate_factors: Mapping[str, float] = field(default_factory=dict)
-    shares: ClassVar[bool] = False
-    """Rows are judged one by one: no prefix is computed once for several."""
     teacher: ClassVar[None] = None
     """Labels are learned from rows alone."""
     revision: ClassVar[None] = None
     """No method that labels sets its weights itself."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether what rows begin with together is computed once."""
+        return self.model.shares
 
     @property
     def base(self) -> LabelBase:
@@ -89,6 +92,8 @@ def opened_labels(setup: LabelSetup) -> LabelTuned:
         outputs=setup.targets.outputs,
         pooling=pooling,
         seed=recipe.engine.seed,
+        odds=setup.targets.odds,
+        share=recipe.objective.kind == "reward",
     )
     adapter, factors = None, {}
     if recipe.model.method == "head":
@@ -125,6 +130,14 @@ def open_labelled(folder: Path, recipe: Recipe) -> tuple[Described, LabelModel, 
     )
     if not whole:
         reopen_adapter(body, folder)
-    model = LabelModel(body, path, outputs=naming.outputs, pooling=naming.pooling, seed=0)
+    model = LabelModel(
+        body,
+        path,
+        outputs=naming.outputs,
+        pooling=naming.pooling,
+        seed=0,
+        odds=naming.odds,
+        share=recipe.objective.kind == "reward",
+    )
     load_head(model, folder)
     return described, model.eval(), naming
