@@ -24,17 +24,19 @@ from tests.rewarding import (
     write,
 )
 from tunesmith.cli.app import run as command
-from tunesmith.core.errors import DataError, RecipeError, Unsupported
+from tunesmith.core.errors import DataError, RecipeError, RunFolderError, Unsupported
 from tunesmith.core.files import read_json
 from tunesmith.core.records import Answered, Message, Origin
 from tunesmith.data.classes import Targets
 from tunesmith.data.lay import Layer
 from tunesmith.engine.loop import on_device
+from tunesmith.evaluate.graders import run as run_grader
 from tunesmith.objectives.rewards import BradleyTerry
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import Recipe, RewardSection, load
 from tunesmith.runs.labels.reward_grader import RewardGrader
 from tunesmith.runs.labels.setup import set_up_labels
 from tunesmith.runs.open import Run
+from tunesmith.runs.rewards import open_reward
 from tunesmith.runs.train import train
 from tunesmith.runs.workload import first_segments
 
@@ -57,6 +59,24 @@ def finished(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def _graded(run: Run, *texts: str) -> list[Any]:
     asked_of = (Message("user", PROMPT),)
     return RewardGrader(run).grade([Answered(Origin("a", 1), asked_of, text) for text in texts])
+
+
+def test_a_reward_names_it_among_its_graders(finished: Run, tmp_path: Path) -> None:
+    graders = ({"type": "model", "run": str(finished.path), "weight": 2},)
+    reward = open_reward(RewardSection.model_validate({"graders": graders}))
+    answer = Answered(Origin("a", 1), (Message("user", PROMPT),), "It is on the shelf.")
+    (grade,), (alone,) = reward.grade([answer]), _graded(finished, answer.text)
+    assert grade.value == 2 * alone.value
+    missing = ({"type": "model", "run": str(tmp_path / "none")},)
+    with pytest.raises(RunFolderError, match="none"):
+        open_reward(RewardSection.model_validate({"graders": missing}))
+    assert "opens a run of this machine" in str(_refused(graders[0]))
+
+
+def _refused(grader: dict[str, Any]) -> RecipeError:
+    with pytest.raises(RecipeError) as caught:
+        run_grader(grader, {}, "It is on the shelf.")
+    return caught.value
 
 
 def test_a_run_learns_and_says_so(finished: Run) -> None:

@@ -96,9 +96,10 @@ class RewardSection(Section):
     graders: GraderList | None = knob(None)
     """One grader, or several of which the numbers are added, each times its `weight` (1). The types
     are exact, numeric, json_schema, regex, ends_with, length, metric, tests, function (your own
-    Python file, which is executed: name only files you trust), judge, and those of the OpenAI
-    fine-tuning interface: string_check, text_similarity, python, score_model, label_model, multi.
-    An answer that one of them could not grade is left out and counted, never taken for a 0."""
+    Python file, which is executed: name only files you trust), model (a reward model), judge, and
+    those of the OpenAI fine-tuning interface: string_check, text_similarity, python, score_model,
+    label_model, multi. An answer that one of them could not grade is left out and counted, never
+    taken for a 0."""
 
     run_code: bool | Literal["limits_only"] = knob(False)
     """tests and python execute code, so they are refused unless this is true: then behind walls (no

@@ -15,10 +15,17 @@ from tunesmith.evaluate.graders import Account, Tools, open_graders
 from tunesmith.models.endpoint import Endpoint, key_from, require_client
 from tunesmith.recipe import RewardSection
 from tunesmith.recipe.graders import SHAPES, names_of, walk
+from tunesmith.runs.labels.reward_grader import RewardGrader
+from tunesmith.runs.open import open_run
 from tunesmith.runs.replies import Remembered
 
 _BODY = {"max_completions_tokens": "max_tokens"}
 """Fields of `sampling_params` that a request has under another name."""
+
+
+def _reward_model(folder: str) -> Grader:
+    """The reward model of a finished run. Raises RunFolderError, or Unsupported for another run."""
+    return RewardGrader(open_run(Path(folder)))
 
 
 _VERIFIERS = frozenset(
@@ -69,7 +76,8 @@ def open_reward(section: RewardSection, replies: Path | None = None) -> Reward:
         sandbox = open_sandbox(weak=weak, key="reward.run_code")
     if "endpoint" in used:
         require_client()
-    tools = Tools(sandbox, _Asking(section, replies) if section.url else None, files=True)
+    asks = _Asking(section, replies) if section.url else None
+    tools = Tools(sandbox, asks, _reward_model, files=True)
     return Reward(
         open_graders(section.graders, tools),
         names_of(section.graders),

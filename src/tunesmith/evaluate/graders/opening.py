@@ -23,16 +23,21 @@ from tunesmith.recipe.graders.shapes import GraderJson
 Asks = Callable[[str | None, Mapping[str, Any]], Respondent]
 """From the name of a model (None for the one of the recipe) and how it samples: whom to ask."""
 
+Opens = Callable[[str], Grader]
+"""From the folder of a run that made a reward model to that model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What graders may use: a place to run code in, and a way to ask models; None if not allowed.
 
-    `files` allows Python files of the user to be run, `account` counts what was asked of models.
+    `files` allows Python files of the user to be run, `opens` opens reward models, `account` counts
+    what was asked of models.
     """
 
     sandbox: Sandbox | None = None
     asks: Asks | None = None
+    opens: Opens | None = None
     files: bool = False
     account: Account = field(default_factory=Account)
 
@@ -71,6 +76,8 @@ def open_grader(grader: GraderJson, tools: Tools) -> Grader:
         return Each(_PLAIN[kind](grader))
     if kind == "function":
         return _function(grader, tools)
+    if kind == "model":
+        return _reward_model(grader, tools)
     if kind == "multi":
         inner = {name: open_grader(each, tools) for name, each in grader["graders"].items()}
         return calculated(inner, parse(grader["calculate_output"]))
@@ -97,6 +104,15 @@ def _function(grader: GraderJson, tools: Tools) -> Function:
             "name. Give the source itself, in a grader of the type python."
         )
     return Function(grader)
+
+
+def _reward_model(grader: GraderJson, tools: Tools) -> Grader:
+    if tools.opens is None:
+        raise RecipeError(
+            "A grader of the type model opens a run of this machine, which a recipe alone may "
+            "name. Ask a model behind an endpoint, in a grader of the type score_model."
+        )
+    return tools.opens(grader["run"])
 
 
 def open_graders(graders: tuple[GraderJson, ...], tools: Tools) -> Grader:

@@ -106,6 +106,7 @@ SHAPES: Mapping[str, Shape] = {
             "seconds": Field("positive", 5.0),
         }
     ),
+    "model": Shape({"run": Field("path", required=True)}),
     "judge": Shape(
         {
             "rubric": Field("text", required=True),
