@@ -19,7 +19,7 @@ from tunesmith.models.checkpointing import checkpoint_activations
 from tunesmith.models.methods import Tuned, attach
 from tunesmith.models.open import open_base
 from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase, Penalised
-from tunesmith.recipe import PREFERENCES, REFERRED, Recipe
+from tunesmith.recipe import PREFERENCES, REFERRED, REINFORCED, Recipe
 from tunesmith.runs.labels.setup import Labelling
 from tunesmith.runs.preferences.objective import looked_at, preference_objective, row_numbers_of
 from tunesmith.runs.setup import Setup
@@ -57,6 +57,8 @@ def tell_data(setup: Setup | Labelling, watcher: Watcher) -> None:
 def _learned(setup: Setup | Labelling, count: int) -> str:
     if isinstance(setup, Setup):
         return f"; {count} supervised tokens"
+    if setup.recipe.objective.kind in REINFORCED:
+        return ""
     return f"; {count} labels" if setup.targets.outputs else ""
 
 
