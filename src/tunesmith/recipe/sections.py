@@ -424,9 +424,9 @@ class Recipe(Section):
     preference: PreferenceSection = Field(default_factory=PreferenceSection)
     engine: EngineSection = Field(default_factory=EngineSection)
     reward: RewardSection = Field(default_factory=RewardSection)
+    rollouts: RolloutsSection = Field(default_factory=RolloutsSection)
     evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
     judge: JudgeSection = Field(default_factory=JudgeSection)
-    rollouts: RolloutsSection = Field(default_factory=RolloutsSection)
 
     @model_validator(mode="after")
     def _without_contradiction(self) -> Recipe:
