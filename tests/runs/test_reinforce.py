@@ -15,9 +15,10 @@ import torch
 
 from tests.support import nothing_measured, recipe, saved_weights
 from tunesmith.core.errors import DataError, NoGrades, RecipeError, Unsupported
-from tunesmith.core.files import read_json, read_jsonl
+from tunesmith.core.files import read_jsonl
 from tunesmith.recipe import Recipe
 from tunesmith.runs import plan as planning
+from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.foresee import foresee
 from tunesmith.runs.reinforce.experience import Experience
 from tunesmith.runs.reinforce.lay import Layer
@@ -89,11 +90,14 @@ def test_each_method_goes_from_prompts_to_a_verdict(
     assert learned["unit"] == "grade"
     assert learned["detail"]["success"]["n"] == learned["n"] > 0
     assert run.verdict["parity"]["pass"]
+    assert run.recipe.rollouts.clip_high == (0.28 if "rollouts__variant" in fields else 0.2)
     steps = [line for line in read_jsonl(run.path / "metrics.jsonl") if "loss" in line]
     assert len(steps) == STEPS
     assert all(0 <= line["success"] <= 1 and line["entropy"] > 0 for line in steps)
     assert ("kl_to_base" in steps[-1]) == (run.recipe.rollouts.kl_in == "loss")
     assert "Grade while it learned" in (run.path / "report.html").read_text()
+    with pytest.raises(Unsupported, match="learns from grades"):
+        evaluate(run, prompts)
     rounds = sorted((run.path / "rollouts").glob("step-*"))
     assert len(rounds) == STEPS // run.recipe.rollouts.updates
     (_, first, *_) = read_jsonl(rounds[0])
@@ -203,7 +207,8 @@ def test_answers_without_a_grade_are_left_out_and_counted(
         "    if seen % 4 == 0:\n        raise ValueError('no idea')\n    return seen % 3\n"
     )
     reward = {"type": "function", "path": str(grader)}
-    run = train(_asked(tiny_base, prompts, reward__graders=reward), tmp_path / "run")
+    asked = _asked(tiny_base, prompts, reward__graders=reward, evaluate__level="none")
+    run = train(asked, tmp_path / "run")
     first = next(iter(read_jsonl(run.path / "metrics.jsonl")))
     _, *lines = read_jsonl(run.path / "rollouts" / "step-000001.jsonl")
     failed = [line for line in lines if line["grade"] is None]
@@ -214,7 +219,7 @@ def test_answers_without_a_grade_are_left_out_and_counted(
     assert first["grade"] == pytest.approx(sum(graded) / len(graded))
     grader.write_text("def grade(sample, item):\n    return float('nan')\n")
     with pytest.raises(NoGrades, match=r"Not one of \d+ answers could be graded .*finite"):
-        train(_asked(tiny_base, prompts, reward__graders=reward), tmp_path / "none")
+        train(asked, tmp_path / "none")
 
 
 def test_the_plan_foresees_sampling(tiny_base: Path, prompts: Path) -> None:
@@ -251,10 +256,3 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     with pytest.raises(error, match=words):
         train(_asked(tiny_base, prompts, **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_recipe_as_resolved_is_one_again(tiny_base: Path, prompts: Path, tmp_path: Path) -> None:
-    """What was chosen for keys that are not used is no contradiction."""
-    run = train(_asked(tiny_base, prompts, objective__kind="ppo"), tmp_path / "run")
-    assert run.recipe.rollouts.kl_in == "reward"
-    assert read_json(run.path / "verdict.json")["decision"] in ("ship", "hold")

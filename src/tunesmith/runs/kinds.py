@@ -24,6 +24,12 @@ def set_up_any(recipe: Recipe) -> AnySetup:
 def require_writing(recipe: Recipe, act: str) -> None:
     """Raises Unsupported where an act is for models that write, and the recipe's labels."""
     kind = recipe.objective.kind
+    if kind in REINFORCED and act != "chat":
+        raise Unsupported(
+            f"`tunesmith {act}` is for models that learn from written answers, and objective.kind "
+            f"is {kind}, which learns from grades. `tunesmith train` judges it on held-out prompts: "
+            "see its report."
+        )
     if kind in LABELS:
         raise Unsupported(
             f"`tunesmith {act}` is for models that write, and objective.kind is {kind}. Train it "

@@ -16,6 +16,7 @@ from tunesmith.data.digests import digest
 from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.models.open import Described
 from tunesmith.recipe import AUTO, Recipe, Resolved
+from tunesmith.recipe.graders import walk
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import HeldOut, divide, spread
@@ -97,7 +98,7 @@ def set_up_reinforced(recipe: Recipe) -> ReinforceSetup:
         held_out=divide(prepared.held_out, prepared.prompts, resolved.recipe.evaluate.rows),
         probes=probe_tokens(recipe, reader.renderer, reader.context, templated),
         templated=templated,
-        inputs=prepared.files | _hashes(described),
+        inputs=prepared.files | _hashes(described, recipe),
         warnings=require_checked(recipe.data.checks, prepared.report),
     )
 
@@ -139,9 +140,11 @@ def _require_room(train: Sequence[Tokens], recipe: Recipe, described: Described)
         )
 
 
-def _hashes(described: Described) -> dict[str, str]:
-    """SHA-256 of the files of the base."""
+def _hashes(described: Described, recipe: Recipe) -> dict[str, str]:
+    """SHA-256 of the files of the base, and of those that graders name."""
     folder = Path(described.location)
     patterns = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
     paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    for grader in recipe.reward.graders or ():
+        paths += [Path(str(each["path"])) for each in walk(grader) if "path" in each]
     return {str(path): digest(path) for path in paths}
