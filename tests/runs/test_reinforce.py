@@ -106,17 +106,16 @@ def test_each_method_goes_from_prompts_to_a_verdict(
     assert (first["values"] is not None) == (run.recipe.objective.kind == "ppo")
 
 
-# Grades an answer by its length, and ends the run that asks it for the so-manyth time, once.
+# Grades an answer by its length; asked for the time that a file beside it names, it ends the run.
 _KILLER = """
 import os, signal
 from pathlib import Path
-asked, here = 0, Path(__file__)
+asked, fatal = 0, Path(__file__).with_suffix(".fatal")
 def grade(sample, item):
     global asked
     asked += 1
-    marker = here.with_suffix(".killed")
-    if asked == {at} and not marker.exists():
-        marker.touch()
+    if fatal.exists() and asked == int(fatal.read_text()):
+        fatal.unlink()
         os.kill(os.getppid(), signal.SIGKILL)
     return 1 / (1 + len(sample["output_text"]))
 """
@@ -157,10 +156,10 @@ def test_kills_within_a_step_change_no_bit(tiny_base: Path, prompts: Path, tmp_p
         evaluate__level="none",
         engine__checkpoint_every=3,
     )
-    grader.write_text(_KILLER.replace("{at}", "28"))  # two rounds of six and a look of twelve
+    grader.write_text(_KILLER)
+    (tmp_path / "grade.fatal").write_text("28")  # behind two rounds of six and a look of twelve
     assert _lived(asked, out) == -signal.SIGKILL
     assert _kept(out) == 2
-    grader.write_text(_KILLER.replace("{at}", "-1"))
     assert _lived(asked, out, last=STEPS) == -signal.SIGKILL
     assert _kept(out) == STEPS
     assert _lived(asked, out) == 0

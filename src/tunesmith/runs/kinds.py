@@ -27,8 +27,8 @@ def require_writing(recipe: Recipe, act: str) -> None:
     if kind in REINFORCED and act != "chat":
         raise Unsupported(
             f"`tunesmith {act}` is for models that learn from written answers, and objective.kind "
-            f"is {kind}, which learns from grades. `tunesmith train` judges it on held-out prompts: "
-            "see its report."
+            f"is {kind}, which learns from grades. `tunesmith train` judges it on held-out "
+            "prompts: see its report."
         )
     if kind in LABELS:
         raise Unsupported(
