@@ -119,9 +119,7 @@ def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> AnySetup:
     return setup
 
 
-def _take_up(
-    folder: RunFolder, from_step: int | None, watcher: Watcher
-) -> AnySetup | None:
+def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> AnySetup | None:
     """The setup of a run that was begun, made again; None if the run is finished.
 
     Raises RunFolderError if a file the run is made from is no longer what it was, or if a finished
