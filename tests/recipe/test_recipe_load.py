@@ -145,8 +145,8 @@ def test_a_key_like_no_other_lists_what_there_is() -> None:
     )
     assert refusal(None, "objective.xyz=1").endswith(f"The section objective has {keys}.")
     assert (
-        "has the sections model, data, objective, preference, engine, reward, evaluate, judge."
-        in refusal(None, "xyz=1")
+        "has the sections model, data, objective, preference, engine, reward, "
+        "rollouts, evaluate, judge." in refusal(None, "xyz=1")
     )
 
 

@@ -76,6 +76,14 @@ class Batch:
     | images       | list  | where rows have pictures: the files of each sequence's, in order    |
     | reference_S  | S     | where a loss looks back at the base: its log-probability of each     |
     |              |       | target, in nats, float32                                            |
+    | advantages_S | S     | where tokens were sampled: how much better than expected what came  |
+    |              |       | of each was, float32                                                |
+    | sampled_S    | S     | and, where the weights moved since: its log-probability then, in    |
+    |              |       | nats, float32                                                       |
+    | values_S     | S     | and, where a critic learns: what it expected then, float32          |
+    | returns_S    | S     | and what came, float32                                              |
+    | count        |       | what the sum of losses is divided by, where that is not the sum of  |
+    |              |       | the weights                                                         |
 
     Of a labelled sequence `weights_S` says how much the state at each of its sites adds to the one
     state it is judged by: 1 at a single site, or 1/n at each of n.
@@ -95,6 +103,11 @@ class Batch:
     features_RD: Array | None = None
     images: tuple[tuple[str, ...], ...] | None = None
     reference_S: Array | None = None
+    advantages_S: Array | None = None
+    sampled_S: Array | None = None
+    values_S: Array | None = None
+    returns_S: Array | None = None
+    count: float | None = None
 
     @property
     def tokens(self) -> int:

@@ -3,6 +3,7 @@
     TunesmithError              exit 1   our failure, or the machine's
     ├── NonFiniteLoss           1        a loss became NaN or infinite; names rows or step
     ├── StorageError            1        the disk refused: full, read-only, gone
+    ├── NoGrades                1        not one answer of a step could be graded; says why
     ├── EndpointError           1        a model behind an endpoint does not answer, or nonsense
     ├── OutOfMemory             1        one example alone does not fit; names it, and what would
     ├── Interrupted             130      Ctrl-C or SIGTERM, after a clean save
@@ -34,6 +35,10 @@ class NonFiniteLoss(TunesmithError):
 
 class StorageError(TunesmithError):
     """The disk refused a write; everything written before is whole."""
+
+
+class NoGrades(TunesmithError):
+    """Not one answer could be graded, so there is nothing to learn from."""
 
 
 class EndpointError(TunesmithError):

@@ -66,7 +66,7 @@ def shown_of(
         opening=tuple(
             _seeing(artefact, recipe)
             if opened_by == "AutoModelForImageTextToText"
-            else _opening(artefact, recipe, opened_by)
+            else opening(artefact, recipe, opened_by)
         ),
         limits=(_sentence(trial_clause(secrets)),) if secrets else (),
     )
@@ -216,7 +216,8 @@ def _limits(verdict: Json, shown: Shown, recipe: Json) -> Iterator[str]:
             yield f"- {question} {found}: {_plain(detail['summary'])}{few}."
 
 
-def _opening(artefact: str, recipe: Json, opened_by: str) -> Iterator[str]:
+def opening(artefact: str, recipe: Json, opened_by: str) -> Iterator[str]:
+    """How plain libraries open a model that writes: lines of Markdown."""
     opened, imports = f"transformers.{opened_by}", "transformers"
     if artefact == "adapter":
         opened, imports = f"peft.{opened_by.replace('Auto', 'AutoPeft', 1)}", "peft, transformers"

@@ -20,10 +20,11 @@ from tunesmith.recipe.defaults import (
 )
 from tunesmith.recipe.fields import AUTO
 from tunesmith.recipe.judge import JudgeSection
-from tunesmith.recipe.kinds import LABELS, PREFERENCES, REFERRED
+from tunesmith.recipe.kinds import LABELS, PREFERENCES, REFERRED, REINFORCED
 from tunesmith.recipe.load import load
 from tunesmith.recipe.resolve import Resolved, resolve
 from tunesmith.recipe.rewards import RewardSection
+from tunesmith.recipe.rollouts import RolloutsSection
 from tunesmith.recipe.schema import Knob, describe, json_schema
 from tunesmith.recipe.sections import (
     DataSection,
@@ -41,6 +42,7 @@ __all__ = [
     "LABELS",
     "PREFERENCES",
     "REFERRED",
+    "REINFORCED",
     "DataSection",
     "EngineSection",
     "EvaluateSection",
@@ -52,6 +54,7 @@ __all__ = [
     "Recipe",
     "Resolved",
     "RewardSection",
+    "RolloutsSection",
     "Source",
     "compared_answers",
     "compared_rows",

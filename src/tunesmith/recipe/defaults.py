@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from tunesmith.recipe.kinds import PREFERENCES, STEADY, ObjectiveKind
+from tunesmith.recipe.kinds import PREFERENCES, REINFORCED, STEADY, ObjectiveKind
 from tunesmith.recipe.methods import METHODS, MethodName
 from tunesmith.recipe.optimizers import Rule
 
@@ -20,6 +20,8 @@ Device = Literal["cpu", "cuda"]
 Level = Literal["none", "quick", "standard", "full"]
 
 LEARNING_RATES = (1e-6, 5e-3)
+GRADED_RATE = 0.2
+GRADED_STEPS = 200
 STEPS_PER_EPOCH = 40
 _REGRET = "Schulman et al. 2025, LoRA Without Regret"
 
@@ -68,6 +70,8 @@ def learning_rate(facts: Facts, method: MethodName) -> Choice[float]:
     hidden size of 256, falling in proportion to the width, as muP finds for Adam (Yang et al. 2022,
     Tensor Programs V). The last layers alone bear twice full tuning's rate, and the head alone
     LoRA's: at it the embedded base learned far more in 200 steps than at a third of it (ours).
+    From grades: a fifth of it. A grade tells of a whole answer, so the gradient of a token is
+    mostly noise, and what a step spoils is what the next one samples from (ours).
     """
     hidden, asked = facts.hidden_size, METHODS[method]
     full = 5e-5 * (2000 / hidden) ** 0.781
@@ -82,6 +86,11 @@ def learning_rate(facts: Facts, method: MethodName) -> Choice[float]:
         rate, reason = asked.rate * full, f"{method}: {asked.rate:g} times full tuning's {fit}"
         if asked.rate_source != _REGRET:
             reason += f" ({asked.rate_source})"
+    if facts.objective in REINFORCED:
+        rate, reason = (
+            rate * GRADED_RATE,
+            f"{GRADED_RATE:g} of what answers are learned at: {reason}",
+        )
     low, high = LEARNING_RATES
     if not low <= rate <= high:
         reason += f"; kept within {low:g} to {high:g}"
@@ -194,6 +203,10 @@ def epochs(facts: Facts) -> Choice[int]:
             if facts.examples < below:
                 return passes, f"fewer than {below} {what} ({facts.examples})"
         return least, f"{facts.examples} {what}"
+    if facts.objective in REINFORCED:
+        rounds = math.ceil(facts.sequences / batch_size(facts)[0])
+        passes = math.ceil(GRADED_STEPS / rounds)
+        return passes, f"about {GRADED_STEPS} steps; answers are new in each pass"
     if facts.from_scratch:
         return 1, "from scratch, fresh text teaches more than repeated text"
     rows, unit = facts.examples, "rows"
@@ -219,6 +232,8 @@ def batch_size(facts: Facts) -> Choice[int]:
     more of them teach more (Henderson et al. 2017, §4; Gao et al. 2021).
     """
     count, mean = facts.sequences, facts.mean_sequence
+    if facts.objective in REINFORCED:
+        return min(16, count), "prompts, each with several answers"
     if facts.objective == "embed":
         size = 2 ** int(math.log2(min(max(count // STEPS_PER_EPOCH, 16), 128)))
         return size, f"the {size - 1} others of a step are a row's negatives"
@@ -324,6 +339,8 @@ def patience(facts: Facts) -> Choice[int]:
     better one had passed in the second. Source: ours."""
     if facts.objective in STEADY:
         return 0, "the loss of labels falls to the end of the schedule"
+    if facts.objective in REINFORCED:
+        return 0, "grades stand still for long before they rise"
     if facts.from_scratch:
         return 0, "from scratch, the loss keeps falling to the end of the schedule"
     return 4, "about one epoch without a better held-out loss"
@@ -413,6 +430,28 @@ def compared_answers(level: Level, rows: int) -> int:
     """For how many of `rows` scored rows it writes answers."""
     most = {"none": 0, "quick": 4, "standard": 8, "full": rows}
     return min(rows, most[level])
+
+
+def rollout_tokens(facts: Facts, context: int) -> Choice[int]:
+    """256, and at most half the context. Source: ours; most verifiable answers are shorter."""
+    if context // 2 < 256:
+        return max(1, context // 2), f"half the context of {context}"
+    return 256, "long enough for most answers that can be verified"
+
+
+def kl_in(facts: Facts) -> Choice[str]:
+    """Beside the loss for GRPO, else in the grade. Sources: Shao et al. 2024; Ahmadian et al.
+    2024."""
+    if facts.objective == "grpo":
+        return "loss", "as GRPO has it (Shao et al. 2024, eq. 3)"
+    return "reward", "as in RLHF (Ziegler et al. 2019; Ahmadian et al. 2024)"
+
+
+def clip_high(variant: str) -> Choice[float]:
+    """0.28 for DAPO, else as far as down. Source: Yu et al. 2025; Schulman et al. 2017."""
+    if variant == "dapo":
+        return 0.28, "dapo lets what is rare grow (Yu et al. 2025)"
+    return 0.2, "as far as downwards (Schulman et al. 2017)"
 
 
 def max_new_tokens(facts: Facts, level: Level, context: int) -> Choice[int]:

@@ -18,6 +18,10 @@ ObjectiveKind = Literal[
     "cpo",
     "kto",
     "bco",
+    "grpo",
+    "rloo",
+    "reinforce",
+    "ppo",
 ]
 
 PREFERENCES: tuple[ObjectiveKind, ...] = ("dpo", "simpo", "orpo", "cpo", "kto", "bco")
@@ -42,3 +46,6 @@ noisier: rewards learn pairs by heart (Ouyang et al. 2022, C.2, train for one ep
 
 HEADED = ("classify", "tag", "image", "reward")
 """The objectives of models that end in a new head."""
+
+REINFORCED = ("grpo", "rloo", "reinforce", "ppo")
+"""The objectives that sample answers and learn from what they are graded."""

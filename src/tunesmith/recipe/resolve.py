@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tunesmith.recipe import defaults, images, preferences
 from tunesmith.recipe.defaults import Choice, Facts
 from tunesmith.recipe.fields import AUTO
-from tunesmith.recipe.kinds import LABELS
+from tunesmith.recipe.kinds import LABELS, REINFORCED
 from tunesmith.recipe.methods import METHODS
 from tunesmith.recipe.optimizers import RULES
 from tunesmith.recipe.sections import Recipe
@@ -40,6 +40,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Resolved:
     _resolve_model(choices, facts, recipe)
     context = _resolve_data(choices, facts, recipe)
     _resolve_engine(choices, facts, recipe)
+    _resolve_rollouts(choices, facts, context)
     level = recipe.evaluate.level
     labels = facts.objective in LABELS
     for key, choice in (
@@ -83,11 +84,23 @@ def _resolve_data(choices: _Choices, facts: Facts, recipe: Recipe) -> int:
     return choices.pick("data.context", defaults.context(facts))
 
 
+def _resolve_rollouts(choices: _Choices, facts: Facts, context: int) -> None:
+    used = facts.objective in REINFORCED
+    variant = choices.pick("rollouts.variant", ("grpo", "GRPO as it was published"))
+    for key, (value, reason) in (
+        ("clip_high", defaults.clip_high(variant)),
+        ("kl_in", defaults.kl_in(facts)),
+        ("max_new_tokens", defaults.rollout_tokens(facts, context)),
+    ):
+        unused = f"not used by objective {facts.objective}"
+        choices.pick(f"rollouts.{key}", (value, reason if used else unused))
+
+
 def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     method, max_steps = recipe.model.method, recipe.engine.max_steps
     rules: Any = images if facts.objective == "image" else defaults
     batch = choices.pick("engine.batch_size", rules.batch_size(facts))
-    per_epoch = math.ceil(facts.sequences / batch)
+    per_epoch = math.ceil(facts.sequences / batch) * recipe.rollouts.updates
     passes = defaults.epochs_for(max_steps, per_epoch) if max_steps else defaults.epochs(facts)
     steps = choices.pick("engine.epochs", passes) * per_epoch
     steps = min(steps, max_steps or steps)

@@ -43,6 +43,7 @@ from tunesmith.recipe.optimizers import RULES, OptimizerName
 from tunesmith.recipe.preferences import PreferenceSection
 from tunesmith.recipe.rewards import RewardSection
 from tunesmith.recipe.rewards import contradictions as reward_contradictions
+from tunesmith.recipe.rollouts import RolloutsSection, rollout_faults
 from tunesmith.recipe.sources import Sources, path_of
 
 
@@ -223,7 +224,8 @@ class ObjectiveSection(Section):
     brings texts that belong together near each other; image learns the labels of images; reward
     learns what answers are worth, from answers that were compared, rated or scored, or from steps
     that are right or wrong; dpo, simpo, orpo and cpo learn which of two answers is better, kto and
-    bco which answers were liked."""
+    bco which answers were liked; grpo, rloo, reinforce and ppo let the model answer prompts and
+    learn from what the answers are graded (sections `rollouts` and `reward`)."""
 
     problem: Literal["auto", "single_label", "multi_label", "regression"] = knob("auto")
     """classify and image: whether a row has one class, several, or a number. `auto` is several
@@ -422,6 +424,7 @@ class Recipe(Section):
     preference: PreferenceSection = Field(default_factory=PreferenceSection)
     engine: EngineSection = Field(default_factory=EngineSection)
     reward: RewardSection = Field(default_factory=RewardSection)
+    rollouts: RolloutsSection = Field(default_factory=RolloutsSection)
     evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
     judge: JudgeSection = Field(default_factory=JudgeSection)
 
@@ -437,7 +440,7 @@ class Recipe(Section):
 def _contradictions(recipe: Recipe) -> list[tuple[str, str]]:
     """Values that are each allowed and cannot hold together, as (key, finished sentence)."""
     model, data = recipe.model, recipe.data
-    found = list(misfits(recipe))
+    found = [*misfits(recipe), *rollout_faults(recipe)]
     if model.from_scratch and model.method != "full":
         found.append(
             (

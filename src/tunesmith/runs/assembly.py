@@ -22,12 +22,13 @@ from tunesmith.objectives import OBJECTIVES, Distillation, KlToBase, Penalised
 from tunesmith.recipe import PREFERENCES, REFERRED, Recipe
 from tunesmith.runs.labels.setup import Labelling
 from tunesmith.runs.preferences.objective import looked_at, preference_objective, row_numbers_of
+from tunesmith.runs.reinforce.setup import ReinforceSetup
 from tunesmith.runs.setup import Setup
 from tunesmith.runs.small_data import few_rows
 from tunesmith.runs.teacher import open_teacher
 
 
-def tell_data(setup: Setup | Labelling, watcher: Watcher) -> None:
+def tell_data(setup: Setup | Labelling | ReinforceSetup, watcher: Watcher) -> None:
     """What became of the rows, and what there is to say about them."""
     totals = setup.prepared.ledger.totals()
     dropped = sum(totals["dropped"].values())
@@ -54,9 +55,11 @@ def tell_data(setup: Setup | Labelling, watcher: Watcher) -> None:
         watcher.note(sentence)
 
 
-def _learned(setup: Setup | Labelling, count: int) -> str:
+def _learned(setup: Setup | Labelling | ReinforceSetup, count: int) -> str:
     if isinstance(setup, Setup):
         return f"; {count} supervised tokens"
+    if isinstance(setup, ReinforceSetup):
+        return "; what is learned are grades of what will be answered"
     return f"; {count} labels" if setup.targets.outputs else ""
 
 

@@ -82,6 +82,11 @@ class RunFolder:
         return self.path / "measured_teacher.json"
 
     @property
+    def rollouts(self) -> Path:
+        """What the model answered while it learned from grades, and its grades: a file a step."""
+        return self.path / "rollouts"
+
+    @property
     def judge_replies(self) -> Path:
         """What a judge model replied: one line a request, by the hash of what was asked."""
         return self.path / "judge.jsonl"

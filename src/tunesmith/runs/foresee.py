@@ -16,6 +16,8 @@ from tunesmith.runs.labels.plan import foresee_labels
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import Plan
+from tunesmith.runs.reinforce.setup import ReinforceSetup
+from tunesmith.runs.reinforce.train import foresee_reinforced
 
 
 def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
@@ -32,6 +34,8 @@ def foresee(recipe: Recipe, watcher: Watcher | None = None) -> Plan:
         return foresee_labels(setup, watcher)
     if isinstance(setup, ImageSetup):
         return foresee_images(setup, watcher)
+    if isinstance(setup, ReinforceSetup):
+        return foresee_reinforced(setup, watcher)
     began = time.perf_counter()
     tuned = opened(setup, watcher)
     settings = settings_of(setup.recipe, batches_of(setup, share=tuned.shares))

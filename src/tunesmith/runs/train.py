@@ -38,7 +38,7 @@ from tunesmith.runs.images.setup import ImageSetup
 from tunesmith.runs.images.train import go_images
 from tunesmith.runs.judge import judged
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
-from tunesmith.runs.kinds import set_up_any
+from tunesmith.runs.kinds import AnySetup, set_up_any
 from tunesmith.runs.labels.setup import LabelSetup
 from tunesmith.runs.labels.train import go_labels
 from tunesmith.runs.looping import course_of, run_loop
@@ -47,6 +47,8 @@ from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.plan import bytes_needed, make_plan
 from tunesmith.runs.preferences.judge import Comparisons
 from tunesmith.runs.preferences.references import known_of
+from tunesmith.runs.reinforce.setup import ReinforceSetup
+from tunesmith.runs.reinforce.train import go_reinforced
 from tunesmith.runs.rendering import left_out
 from tunesmith.runs.samples import own_samples
 from tunesmith.runs.setup import Setup
@@ -93,6 +95,8 @@ def train(
                 go_labels(setup, folder, from_step, watcher, stop)
             elif isinstance(setup, ImageSetup):
                 go_images(setup, folder, from_step, watcher, stop)
+            elif isinstance(setup, ReinforceSetup):
+                go_reinforced(setup, folder, from_step, watcher, stop)
             elif setup is not None:
                 _go(setup, folder, from_step, watcher, stop)
         except KeyboardInterrupt:
@@ -106,7 +110,7 @@ def _named(recipe: Recipe | None) -> Recipe:
     return recipe
 
 
-def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup | LabelSetup | ImageSetup:
+def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> AnySetup:
     """Check a new run as far as that needs no weights."""
     folder.require_new()
     watcher.stage("data", "read, check, split")
@@ -115,9 +119,7 @@ def _check(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Setup | Label
     return setup
 
 
-def _take_up(
-    folder: RunFolder, from_step: int | None, watcher: Watcher
-) -> Setup | LabelSetup | ImageSetup | None:
+def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> AnySetup | None:
     """The setup of a run that was begun, made again; None if the run is finished.
 
     Raises RunFolderError if a file the run is made from is no longer what it was, or if a finished
