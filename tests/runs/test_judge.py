@@ -22,9 +22,11 @@ from tunesmith.evaluate.measure import Measured
 from tunesmith.models.endpoint import Endpoint
 from tunesmith.recipe import JudgeSection, Recipe
 from tunesmith.runs import advise, curve, trials
-from tunesmith.runs import judge as judging
+from tunesmith.runs import judge as acting
+from tunesmith.runs import opinion as judging
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.judge import judge, judged
+from tunesmith.runs.judge import judge
+from tunesmith.runs.opinion import judged
 from tunesmith.runs.train import train
 
 SECRET = "sk-never-written"
@@ -229,7 +231,7 @@ def test_ctrl_c_is_no_failure(finished: Path, monkeypatch: pytest.MonkeyPatch) -
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(judging, "ask", stopped)
+    monkeypatch.setattr(acting, "ask", stopped)
     with judge_server() as server, pytest.raises(Interrupted, match="the same command goes on"):
         judge(finished, to(server))
 

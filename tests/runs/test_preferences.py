@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.support import assert_same_training, metrics_of, nothing_measured, opened, recipe
-from tunesmith.core.errors import DataError, RecipeError, RunFolderError
+from tunesmith.core.errors import DataError, RecipeError, RunFolderError, Unsupported
 from tunesmith.core.files import read_json
 from tunesmith.core.ports import Silent
 from tunesmith.core.records import Tokens
@@ -20,6 +20,8 @@ from tunesmith.data.pack import pack
 from tunesmith.engine.loop import on_device
 from tunesmith.objectives.cross_entropy import nll_of_batch
 from tunesmith.runs import plan as planning
+from tunesmith.runs.compare import compare_runs
+from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.preferences import references as passes
 from tunesmith.runs.setup import set_up
 from tunesmith.runs.train import train
@@ -162,6 +164,14 @@ def test_keys_that_say_nothing_here_are_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         _recipe(tiny_base, pairs, **fields)
+
+
+def test_acts_for_written_answers_are_refused(tiny_base: Path, pairs: Path, tmp_path: Path) -> None:
+    run = train(_recipe(tiny_base, pairs, evaluate__level="none"), tmp_path / "run")
+    with pytest.raises(Unsupported, match="learns which answers are better"):
+        compare_runs([run.path, tmp_path])
+    with pytest.raises(Unsupported, match="learns which answers are better"):
+        evaluate(run, pairs)
 
 
 def test_the_shared_prompt_is_computed_once(tiny_base: Path, pairs: Path, tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ from tunesmith.evaluate.advice_words import advice_of
 from tunesmith.evaluate.measure import Baseline, Course, Measured
 from tunesmith.models.open import Base
 from tunesmith.recipe import AUTO, JudgeSection, Recipe
+from tunesmith.runs.acts import require_writing
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import Asking, Help, asking_rows, helps
 from tunesmith.runs.heldout import row_numbers, spread
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import open_artefact
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import Predicted

@@ -10,6 +10,7 @@ from tunesmith.core.files import iterate_jsonl
 from tunesmith.evaluate.compare import Comparison, Judged, compare
 from tunesmith.evaluate.measure import Measured
 from tunesmith.recipe import load
+from tunesmith.runs.acts import require_writing
 from tunesmith.runs.finished import content_of, run_folder, verdict_of
 
 
@@ -20,6 +21,7 @@ def compare_runs(paths: Sequence[Path]) -> Comparison:
         InputError: there are fewer than two, or one is named twice.
         RunFolderError: one is no finished run.
         DataError: they share no held-out row, or one was not measured.
+        Unsupported: one labels, or learned from comparisons or grades.
     """
     if len(paths) < 2:
         raise InputError("A comparison needs at least two runs: tunesmith compare RUN RUN...")
@@ -32,6 +34,7 @@ def _judged(path: Path, name: str) -> Judged:
     folder = run_folder(path)
     verdict = verdict_of(folder)
     recipe = load(folder.recipe)
+    require_writing(recipe, "compare")
     contents = {
         line["origin"]: line["content"]
         for line in iterate_jsonl(folder.ledger_rows)

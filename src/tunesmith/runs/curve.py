@@ -26,10 +26,10 @@ from tunesmith.evaluate.learning_chart import learning_chart
 from tunesmith.evaluate.learning_curve import FEWEST_POINTS, Curve, Losses, fit_curve
 from tunesmith.evaluate.learning_words import TIMES, cautions, outlook, sentence
 from tunesmith.recipe import AUTO, JudgeSection, Recipe, Source
+from tunesmith.runs.acts import require_writing
 from tunesmith.runs.assembly import batches_of, settings_of, tell_data
 from tunesmith.runs.curve_folder import CurveFolder
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import open_artefact, open_run
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up

@@ -20,11 +20,11 @@ from tunesmith.evaluate.measure import Baseline, Grading, Measured
 from tunesmith.evaluate.verdict import judge
 from tunesmith.models.open import Base, Described, open_base
 from tunesmith.recipe import Recipe, compared_rows
+from tunesmith.runs.acts import require_writing
 from tunesmith.runs.baselines import asking, helped
 from tunesmith.runs.eyes import described_base
 from tunesmith.runs.grading import graded_by
 from tunesmith.runs.heldout import spread, whole_rows
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.measuring import Material, measured_on, prices_of, trained_of
 from tunesmith.runs.open import Run, device_here
 from tunesmith.runs.samples import saved_samples

@@ -23,10 +23,10 @@ from tunesmith.evaluate.measure import Side
 from tunesmith.recipe import Recipe
 from tunesmith.recipe.methods import METHODS
 from tunesmith.recipe.write import sparse
+from tunesmith.runs.acts import require_writing
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.begun import begun
 from tunesmith.runs.halving import Candidate, as_many_as_fit, foretold, rungs_of
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import minutes as spelled
 from tunesmith.runs.search_found import found_of

@@ -35,7 +35,7 @@ from tunesmith.runs.eyes import described_base, reads_alone
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.grading import graded_by, require_metrics, with_metrics
 from tunesmith.runs.heldout import HeldOut, divide, spread
-from tunesmith.runs.judge import require_judge
+from tunesmith.runs.opinion import require_judge
 from tunesmith.runs.rendering import left_out, renderer_of, require_going_on, template_of
 
 

@@ -36,7 +36,6 @@ from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
 from tunesmith.runs.images.setup import ImageSetup
 from tunesmith.runs.images.train import go_images
-from tunesmith.runs.judge import judged
 from tunesmith.runs.judging import judge_run, measure_artefact, measure_side, score_judging
 from tunesmith.runs.kinds import AnySetup, set_up_any
 from tunesmith.runs.labels.setup import LabelSetup
@@ -44,6 +43,7 @@ from tunesmith.runs.labels.train import go_labels
 from tunesmith.runs.looping import course_of, run_loop
 from tunesmith.runs.measuring import prices_of
 from tunesmith.runs.open import Run, open_run
+from tunesmith.runs.opinion import judged
 from tunesmith.runs.plan import bytes_needed, make_plan
 from tunesmith.runs.preferences.judge import Comparisons
 from tunesmith.runs.preferences.references import known_of
