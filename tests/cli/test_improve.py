@@ -57,7 +57,7 @@ def test_what_was_asked_and_what_came_of_it(
 ) -> None:
     words = ["--answers", "16", "--keep", "1", "--at-least", "0.5", "--rounds", "4"]
     assert run(["improve", "--data", str(rows), "--base", "x/y", *words]) == 0
-    assert asked["wanted"] == Wanted(16, 1, 4, 0.5, 1.0, 256)
+    assert asked["wanted"] == Wanted(16, 1, 4, 0.5)
     assert asked["out"] == Path("runs/tickets-improve")
     assert asked["recipe"].model.base == "x/y"
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]

@@ -46,7 +46,10 @@ def improve(
         int, typer.Option(metavar="N", help="At most so many; fewer where one brings no gain.")
     ] = 3,
     temperature: Annotated[float, typer.Option(help="How freely answers are drawn.")] = 1.0,
-    max_new_tokens: Annotated[int, typer.Option(help="The longest answer.")] = 256,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The longest answer; else 256, or what the context leaves."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The folder; else runs/<name of the data>-improve."),

@@ -26,7 +26,9 @@ from tunesmith.recipe import Recipe
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.improve.choosing import Sampled
 from tunesmith.runs.improve.folder import ImproveFolder, RoundFolder
-from tunesmith.runs.improve.rounds import Ledger, Model, Rounds, seconds_of
+from tunesmith.runs.improve.ledger import Ledger
+from tunesmith.runs.improve.model import Model
+from tunesmith.runs.improve.rounds import Rounds, seconds_of
 from tunesmith.runs.improve.scores import Scale, require_graded, sentence
 from tunesmith.runs.improve.setup import ImproveSetup, set_up_improvement
 from tunesmith.runs.improve.start import start_of
@@ -91,7 +93,7 @@ def _improved(
     if start.adapter is not None:
         setup = set_up_improvement(start.merged(folder.start), wanted)
     reward = open_reward(recipe.reward, folder.replies)
-    found = _Course(Rounds(setup, wanted, reward, watcher), folder).found()
+    found = _Course(Rounds(setup, reward, watcher), folder).found()
     write_json(folder.result, found)
     return found
 

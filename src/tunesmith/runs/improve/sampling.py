@@ -71,6 +71,7 @@ class Asking:
         """Without a seed nothing is drawn: the likeliest answers are taken."""
         began = time.perf_counter()
         temperature = 0.0 if seed is None else wanted.temperature
+        assert wanted.max_new_tokens is not None  # the setup has seen how much room there is
         rollouts = self.sampler().sample(
             prompts, wanted.answers, wanted.max_new_tokens, temperature, seed or 0
         )

@@ -87,7 +87,7 @@ class Scale:
 
 
 def require_graded(answers: Answers, where: str) -> None:
-    """Raises DataError where not one answer has a grade, with the first reasons."""
+    """Raises DataError where not one answer has a grade, with the commonest reason."""
     if any(each.grade.value is not None for each in answers):
         return
     raise DataError(
@@ -96,12 +96,10 @@ def require_graded(answers: Answers, where: str) -> None:
     )
 
 
-def why_not(answers: Answers, most: int = 2) -> str:
-    """The commonest reasons why answers have no grade."""
+def why_not(answers: Answers) -> str:
+    """The commonest reason why answers have no grade; "" where all have one."""
     reasons = Counter(each.grade.failed for each in answers if each.grade.value is None)
-    return " ".join(
-        f"{reason.rstrip('.')} ({count} times)." for reason, count in reasons.most_common(most)
-    )
+    return next((reason for reason, _ in reasons.most_common(1)), "")
 
 
 def sentence(scale: Scale, levels: Sequence[Interval], best: int, change: Interval | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from tunesmith.recipe.graders import SHAPES, walk
 from tunesmith.runs.findings import require_checked
 from tunesmith.runs.heldout import HeldOut, divide
 from tunesmith.runs.improve.rows import Question
-from tunesmith.runs.improve.wanted import Wanted
+from tunesmith.runs.improve.wanted import LONGEST, Wanted
 from tunesmith.runs.rendering import require_going_on
 from tunesmith.runs.setup import Reader, early_choices, pinned, reader_of
 
@@ -32,7 +32,8 @@ class ImproveSetup:
     """The prompts of a self-improvement, the base, and the recipe of its rounds.
 
     `asked` is the recipe as it was given, `opening` the same without `auto`, by which the base is
-    opened. `questions` are those that answers are drawn to, `held_out` those that choose and judge.
+    opened; `wanted` has a number for the longest answer. `questions` are those that answers are
+    drawn to, `held_out` those that choose and judge.
     """
 
     asked: Recipe
@@ -40,6 +41,7 @@ class ImproveSetup:
     described: Described
     renderer: Renderer
     context: int
+    wanted: Wanted
     prepared: Prepared
     questions: list[Question]
     held_out: HeldOut
@@ -97,13 +99,14 @@ def set_up_improvement(recipe: Recipe, wanted: Wanted) -> ImproveSetup:
         )
     questions = _questions(prepared, reader.renderer)
     everything = [each.prompt for each in questions] + held_out.prompts + held_out.choosing_prompts
-    _require_room(everything, wanted.max_new_tokens, reader.described, reader.context)
+    room = _room(everything, wanted.max_new_tokens, reader.described, reader.context)
     return ImproveSetup(
         asked=recipe,
         opening=opening,
         described=reader.described,
         renderer=reader.renderer,
         context=reader.context,
+        wanted=replace(wanted, max_new_tokens=room),
         prepared=prepared,
         questions=questions,
         held_out=held_out,
@@ -156,19 +159,18 @@ def _questions(prepared: Prepared, renderer: Renderer) -> list[Question]:
     return [Question.of(example, prompt) for example, prompt in pairs if prompt is not None]
 
 
-def _require_room(
-    prompts: Sequence[Prompt], wanted: int, described: Described, context: int
-) -> None:
-    """Raises DataError where a prompt leaves no room for an answer."""
+def _room(prompts: Sequence[Prompt], wanted: int | None, described: Described, context: int) -> int:
+    """The longest answer in tokens. Raises DataError where a prompt leaves no room for it."""
     longest = max(prompts, key=lambda prompt: len(prompt.ids_N))
     room = context - len(longest.ids_N)
-    if room < wanted:
-        raise DataError(
-            f"{longest.origin}: the prompt has {len(longest.ids_N)} tokens, and {described.name} "
-            f"is given at most {context} (data.context), so {max(0, room)} are left for an answer, "
-            f"where --max-new-tokens is {wanted}. Shorten the prompt, lower --max-new-tokens, or "
-            "raise data.context."
-        )
+    if room >= (wanted or 1):
+        return wanted or min(LONGEST, room)
+    lower = f", where --max-new-tokens is {wanted}" if wanted else ""
+    raise DataError(
+        f"{longest.origin}: the prompt has {len(longest.ids_N)} tokens, and {described.name} is "
+        f"given at most {context} (data.context), so {max(0, room)} are left for an answer{lower}. "
+        f"Shorten the prompt, {'lower --max-new-tokens, ' if wanted else ''}or raise data.context."
+    )
 
 
 def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 from tunesmith.core.errors import RecipeError
 
+LONGEST = 256
+"""Tokens of an answer, where nothing is said and the context has room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """How answers are drawn and which of them are learned.
 
-    `answers` are drawn to each prompt, at `temperature`, of at most `max_new_tokens`. Accepted are
-    those of the reward `at_least` or more (None: whatever their reward), of which the best `keep`
-    to each prompt are learned. There are `rounds` at most.
+    `answers` are drawn to each prompt, at `temperature`, of at most `max_new_tokens` (None:
+    LONGEST, or what the longest prompt leaves of the context). Accepted are those of the reward
+    `at_least` or more (None: whatever their reward), of which the best `keep` to each prompt are
+    learned. There are `rounds` at most.
     """
 
     answers: int = 8
@@ -22,7 +26,7 @@ class Wanted:
     rounds: int = 3
     at_least: float | None = 1.0
     temperature: float = 1.0
-    max_new_tokens: int = 256
+    max_new_tokens: int | None = None
 
     def require_sound(self) -> None:
         """Raises RecipeError for numbers that nothing could be learned with."""
@@ -32,7 +36,7 @@ class Wanted:
             ("--rounds", self.rounds),
             ("--max-new-tokens", self.max_new_tokens),
         ):
-            if number < 1:
+            if number is not None and number < 1:
                 raise RecipeError(f"{option} {number}: give a whole number of 1 or more.")
         if self.keep > self.answers:
             raise RecipeError(
