@@ -9,12 +9,11 @@ from tunesmith.core.errors import Unsupported
 from tunesmith.core.files import whole_folder
 from tunesmith.models.methods import ADAPTER, merge
 from tunesmith.models.open import open_base
-from tunesmith.recipe import Recipe
+from tunesmith.recipe import LABELS, Recipe
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.eyes import described_base
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import device_here, its_base_needed, open_run
 
 
@@ -56,7 +55,11 @@ def start_of(recipe: Recipe) -> Start:
     if not RunFolder(recipe.model.base).recipe.is_file():
         return Start(recipe)
     run = open_run(recipe.model.base)
-    require_writing(run.recipe, "improve")
+    if run.recipe.objective.kind in LABELS:
+        raise Unsupported(
+            f"The run in {run.path} has objective.kind={run.recipe.objective.kind}, and its model "
+            "labels; here a model learns from what it writes. Begin with one that writes."
+        )
     if run.artefact.name != ADAPTER:
         return Start(_on(recipe, str(run.artefact.absolute())))
     trained = run.recipe.model
