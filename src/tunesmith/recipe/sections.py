@@ -267,6 +267,11 @@ class ObjectiveSection(Section):
     teacher_temperature: Positive = knob(2.0, "temperature")
     """Above 1 it shows more of what the teacher holds possible beside its first choice."""
 
+    teacher_divergence: Literal["forward", "reverse"] = knob("forward")
+    """forward: whatever the teacher holds likely is to be likely. reverse: nothing is to be likely
+    that the teacher would not say, of the rest the student chooses what it can; for a student much
+    smaller than its teacher, and for texts of its own (Agarwal et al. 2024)."""
+
 
 class EngineSection(Section):
     """The training loop: how long, how fast, how often it looks and saves."""

@@ -14,6 +14,7 @@ from tunesmith.data import Prepared, Renderer, prepare
 from tunesmith.data.digests import digest
 from tunesmith.data.kinds import PAIRED, Kind
 from tunesmith.models.open import Described
+from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, JudgeSection, Recipe, Source
 from tunesmith.recipe.graders import SHAPES, walk
 from tunesmith.runs.findings import require_checked
@@ -87,6 +88,9 @@ def set_up_improvement(recipe: Recipe, wanted: Wanted) -> ImproveSetup:
     recipe = pinned(recipe)
     reader = reader_of(recipe, sees=False)
     require_going_on(reader.described, "`tunesmith improve`")
+    models = [reader.described]
+    if recipe.objective.teacher is not None:
+        models += [describe_teacher(recipe.objective.teacher, reader.described, reader.context)]
     prepared = _prepared(recipe, reader)
     opening = early_choices(recipe, reader.bare, len(np.unique(prepared.train.rows))).recipe
     # Saved with each round's model, so that serving renders as training did.
@@ -110,7 +114,7 @@ def set_up_improvement(recipe: Recipe, wanted: Wanted) -> ImproveSetup:
         prepared=prepared,
         questions=questions,
         held_out=held_out,
-        inputs=prepared.files | _hashes(recipe, reader.described),
+        inputs=prepared.files | _hashes(recipe, models),
         warnings=require_checked(recipe.data.checks, prepared.report),
     )
 
@@ -173,11 +177,11 @@ def _room(prompts: Sequence[Prompt], wanted: int | None, described: Described, c
     )
 
 
-def _hashes(recipe: Recipe, described: Described) -> dict[str, str]:
-    """SHA-256 of the files of the base, of its template, and of those that graders name."""
-    folder = Path(described.location)
+def _hashes(recipe: Recipe, models: Sequence[Described]) -> dict[str, str]:
+    """SHA-256 of the files of the models, of the template, and of those that graders name."""
     patterns = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
-    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    folders = [Path(described.location) for described in models]
+    paths = [path for each in folders for name in patterns for path in sorted(each.glob(name))]
     graders = [each for given in recipe.reward.graders or () for each in walk(given)]
     paths += [
         Path(each[name])
