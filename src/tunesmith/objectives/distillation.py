@@ -56,9 +56,13 @@ class Distillation:
 
     def loss(self, model: SiteModel, batch: Batch) -> LossSum:
         """The weighted sum in nats, the sum of weights, and the weighted sum of the KL alone."""
+        return self.of_states(model, model.hidden_at_sites(batch), batch)
+
+    def of_states(self, model: SiteModel, hidden_SD: torch.Tensor, batch: Batch) -> LossSum:
+        """The same, of the student's hidden states at the sites, which are there already."""
         with torch.no_grad():
             taught_SD = self._teacher.hidden_at_sites(batch)
-        hidden_SD, head = model.hidden_at_sites(batch), model.linear_head
+        head = model.linear_head
         if head is None:
             of_chunk = partial(self._of_chunk, model)
             total, kl_S = through_any_head(hidden_SD, taught_SD, batch, of_chunk)

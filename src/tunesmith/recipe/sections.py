@@ -258,7 +258,8 @@ class ObjectiveSection(Section):
 
     teacher: BaseModelName | None = knob(None)
     """A bigger model that reads the same tokens: at every learned token its whole prediction is a
-    target, too (distillation). It is run beside the model, forward only, and takes its memory."""
+    target, too (distillation); under grpo, rloo and reinforce, of the model's own answers. It is
+    run beside the model, forward only, and takes its memory."""
 
     teacher_weight: FullShare = knob(0.5, "share of the loss")
     """How much the teacher's prediction counts, and the row's own token the rest. 0 learns from the
