@@ -28,6 +28,7 @@ from tunesmith.runs import plan as planning
 from tunesmith.runs.improve import act, sampling
 from tunesmith.runs.improve.act import improve
 from tunesmith.runs.improve.choosing import KEPT, REJECTED, Sampled, choose
+from tunesmith.runs.improve.setup import _hashes
 from tunesmith.runs.improve.wanted import Wanted
 from tunesmith.runs.train import train
 
@@ -250,6 +251,14 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     refused(RecipeError, "Leave the weights out", other("data", train=weighed.data.train))
     with pytest.raises(RunFolderError, match="something other than this improvement"):
         improve(asked, replace(WANTED, answers=7), out)
+
+
+def test_the_weights_of_a_reward_model_are_an_input(tmp_path: Path) -> None:
+    weights = tmp_path / "run" / "adapter" / "adapter_model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    grader = {"type": "model", "run": str(tmp_path / "run")}
+    assert [*_hashes(load(None, (), {"reward.graders": grader}), [])] == [str(weights)]
 
 
 def answer(text: str, reward: float | None, *, ended: bool = True) -> Sampled:

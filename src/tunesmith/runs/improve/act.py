@@ -77,7 +77,7 @@ def _improved(
     recipe: Recipe, wanted: Wanted, folder: ImproveFolder, watcher: Watcher
 ) -> dict[str, Any]:
     watcher.stage("data", "read, check, split")
-    open_reward(recipe.reward)  # what is wrong with it is said before anything is read
+    reward = open_reward(recipe.reward, folder.replies)
     start = start_of(recipe)
     setup = set_up_improvement(start.recipe, wanted)
     for warning in setup.warnings:
@@ -92,7 +92,6 @@ def _improved(
         return dict(read_json(folder.result))
     if start.adapter is not None:
         setup = set_up_improvement(start.merged(folder.start), wanted)
-    reward = open_reward(recipe.reward, folder.replies)
     found = _Course(Rounds(setup, reward, watcher), folder).found()
     write_json(folder.result, found)
     return found

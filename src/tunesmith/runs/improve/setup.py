@@ -183,12 +183,14 @@ def _hashes(recipe: Recipe, models: Sequence[Described]) -> dict[str, str]:
     folders = [Path(described.location) for described in models]
     paths = [path for each in folders for name in patterns for path in sorted(each.glob(name))]
     graders = [each for given in recipe.reward.graders or () for each in walk(given)]
-    paths += [
+    named = [
         Path(each[name])
         for each in graders
         for name, field in SHAPES[each["type"]].fields.items()
         if field.kind == "path" and name in each
     ]
+    for path in named:  # a file, or the run of a reward model with its weights in a folder
+        paths += sorted(path.glob("*/*.safetensors")) if path.is_dir() else [path]
     if recipe.data.template != AUTO:
         paths.append(Path(recipe.data.template))
     return {str(path): digest(path) for path in paths}
