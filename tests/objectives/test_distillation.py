@@ -22,6 +22,7 @@ from tunesmith.models.forward import FullLogitsForward, PackedForward
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base, describe, open_base
 from tunesmith.objectives import Distillation, linear_head
+from tunesmith.objectives.distillation import Divergence
 
 SHARE, TEMPERATURE = 0.7, 2.5
 VOCABULARY = 330
@@ -41,11 +42,15 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Base:
 
 
 def _ours(
-    tuned: Tuned, teacher: Base, groups: list[list[Tokens]], forward: object | None = None
+    tuned: Tuned,
+    teacher: Base,
+    groups: list[list[Tokens]],
+    forward: object | None = None,
+    way: Divergence = "forward",
 ) -> tuple[LossSum, dict[str, torch.Tensor]]:
     tuned.module.zero_grad()
     total = LossSum(0.0, 0.0)
-    objective = Distillation(teacher.forward, SHARE, TEMPERATURE)
+    objective = Distillation(teacher.forward, SHARE, TEMPERATURE, way)
     for rows in groups:
         batch = on_device(pack(rows), torch.device("cpu"))
         loss = objective.loss(forward or tuned.base.forward, batch)  # type: ignore[arg-type]
@@ -54,7 +59,9 @@ def _ours(
     return total, gradients_of(tuned.module)
 
 
-def _plainly(tuned: Tuned, teacher: Base, rows: list[Tokens]) -> tuple[float, float]:
+def _plainly(
+    tuned: Tuned, teacher: Base, rows: list[Tokens], way: Divergence = "forward"
+) -> tuple[float, float]:
     """With the library's own forward of both models, full logits and F.kl_div."""
     tuned.module.zero_grad()
     total = kl_total = torch.zeros(())
@@ -65,6 +72,9 @@ def _plainly(tuned: Tuned, teacher: Base, rows: list[Tokens]) -> tuple[float, fl
         ours = (logits / TEMPERATURE).log_softmax(-1)[:, : wanted.shape[1]]
         soft = (wanted / TEMPERATURE).log_softmax(-1)
         kl = kl_div(ours, soft, reduction="none", log_target=True).sum(-1)
+        if way == "reverse":
+            ours = (logits[:, : wanted.shape[1]] / TEMPERATURE).log_softmax(-1)
+            kl = kl_div(soft, ours, reduction="none", log_target=True).sum(-1)
         nll = cross_entropy(logits, ids[1:], reduction="none")
         mixed = (1 - SHARE) * nll + SHARE * TEMPERATURE**2 * kl
         total, kl_total = total + (mixed * weights).sum(), kl_total + (kl * weights).sum()
@@ -72,41 +82,49 @@ def _plainly(tuned: Tuned, teacher: Base, rows: list[Tokens]) -> tuple[float, fl
     return float(total.detach()), float(kl_total.detach())
 
 
+@pytest.mark.parametrize("way", ["forward", "reverse"])
 @pytest.mark.parametrize("chunk", [None, 7])
 @pytest.mark.parametrize("method", ["full", "head", "lora"])
 def test_loss_and_every_gradient_are_those_of_full_logits(
-    tiny_base: Path, teacher: Base, monkeypatch: pytest.MonkeyPatch, method: str, chunk: int | None
+    tiny_base: Path,
+    teacher: Base,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    chunk: int | None,
+    way: Divergence,
 ) -> None:
     if chunk:
         monkeypatch.setattr(linear_head, "CHUNK_LOGITS", 2 * chunk * VOCABULARY)
         monkeypatch.setattr(linear_head, "CACHED_LOGITS", 3 * VOCABULARY)
     tuned, rows = opened(tiny_base, method), examples(6)
-    value, kl = _plainly(tuned, teacher, rows)
+    value, kl = _plainly(tuned, teacher, rows, way)
     wanted = gradients_of(tuned.module)
-    loss, found = _ours(tuned, teacher, [rows])
+    loss, found = _ours(tuned, teacher, [rows], way=way)
     assert kl > 0.5
     assert loss.sum == pytest.approx(value, rel=1e-5)
     assert loss.extras["kl_to_teacher"] == pytest.approx(kl, rel=1e-4)
     assert_near(found, wanted, tolerance=1e-4)
 
 
+@pytest.mark.parametrize("way", ["forward", "reverse"])
 @pytest.mark.parametrize("path", [PackedForward, FullLogitsForward])
 def test_any_head_gives_the_same(
-    tiny_base: Path, teacher: Base, monkeypatch: pytest.MonkeyPatch, path: type
+    tiny_base: Path, teacher: Base, monkeypatch: pytest.MonkeyPatch, path: type, way: Divergence
 ) -> None:
     tuned, rows = opened(tiny_base), examples(6)
-    wanted = _ours(tuned, teacher, [rows])
+    wanted = _ours(tuned, teacher, [rows], way=way)
     monkeypatch.setattr(PackedForward, "linear_head", None)
     monkeypatch.setattr("tunesmith.objectives.beside._CHUNK", 7)
-    found = _ours(tuned, teacher, [rows], path(tuned.base.model))
+    found = _ours(tuned, teacher, [rows], path(tuned.base.model), way)
     assert found[0].sum == pytest.approx(wanted[0].sum, rel=1e-5)
     assert found[0].extras == pytest.approx(wanted[0].extras, rel=1e-4)
     assert_near(found[1], wanted[1])
 
 
+@pytest.mark.parametrize("way", ["forward", "reverse"])
 @pytest.mark.parametrize("more", [-20, 20])
 def test_a_vocabulary_that_is_filled_up_is_compared_where_both_have_tokens(
-    tiny_base: Path, teacher: Base, more: int
+    tiny_base: Path, teacher: Base, more: int, way: Divergence
 ) -> None:
     tuned, rows, model = opened(tiny_base), examples(6), deepcopy(teacher.model)
     head = torch.nn.Linear(64, VOCABULARY + more, bias=False)
@@ -114,9 +132,9 @@ def test_a_vocabulary_that_is_filled_up_is_compared_where_both_have_tokens(
         head.weight.normal_(std=0.3, generator=torch.Generator().manual_seed(3))
     model.set_output_embeddings(head.requires_grad_(False))
     teacher = replace(teacher, model=model, forward=PackedForward(model))
-    value, _ = _plainly(tuned, teacher, rows)
+    value, _ = _plainly(tuned, teacher, rows, way)
     wanted = gradients_of(tuned.module)
-    loss, found = _ours(tuned, teacher, [rows])
+    loss, found = _ours(tuned, teacher, [rows], way=way)
     assert loss.sum == pytest.approx(value, rel=1e-5)
     assert_near(found, wanted, tolerance=1e-4)
 

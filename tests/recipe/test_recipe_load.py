@@ -141,7 +141,8 @@ def test_a_wrong_setting_is_refused_too(tmp_path: Path) -> None:
 def test_a_key_like_no_other_lists_what_there_is() -> None:
     keys = (
         "kind, problem, class_weights, kl_to_base, temperature, symmetric, margin_scale, "
-        "centre_rewards, teacher, teacher_weight, teacher_temperature"
+        "centre_rewards, teacher, teacher_weight, teacher_temperature, "
+        "teacher_divergence"
     )
     assert refusal(None, "objective.xyz=1").endswith(f"The section objective has {keys}.")
     assert (

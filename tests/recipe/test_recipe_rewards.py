@@ -27,6 +27,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "string_check": {"input": "{{ sample.output_text }}", "reference": "a", "operation": "eq"},
     "text_similarity": {"input": "a", "reference": "b", "evaluation_metric": "rouge_l"},
     "python": {"source": "def grade(sample, item): return 1"},
+    "model": {"run": "runs/reward"},
     "score_model": {"model": "m", "input": [{"role": "user", "content": "{{ item.q }}"}]},
     "label_model": {
         **{"model": "m", "input": [{"role": "user", "content": "?"}]},

@@ -24,6 +24,7 @@ from tunesmith.cli.evaluate import evaluate
 from tunesmith.cli.feedback import feedback
 from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.grade import grade
+from tunesmith.cli.improve import improve
 from tunesmith.cli.judge import judge
 from tunesmith.cli.label import label
 from tunesmith.cli.plan import plan
@@ -44,7 +45,7 @@ class Asked:
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 for command in (
-    *(advise, train, plan, curve, search, chat, label, embed, score),
+    *(advise, train, plan, curve, search, improve, chat, label, embed, score),
     *(evaluate, judge, grade, distil, sample),
 ):
     app.command()(command)

@@ -11,6 +11,8 @@ How often each interval covers a known truth is shown by `python -m benchmarks.c
   2015, section 5).
 - A rate: Bonett & Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions
   Based on Paired Data, 2012. No resample knows of a change that none of the rows made.
+- A rate alone: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927,
+  which has a width even where all rows agree.
 - A statistic of a corpus: expanded percentiles (Hesterberg 2015, section 5.3).
 
 Shape legend: R rows, K columns summed together, B resamples.
@@ -102,6 +104,14 @@ def paired_rate_change(rows: PairedRows) -> Interval:
     centre = rose - fell
     reach = NormalDist().inv_cdf(1 - _TAIL) * math.sqrt((rose + fell - centre**2) / (n + 2))
     return Interval(float(change_R.mean()), max(-1.0, centre - reach), min(1.0, centre + reach), n)
+
+
+def rate(hits: int, n: int) -> Interval:
+    """The share of `hits` among `n` rows, one at least (Wilson 1927). Nothing is drawn."""
+    share, z = hits / n, NormalDist().inv_cdf(1 - _TAIL)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Interval(share, max(0.0, centre - reach), min(1.0, centre + reach), n)
 
 
 def corpus_change(base_RK: Floats, tuned_RK: Floats, statistic: Statistic, seed: int) -> Interval:

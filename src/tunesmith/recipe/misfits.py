@@ -82,7 +82,7 @@ def _infilling(recipe: Recipe) -> Iterator[tuple[str, str]]:
 def _taught(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Where a teacher is asked for and cannot teach, or is spoken of and not there."""
     asked, fields = recipe.objective, type(recipe.objective).model_fields
-    for key in ("teacher_weight", "teacher_temperature"):
+    for key in ("teacher_weight", "teacher_temperature", "teacher_divergence"):
         if asked.teacher is None and getattr(asked, key) != fields[key].default:
             yield (
                 f"objective.{key}",

@@ -258,7 +258,8 @@ class ObjectiveSection(Section):
 
     teacher: BaseModelName | None = knob(None)
     """A bigger model that reads the same tokens: at every learned token its whole prediction is a
-    target, too (distillation). It is run beside the model, forward only, and takes its memory."""
+    target, too (distillation); under grpo, rloo and reinforce, of the model's own answers. It is
+    run beside the model, forward only, and takes its memory."""
 
     teacher_weight: FullShare = knob(0.5, "share of the loss")
     """How much the teacher's prediction counts, and the row's own token the rest. 0 learns from the
@@ -266,6 +267,11 @@ class ObjectiveSection(Section):
 
     teacher_temperature: Positive = knob(2.0, "temperature")
     """Above 1 it shows more of what the teacher holds possible beside its first choice."""
+
+    teacher_divergence: Literal["forward", "reverse"] = knob("forward")
+    """forward: whatever the teacher holds likely is to be likely. reverse: nothing is to be likely
+    that the teacher would not say, of the rest the student chooses what it can; for a student much
+    smaller than its teacher, and for texts of its own (Agarwal et al. 2024)."""
 
 
 class EngineSection(Section):

@@ -27,7 +27,6 @@ from tunesmith.evaluate.advice_words import advice_of
 from tunesmith.evaluate.measure import Baseline, Course, Measured
 from tunesmith.models.open import Base
 from tunesmith.recipe import AUTO, JudgeSection, Recipe
-from tunesmith.runs.acts import require_writing
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import Asking, Help, asking_rows, helps
 from tunesmith.runs.heldout import row_numbers, spread
@@ -38,6 +37,7 @@ from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.train import train
 from tunesmith.runs.watching import OfTraining
+from tunesmith.runs.writing import require_writing
 
 MOST_ROWS = 96
 """Rows that judge, where there is time: an interval of a rate is then at most 20 % wide."""

@@ -93,6 +93,14 @@ def search_folder(recipe: Recipe) -> Path:
     return RUNS / f"{_stem(recipe.data.require_train()[0])}-search"
 
 
+def improve_folder(recipe: Recipe) -> Path:
+    """runs/<data>-improve, which a self-improvement by the same recipe goes on in.
+
+    Raises RecipeError if the recipe names no training data.
+    """
+    return RUNS / f"{_stem(recipe.data.require_train()[0])}-improve"
+
+
 def _stem(name: str) -> str:
     """What the data are called: a file without its endings; of a pattern, the folder it is in; of
     a data set of the hub, its own name."""

@@ -99,7 +99,9 @@ def _of_data(recipe: Recipe, tuned: Tuned) -> Objective:
     asked = recipe.objective
     if tuned.teacher is not None and asked.teacher_weight:
         teacher = tuned.teacher.forward
-        return Distillation(teacher, asked.teacher_weight, asked.teacher_temperature)
+        return Distillation(
+            teacher, asked.teacher_weight, asked.teacher_temperature, asked.teacher_divergence
+        )
     if asked.kind in PREFERENCES:
         return preference_objective(recipe)
     if not recipe.objective.kl_to_base:

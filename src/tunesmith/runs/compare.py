@@ -10,8 +10,8 @@ from tunesmith.core.files import iterate_jsonl
 from tunesmith.evaluate.compare import Comparison, Judged, compare
 from tunesmith.evaluate.measure import Measured
 from tunesmith.recipe import load
-from tunesmith.runs.acts import require_writing
 from tunesmith.runs.finished import content_of, run_folder, verdict_of
+from tunesmith.runs.writing import require_writing
 
 
 def compare_runs(paths: Sequence[Path]) -> Comparison:

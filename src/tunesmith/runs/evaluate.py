@@ -20,7 +20,6 @@ from tunesmith.evaluate.measure import Baseline, Grading, Measured
 from tunesmith.evaluate.verdict import judge
 from tunesmith.models.open import Base, Described, open_base
 from tunesmith.recipe import Recipe, compared_rows
-from tunesmith.runs.acts import require_writing
 from tunesmith.runs.baselines import asking, helped
 from tunesmith.runs.eyes import described_base
 from tunesmith.runs.grading import graded_by
@@ -30,6 +29,7 @@ from tunesmith.runs.open import Run, device_here
 from tunesmith.runs.samples import saved_samples
 from tunesmith.runs.setup import Setup, probe_tokens, read_examples, render_all, set_up
 from tunesmith.runs.verdict_cost import at_level
+from tunesmith.runs.writing import require_writing
 
 
 def evaluate(

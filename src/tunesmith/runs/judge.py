@@ -14,11 +14,11 @@ from tunesmith.evaluate.measure import Measured
 from tunesmith.evaluate.preferences.measured import PreferenceMeasured
 from tunesmith.evaluate.verdict import Verdict
 from tunesmith.recipe import PREFERENCES, load
-from tunesmith.runs.acts import require_writing
 from tunesmith.runs.finished import content_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.opinion import ask, require_judge
 from tunesmith.runs.preferences.judge import write_preferences
+from tunesmith.runs.writing import require_writing
 from tunesmith.runs.written import write_judgement
 
 

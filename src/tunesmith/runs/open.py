@@ -19,11 +19,11 @@ from tunesmith.models.methods import ADAPTER, reopen
 from tunesmith.models.open import Base, open_base
 from tunesmith.models.sampling import ModelSampler, SourceSampler
 from tunesmith.recipe import Recipe, load
-from tunesmith.runs.acts import require_writing
 from tunesmith.runs.eyes import described_base
 from tunesmith.runs.finished import artefact_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.rendering import renderer_of
+from tunesmith.runs.writing import require_writing
 
 MAX_NEW_TOKENS = 256
 

@@ -29,6 +29,7 @@ __all__ = [
     "Tuned",
     "attach",
     "lacks",
+    "merge",
     "reopen",
     "require",
 ]
@@ -110,3 +111,14 @@ def reopen(base: Base, folder: Path) -> Base:
         )
     module.eval()
     return prompts.with_prompt(base, module) if config.is_prompt_learning else base
+
+
+def merge(base: Base, adapter: Path, folder: Path) -> None:
+    """Write the model that a freshly opened base is with a saved adapter, as a model folder.
+
+    The adapter is one of a method that merges (`recipe.methods`); `base` is changed in place.
+    """
+    with small.any_norm():
+        module: Any = PeftModel.from_pretrained(base.model, adapter, autocast_adapter_dtype=False)
+    module.merge_and_unload().save_pretrained(str(folder))
+    base.described.save_reader(folder)

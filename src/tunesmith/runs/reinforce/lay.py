@@ -1,7 +1,7 @@
 """From a round of answers to micro-batches: each answer behind its prompt, which is laid down once.
 
 An answer that was neither better nor worse than expected moves no weight, so it is counted and not
-computed, unless something else (a critic, the KL) is learned from it.
+computed, unless something else (a critic, the KL, a teacher) is learned from it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ class Learned:
 
 class Layer:
     """Makes micro-batches of a round; `name` is a line of `VARIANTS`, `share` lays prompts down
-    once."""
+    once, `taught` says that a teacher looks at every answer."""
 
-    def __init__(self, asked: RolloutsSection, name: str, share: bool) -> None:
+    def __init__(
+        self, asked: RolloutsSection, name: str, share: bool, *, taught: bool = False
+    ) -> None:
         self._asked = asked
+        self._taught = taught
         self._variant = VARIANTS[name]
         self._share = share
 
@@ -45,7 +48,8 @@ class Layer:
         graded = [each for each in experience.tried if each.advantage is not None]
         rows = self._with_critic(graded) if self._variant.baseline == "critic" else None
         learned = rows or [self._alike(each) for each in graded]
-        every = rows is not None or bool(self._asked.kl_weight and self._asked.kl_in == "loss")
+        near_base = bool(self._asked.kl_weight and self._asked.kl_in == "loss")
+        every = rows is not None or near_base or self._taught
         computed = [each for each in learned if every or each.tried.advantage] or learned[:1]
         runs = within_budget([each.tokens for each in computed], budget, self._share)
         batches = [self._batch([computed[i] for i in run]) for run in runs]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from tunesmith.data import Prepared, Renderer
 from tunesmith.data.digests import digest
 from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.models.open import Described
+from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, Recipe, Resolved
 from tunesmith.recipe.graders import walk
 from tunesmith.recipe.methods import METHODS
@@ -46,8 +46,7 @@ class ReinforceSetup:
     templated: bool
     inputs: dict[str, str]
     warnings: tuple[str, ...]
-    teacher: ClassVar[None] = None
-    """What is learned are grades alone."""
+    teacher: Described | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -85,6 +84,8 @@ def set_up_reinforced(recipe: Recipe) -> ReinforceSetup:
     reader = reader_of(recipe, sees=False)
     described = reader.described
     require_going_on(described, f"objective.kind={recipe.objective.kind}")
+    name = recipe.objective.teacher
+    teacher = None if name is None else describe_teacher(name, described, reader.context)
     prepared, resolved = read_data(recipe, reader)
     described.tokenizer.chat_template = reader.template  # saved with the result
     _require_room(prepared.train, resolved.recipe, described)
@@ -98,8 +99,9 @@ def set_up_reinforced(recipe: Recipe) -> ReinforceSetup:
         held_out=divide(prepared.held_out, prepared.prompts, resolved.recipe.evaluate.rows),
         probes=probe_tokens(recipe, reader.renderer, reader.context, templated),
         templated=templated,
-        inputs=prepared.files | _hashes(described, recipe),
+        inputs=prepared.files | _hashes([described, *([teacher] if teacher else [])], recipe),
         warnings=require_checked(recipe.data.checks, prepared.report),
+        teacher=teacher,
     )
 
 
@@ -112,7 +114,7 @@ def _require_supported(recipe: Recipe) -> None:
             f"objective.kind={kind} looks back at the base, which has none. Set model.method=lora."
         )
     for key, asked in (
-        ("objective.teacher", recipe.objective.teacher is not None),
+        ("objective.teacher", recipe.objective.teacher is not None and kind == "ppo"),
         ("objective.kl_to_base", bool(recipe.objective.kl_to_base)),
         ("data.canaries", bool(recipe.data.canaries)),
         ("model.from_scratch", recipe.model.from_scratch),
@@ -140,11 +142,11 @@ def _require_room(train: Sequence[Tokens], recipe: Recipe, described: Described)
         )
 
 
-def _hashes(described: Described, recipe: Recipe) -> dict[str, str]:
-    """SHA-256 of the files of the base, and of those that graders name."""
-    folder = Path(described.location)
+def _hashes(models: Sequence[Described], recipe: Recipe) -> dict[str, str]:
+    """SHA-256 of the files of base and teacher, and of those that graders name."""
+    folders = [Path(described.location) for described in models]
     patterns = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
-    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    paths = [path for each in folders for name in patterns for path in sorted(each.glob(name))]
     for grader in recipe.reward.graders or ():
         paths += [Path(str(each["path"])) for each in walk(grader) if "path" in each]
     return {str(path): digest(path) for path in paths}

@@ -24,7 +24,13 @@ from tunesmith.models.critic import ActorCritic, state_width
 from tunesmith.models.methods import MODEL, Tuned
 from tunesmith.models.quantised import weight_count
 from tunesmith.models.rollouts import InProcessRollouts
-from tunesmith.objectives.reinforcement import VARIANTS, ActorCriticLoss, PolicyLoss
+from tunesmith.objectives import Distillation
+from tunesmith.objectives.reinforcement import (
+    VARIANTS,
+    ActorCriticLoss,
+    PolicyLoss,
+    TaughtPolicy,
+)
 from tunesmith.runs.assembly import opened, settings_of
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.looping import course_of, run_loop
@@ -97,7 +103,7 @@ def _foreseen(
     return plan_rollouts(
         setup,
         tuned,
-        policy_of(setup),
+        policy_of(setup, tuned),
         settings_for(setup, tuned, prompts),
         prompts,
         InProcessRollouts(tuned.base, setup.renderer.stop_ids()),
@@ -140,7 +146,7 @@ def _learn(
     loop = Loop(
         actor.module,
         actor.forward,
-        objective_of(setup),
+        objective_of(setup, tuned),
         batches,
         settings,
         validate=writer.criterion if look else None,
@@ -183,7 +189,8 @@ def rollout_batches(
         look_back=LookBack(budget, tuned.shares, tuned.base.model.device),
         watcher=watcher,
     )
-    lay = Layer(recipe.rollouts, setup.variant, tuned.shares)
+    taught = tuned.teacher is not None
+    lay = Layer(recipe.rollouts, setup.variant, tuned.shares, taught=taught)
     return RolloutBatches(prompts, collector.round, lay, recipe.rollouts.updates, budget)
 
 
@@ -219,23 +226,29 @@ def settings_for(
     return replace(settings, total_steps=min(steps, recipe.engine.max_steps or steps))
 
 
-def policy_of(setup: ReinforceSetup) -> PolicyLoss:
+def policy_of(setup: ReinforceSetup, tuned: Tuned) -> PolicyLoss | TaughtPolicy:
     """The loss of the tokens."""
-    asked = setup.recipe.rollouts
-    return PolicyLoss(
+    asked, taught = setup.recipe.rollouts, setup.recipe.objective
+    policy = PolicyLoss(
         ratio=VARIANTS[setup.variant].ratio,
         clip_low=asked.clip_low,
         clip_high=float(asked.clip_high),
         kl_weight=asked.kl_weight if asked.kl_in == "loss" else 0.0,
         temperature=asked.temperature,
     )
+    if tuned.teacher is None:
+        return policy
+    heat, way = taught.teacher_temperature, taught.teacher_divergence
+    distillation = Distillation(tuned.teacher.forward, 1.0, heat, way)
+    return TaughtPolicy(policy, distillation, taught.teacher_weight)
 
 
-def objective_of(setup: ReinforceSetup) -> Objective:
+def objective_of(setup: ReinforceSetup, tuned: Tuned) -> Objective:
     """What is minimised."""
-    asked, policy = setup.recipe.rollouts, policy_of(setup)
+    asked, policy = setup.recipe.rollouts, policy_of(setup, tuned)
     if setup.variant != "ppo":
         return policy
+    assert isinstance(policy, PolicyLoss)  # ppo has no teacher
     return ActorCriticLoss(policy, asked.value_weight, asked.value_clip)
 
 
