@@ -30,7 +30,6 @@ from tunesmith.recipe import AUTO, JudgeSection, Recipe
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import Asking, Help, asking_rows, helps
 from tunesmith.runs.heldout import row_numbers, spread
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import open_artefact
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import Predicted
@@ -38,6 +37,7 @@ from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.train import train
 from tunesmith.runs.watching import OfTraining
+from tunesmith.runs.writing import require_writing
 
 MOST_ROWS = 96
 """Rows that judge, where there is time: an interval of a rate is then at most 20 % wide."""

@@ -29,13 +29,13 @@ from tunesmith.recipe import AUTO, JudgeSection, Recipe, Source
 from tunesmith.runs.assembly import batches_of, settings_of, tell_data
 from tunesmith.runs.curve_folder import CurveFolder
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import open_artefact, open_run
 from tunesmith.runs.scoring import ModelScorer
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.small_data import FEW_TO_TRAIN
 from tunesmith.runs.subsets import Subset, subsets_of, write_subsets
 from tunesmith.runs.train import train
+from tunesmith.runs.writing import require_writing
 
 REPEATS = 3
 """So often each size is trained where there are few rows: there a seed moves the loss about as far

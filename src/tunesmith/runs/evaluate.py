@@ -24,12 +24,12 @@ from tunesmith.runs.baselines import asking, helped
 from tunesmith.runs.eyes import described_base
 from tunesmith.runs.grading import graded_by
 from tunesmith.runs.heldout import spread, whole_rows
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.measuring import Material, measured_on, prices_of, trained_of
 from tunesmith.runs.open import Run, device_here
 from tunesmith.runs.samples import saved_samples
 from tunesmith.runs.setup import Setup, probe_tokens, read_examples, render_all, set_up
 from tunesmith.runs.verdict_cost import at_level
+from tunesmith.runs.writing import require_writing
 
 
 def evaluate(

@@ -26,9 +26,9 @@ from tunesmith.runs.export_proof import Difference, Said, difference, said
 from tunesmith.runs.eyes import described_base
 from tunesmith.runs.finished import content_of, verdict_of
 from tunesmith.runs.heldout import whole_rows
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.open import Opened, Run, device_here, open_artefact
 from tunesmith.runs.setup import probe_tokens, set_up
+from tunesmith.runs.writing import require_writing
 
 HELD_OUT = 64
 """Rows of the run that are compared, beside the general probes."""

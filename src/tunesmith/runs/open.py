@@ -22,8 +22,8 @@ from tunesmith.recipe import Recipe, load
 from tunesmith.runs.eyes import described_base
 from tunesmith.runs.finished import artefact_of, run_folder, verdict_of
 from tunesmith.runs.folder import RunFolder
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.rendering import renderer_of
+from tunesmith.runs.writing import require_writing
 
 MAX_NEW_TOKENS = 256
 

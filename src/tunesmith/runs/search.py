@@ -26,13 +26,13 @@ from tunesmith.recipe.write import sparse
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.begun import begun
 from tunesmith.runs.halving import Candidate, as_many_as_fit, foretold, rungs_of
-from tunesmith.runs.kinds import require_writing
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import minutes as spelled
 from tunesmith.runs.search_found import found_of
 from tunesmith.runs.search_rounds import Rounds
 from tunesmith.runs.setup import Setup, set_up
 from tunesmith.runs.trials import Trials
+from tunesmith.runs.writing import require_writing
 
 _FOLDER = ("search", "another recipe, another time, or other data")
 
