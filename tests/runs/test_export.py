@@ -127,7 +127,7 @@ def test_without_its_data_the_general_probes_compare(tiny_base: Path, tmp_path: 
     done = export(run, tmp_path / "plain", watcher=told)
     assert done.difference.tokens > 1000
     assert told.notes == [
-        "The data of the run is not what it was, so the models are compared on the general probes."
+        "The data of the run is not what it was: only general probes are compared."
     ]
 
 

@@ -19,7 +19,7 @@ from tunesmith.models.merging import merge_adapters
 from tunesmith.models.methods import ADAPTER
 from tunesmith.models.open import DTYPES, Base, open_base
 from tunesmith.models.quantised import NONE
-from tunesmith.recipe import Recipe
+from tunesmith.recipe import REINFORCED, Recipe
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.artefacts import damage
 from tunesmith.runs.export_proof import Difference, Said, difference, said
@@ -121,16 +121,15 @@ def _require_whole(run: Run) -> None:
 
 
 def _rows(run: Run, source: Opened, watcher: Watcher) -> list[Tokens]:
-    """Held-out rows of the run and the general probes; the probes alone where its data is gone."""
-    try:
-        setup = set_up(run.recipe)
-        if not run.folder.changed_inputs(setup.inputs):
-            return [*whole_rows(setup.held_out.judging, HELD_OUT), *setup.probes]
-    except InputError:
-        pass
-    watcher.note(
-        "The data of the run is not what it was, so the models are compared on the general probes."
-    )
+    """Held-out rows of the run and the general probes; the probes alone where there are none."""
+    if run.recipe.objective.kind not in REINFORCED:  # whose rows have no answers
+        try:
+            setup = set_up(run.recipe)
+            if not run.folder.changed_inputs(setup.inputs):
+                return [*whole_rows(setup.held_out.judging, HELD_OUT), *setup.probes]
+        except InputError:
+            pass
+        watcher.note("The data of the run is not what it was: only general probes are compared.")
     described = source.base.described
     chats = bool(described.tokenizer.chat_template) or described.writes_apart
     bare = run.recipe.model_copy(
