@@ -83,7 +83,7 @@ def test_feedback_makes_a_better_model_and_a_hack_is_named(
 
     right, pairs = found["accuracy"]
     assert right > 0.8
-    assert pairs >= 20
+    assert pairs >= 15
     for kind in ("dpo", "grpo"):
         assert found["wins"][kind].low > 0.55, found["wins"]
         assert found["kl"][kind] > 0
