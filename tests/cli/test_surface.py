@@ -232,6 +232,7 @@ SURFACE = {
     "tunesmith compare": ["RUN RUN...", "--help", "--html", "--json"],
     "tunesmith promote": ["NAME", "RUN", "--because", "--help", "--home"],
     "tunesmith rollback": ["NAME", "--because", "--help", "--home"],
+    "tunesmith export": ["RUN", "--dtype", "--help", "--home", "--json", "--out"],
     "tunesmith models": ["[NAME]", "--help", "--home", "--json"],
     "tunesmith recipe": ["--help", "--schema"],
     "tunesmith doctor": ["--help", "--json"],

@@ -21,6 +21,7 @@ from tunesmith.cli.distil import distil
 from tunesmith.cli.doctor import doctor
 from tunesmith.cli.embed import embed
 from tunesmith.cli.evaluate import evaluate
+from tunesmith.cli.export import export
 from tunesmith.cli.feedback import feedback
 from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.grade import grade
@@ -55,6 +56,7 @@ app.command()(compare)
 app.command()(promote)
 app.command()(rollback)
 app.command()(models)
+app.command()(export)
 app.command()(recipe)
 app.command()(doctor)
 
