@@ -181,9 +181,10 @@ def _worse(item: tuple[str, dict[str, Any]]) -> str:
 
 def _unknown(name: str, count: int) -> str:
     """A sentence on a rate that too few prompts tell of."""
+    said = f"only {plural(count, 'held-out prompt')}" if count else "no held-out prompt"
     return (
-        f"{count or 'none'} of the held-out prompts {'is' if count < 2 else 'are'} {name}"
-        f", too few to tell whether such prompts are refused ({MINIMUM_ROWS} needed)"
+        f"{said} {'are' if count > 1 else 'is'} {name}, too few to tell whether such prompts are "
+        f"refused ({MINIMUM_ROWS} needed)"
     )
 
 

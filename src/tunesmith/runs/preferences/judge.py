@@ -43,6 +43,9 @@ from tunesmith.runs.written import about, finish
 _IMPLICIT: dict[str, Implicit] = {"simpo": "mean", "orpo": "mean", "cpo": "total"}
 """What each objective takes for the reward of an answer; the others look back at the base."""
 
+_LOOKED_THROUGH = 4
+"""Times as many trained rows as held-out prompts: among them some of either kind are chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
@@ -65,15 +68,15 @@ class Comparisons:
 
     @property
     def trained_prompts(self) -> list[Prompt]:
-        """As many of the trained prompts, where refusals judge: who learned by heart when to refuse
-        does so there alone."""
-        setup, count = self.setup, len(self.prompts)
-        if setup.recipe.reward.graders is not None or not count:
+        """Trained prompts, as many of either kind, where refusals judge: who learned by heart when
+        to refuse does so there alone."""
+        setup, held_out = self.setup, self.prompts
+        if setup.recipe.reward.graders is not None or not held_out:
             return []
         in_order = not setup.recipe.data.shuffle
         seen = setup.prepared.seen_first(setup.recipe.engine.seed, in_order=in_order)
-        rows = spread(np.unique(seen.rows).tolist(), count)
-        return [each for each in setup.prepared.prompts(rows) if Asked.of(each).expect]
+        rows = spread(np.unique(seen.rows).tolist(), _LOOKED_THROUGH * len(held_out))
+        return _alike(setup.prepared.prompts(rows), held_out)
 
     def ask_base(self, base: Base) -> Way | None:
         """The base's answers and their grades, made once and kept for a resumed run: those to
@@ -136,6 +139,19 @@ class Comparisons:
     def _grader(self) -> Grader | None:
         reward = self.setup.recipe.reward
         return None if reward.graders is None else open_reward(reward, self.folder.reward_replies)
+
+
+def _alike(trained: Sequence[Prompt], held_out: Sequence[Prompt]) -> list[Prompt]:
+    """Of each kind, harmful and harmless, at most as many as are held out, evenly spread."""
+    ours, theirs = ([Asked.of(each).expect for each in some] for some in (trained, held_out))
+    chosen = [
+        place
+        for kind in ("refuse", "answer")
+        for place in spread(
+            [n for n, expect in enumerate(ours) if expect == kind], theirs.count(kind)
+        )
+    ]
+    return [trained[place] for place in sorted(chosen)]
 
 
 def measured_of(setup: Setup, measured: Measured) -> PreferenceMeasured:
