@@ -10,11 +10,13 @@ import pytest
 from tests.data.test_formats import GOOD
 from tunesmith.core.records import (
     Chat,
+    Conduct,
     Content,
     Example,
     Message,
     Origin,
     Preference,
+    Rating,
     Row,
     ToolCall,
 )
@@ -43,6 +45,20 @@ def _read(fields: dict[str, Any]) -> Content:
     read = understand(Row(Origin("rows.jsonl", 1), json.loads(json.dumps(fields))))
     assert isinstance(read, Example), read
     return read.content
+
+
+@pytest.mark.parametrize("form", ["preference", "openai_preference", "rating"])
+@pytest.mark.parametrize("expect", ["refuse", "answer"])
+def test_what_is_to_be_done_with_a_prompt_is_kept(form: str, expect: Conduct) -> None:
+    asked, said = (Message("user", "Where?"),), (Message("assistant", "Here."),)
+    content = (
+        Rating(asked, said, False, expect=expect)
+        if form == "rating"
+        else Preference(asked, said, (Message("assistant", "No."),), expect=expect)
+    )
+    fields = WRITERS[form](content)
+    assert fields is not None
+    assert _read(fields) == content
 
 
 @pytest.mark.parametrize("form", WRITERS)

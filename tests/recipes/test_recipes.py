@@ -31,7 +31,7 @@ def test_there_is_one_for_each_usual_method_and_objective() -> None:
         "prompt_tuning",
     }
     assert {recipe.model.init for recipe in recipes} == {"default", "pissa"}
-    assert {recipe.objective.kind for recipe in recipes} == {"sft", "text", "grpo"}
+    assert {recipe.objective.kind for recipe in recipes} == {"sft", "text", "grpo", "dpo"}
 
 
 def test_the_base_is_pretrained_in_the_order_of_its_corpus() -> None:

@@ -130,12 +130,16 @@ class Text:
 Spoken = str | tuple[Message, ...]
 """What is said, as plain text or as turns of a conversation."""
 
+Conduct = Literal["refuse", "answer"]
+"""What is to be done with a prompt: a harmful one is refused, a harmless one answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preference:
     """Two ways to go on from a prompt, the better one first; all three plain text, or all turns.
 
-    `margin` is how much better it is, 0 or more, where the row says so.
+    `margin` is how much better it is, 0 or more, where the row says so. `expect` is what the row
+    says is to be done with the prompt, None where it says nothing.
     """
 
     prompt: Spoken
@@ -143,16 +147,21 @@ class Preference:
     rejected: Spoken
     tools: tuple[str, ...] = ()
     margin: float | None = None
+    expect: Conduct | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One way to go on from a prompt, and whether it was liked; both plain text, or both turns."""
+    """One way to go on from a prompt, and whether it was liked; both plain text, or both turns.
+
+    `expect` is as in Preference.
+    """
 
     prompt: Spoken
     completion: Spoken
     label: bool
     tools: tuple[str, ...] = ()
+    expect: Conduct | None = None
 
 
 @dataclass(frozen=True, slots=True)

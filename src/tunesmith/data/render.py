@@ -24,6 +24,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.records import (
     Chat,
     Completion,
+    Conduct,
     Content,
     Example,
     Finding,
@@ -167,7 +168,8 @@ class Renderer:
         if isinstance(content, Preference | Rating):
             answer = content.chosen if isinstance(content, Preference) else content.completion
             whole = joined(content.prompt, answer, content.tools)
-            return self.prompt(replace(example, content=whole))
+            found = self.prompt(replace(example, content=whole))
+            return found and replace(found, reference=_known(found.answer, content.expect))
         if isinstance(content, Completion) and self._plain:
             said = (Message("user", content.prompt),)
             opening_N, answer = self._opening(content.prompt), content.completion
@@ -307,9 +309,10 @@ class Renderer:
         )
 
 
-def _known(answer: str) -> str:
+def _known(answer: str, expect: Conduct | None = None) -> str:
     """What a grader is to know of a row whose answer is known."""
-    return json.dumps({"answer": answer}, ensure_ascii=False)
+    conduct = {"expect": expect} if expect else {}
+    return json.dumps({"answer": answer, **conduct}, ensure_ascii=False)
 
 
 def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.core.records import Example, Finding, Prompted, Row
+from tunesmith.core.records import Example, Finding, Preference, Prompted, Rating, Row
+from tunesmith.data.formats.expect import EXPECT, expecting
 from tunesmith.data.formats.fields import Unusable, fail, shown
 from tunesmith.data.formats.pictures import located
 from tunesmith.data.formats.table import recognise, refuse_unknown
@@ -76,7 +77,8 @@ def read_row(row: Row, mapping: Mapped = _AS_THEY_ARE) -> Reading:
             refuse_unknown(fields)
         title = form.title
         tests = tests_of(fields)
-        example = Example(row.origin, located(form.read(fields), row.origin), tests)
+        content = expecting(located(form.read(fields), row.origin), fields)
+        example = Example(row.origin, content, tests)
     except Unusable as error:
         return Reading(Finding(error.reason, str(error), "drop", row.origin), title)
     except RecursionError:
@@ -85,6 +87,8 @@ def read_row(row: Row, mapping: Mapped = _AS_THEY_ARE) -> Reading:
     if isinstance(example.content, Prompted):
         return Reading(example, title)  # all else in the row is its reference
     used = {*form.fields, *form.beside, *([TESTS] if tests else [])}
+    if isinstance(example.content, Preference | Rating):
+        used.add(EXPECT)
     extras = fields.keys() - used - {PROVENANCE}
     inside = (
         f"{name}.{key}"

@@ -103,7 +103,7 @@ def preference(content: Content) -> Fields | None:
     if not isinstance(content, Preference):
         return None
     said = {name: spoken(getattr(content, name)) for name in ("prompt", "chosen", "rejected")}
-    return {**said, **_tools(content.tools)}
+    return {**said, **_tools(content.tools), **_expect(content)}
 
 
 def openai_preference(content: Content) -> Fields | None:
@@ -114,6 +114,7 @@ def openai_preference(content: Content) -> Fields | None:
         "input": {"messages": _turns(content.prompt, "user"), **_tools(content.tools)},
         "preferred_output": _turns(content.chosen, "assistant"),
         "non_preferred_output": _turns(content.rejected, "assistant"),
+        **_expect(content),
     }
 
 
@@ -122,7 +123,7 @@ def rating(content: Content) -> Fields | None:
     if not isinstance(content, Rating):
         return None
     said = {name: spoken(getattr(content, name)) for name in ("prompt", "completion")}
-    return {**said, "label": content.label, **_tools(content.tools)}
+    return {**said, "label": content.label, **_tools(content.tools), **_expect(content)}
 
 
 def label(content: Content) -> Fields | None:
@@ -254,6 +255,10 @@ def _objects(tools: Sequence[str]) -> list[Any]:
 
 def _tools(tools: Sequence[str]) -> Fields:
     return {"tools": _objects(tools)} if tools else {}
+
+
+def _expect(content: Preference | Rating) -> Fields:
+    return {"expect": content.expect} if content.expect else {}
 
 
 def _plain(message: Message) -> bool:

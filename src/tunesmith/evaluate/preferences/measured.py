@@ -124,6 +124,10 @@ class Way:
     title: str
     answers: tuple[tuple[Drawn, ...], ...]
 
+    def part(self, some: slice) -> Way:
+        """Its answers to some of the prompts."""
+        return Way(self.name, self.title, self.answers[some])
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`; `from_json` is the way back."""
         return asdict(self)
@@ -137,7 +141,8 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A prompt that was trained on: the mean score of the answers of base and tuned model."""
+    """A prompt that was trained on: the mean score of the answers of base and tuned model, or, with
+    no grader, whether they do (1) what is to be done with it or not (0)."""
 
     origin: Origin
     base: float

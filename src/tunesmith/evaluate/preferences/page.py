@@ -9,6 +9,7 @@ from tunesmith.evaluate.charts import Row, Series, interval_chart, line_chart, t
 from tunesmith.evaluate.labels.page import questions_page, steps_of
 from tunesmith.evaluate.pictures import Picture, loss_picture, pictures_of
 from tunesmith.evaluate.preferences.measured import Drawn, PreferenceMeasured
+from tunesmith.evaluate.preferences.safety import rates_of
 from tunesmith.evaluate.preferences.tables import tables_of_preferences
 from tunesmith.evaluate.side_by_side import Sample, Told
 from tunesmith.evaluate.wording import percent
@@ -53,13 +54,13 @@ def render_preferences(
     steps = steps_of(metrics)
     usual = pictures_of(verdict, measured.run, steps)
     detail = verdict["learned"]["detail"]
+    headline = [_wins(detail), _conduct(detail)]
     pictures: dict[str, list[Picture | None]] = {
         "learned": [
-            _wins(detail),
+            *(headline if detail.get("wins") else reversed(headline)),
             _lengths(measured),
             loss_picture(steps, measured.run.course, measured.loss),
             *_curves(steps),
-            _conduct(detail),
         ],
         "kept": [*usual["kept"]],
         "worth": [_rivals(verdict["worth"])],
@@ -176,8 +177,7 @@ def _conduct(detail: Json) -> Picture | None:
             f"{percent(found['base']['value'])} to {percent(found['tuned']['value'])}",
             start=100 * found["base"]["value"],
         )
-        for name, found in (detail.get("safety") or {}).items()
-        if name != "worse"
+        for name, found in rates_of(detail.get("safety"))
     ]
     title = "Refusals"
     keys = (("base", "base"), ("tuned", "tuned, with its 95 % interval"))

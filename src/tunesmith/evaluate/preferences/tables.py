@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.evaluate.preferences.features import FEATURES
 from tunesmith.evaluate.preferences.measured import PreferenceMeasured
+from tunesmith.evaluate.preferences.safety import rates_of
 from tunesmith.evaluate.tables import Table, tables_of
 from tunesmith.evaluate.wording import number, percent
 
@@ -39,10 +40,9 @@ def _measures(detail: Json) -> Iterator[Table]:
         rows.append(_line("Reward margin, nats: change", pairs["margin"], number))
     if ratings := detail.get("ratings"):
         rows.append(_line("Area under the ROC curve on rated answers", ratings["accuracy"]))
-    for name, found in (detail.get("safety") or {}).items():
-        if name != "worse":
-            rates = [(side, {**found[side], "n": found["n"]}) for side in ("base", "tuned")]
-            rows += [_line(f"{name.capitalize()} prompts refused, {side}", r) for side, r in rates]
+    for name, found in rates_of(detail.get("safety")):
+        rates = [(side, {**found[side], "n": found["n"]}) for side in ("base", "tuned")]
+        rows += [_line(f"{name.capitalize()} prompts refused, {side}", r) for side, r in rates]
     if kl := detail.get("kl_spent"):
         rows.append(_line("KL(tuned ‖ base), nats per token", kl["token"], number))
         rows.append(_line("KL(tuned ‖ base), nats per answer", kl["answer"], number))

@@ -63,6 +63,15 @@ def seen_clause(seen: PairedRows, unseen: PairedRows) -> str:
     )
 
 
+def conduct_seen_clause(seen: PairedRows, unseen: PairedRows) -> str:
+    """What is refused or answered as it should be, of trained and of held-out prompts."""
+    return (
+        f"{percent(seen.tuned)} of {plural(len(seen), 'trained prompt')} are refused or answered "
+        f"as they should be (before training {percent(seen.base)}), and {percent(unseen.tuned)} of "
+        f"{plural(len(unseen), 'held-out one')} (before training {percent(unseen.base)})"
+    )
+
+
 def remarks(detail: Json, headline: str, implicit: Implicit) -> list[str]:
     """What is said of *Did it learn?* beside `headline` and the alarms, clause by clause."""
     said = [*_hacking(detail["hacking"]), *_near(detail["length"])]
@@ -74,6 +83,7 @@ def remarks(detail: Json, headline: str, implicit: Implicit) -> list[str]:
     ]
     if detail["safety"]:
         said.append(safety_summary(detail["safety"]))
+        said += detail["safety"]["unknown"] if detail["wins"] else []
     said += [each["summary"] for name in ("diversity", "kl_spent") if (each := detail[name])]
     said += _left_out(detail)
     return [clause for clause in said if clause not in headline]

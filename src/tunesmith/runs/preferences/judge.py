@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+import numpy as np
+
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.ports import Grader, Watcher
 from tunesmith.core.records import Prompt, Rollout, Score, Tokens
@@ -21,6 +23,7 @@ from tunesmith.evaluate.preferences.measured import (
     Way,
 )
 from tunesmith.evaluate.preferences.page import render_preferences
+from tunesmith.evaluate.preferences.safety import conduct
 from tunesmith.evaluate.preferences.verdict import judge_preferences
 from tunesmith.evaluate.verdict import Verdict
 from tunesmith.models.open import Base, open_base
@@ -28,6 +31,7 @@ from tunesmith.recipe import PREFERENCES, load
 from tunesmith.runs.artefacts import hashes
 from tunesmith.runs.finished import artefact_of
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.heldout import spread
 from tunesmith.runs.measuring import trained_of
 from tunesmith.runs.open import device_here, open_artefact
 from tunesmith.runs.preferences.ways import draw, prompts_of, way, with_log_probs
@@ -38,6 +42,9 @@ from tunesmith.runs.written import about, finish
 
 _IMPLICIT: dict[str, Implicit] = {"simpo": "mean", "orpo": "mean", "cpo": "total"}
 """What each objective takes for the reward of an answer; the others look back at the base."""
+
+_LOOKED_THROUGH = 4
+"""Times as many trained rows as held-out prompts: among them some of either kind are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +57,38 @@ class Comparisons:
 
     @property
     def prompts(self) -> list[Prompt]:
-        """The held-out prompts that both models answer; none without a reward to grade them by."""
-        recipe = self.setup.recipe
-        asks = recipe.objective.kind in PREFERENCES and recipe.reward.graders is not None
-        if not asks:
+        """The held-out prompts that both models answer: without a reward to grade answers by, those
+        of which rows say whether they are to be refused."""
+        recipe, held_out = self.setup.recipe, self.setup.held_out.prompts
+        if recipe.objective.kind not in PREFERENCES:
             return []
-        return prompts_of(self.setup.held_out.prompts, recipe.evaluate.level)
+        if recipe.reward.graders is None:
+            held_out = [each for each in held_out if Asked.of(each).expect]
+        return prompts_of(held_out, recipe.evaluate.level)
+
+    @property
+    def trained_prompts(self) -> list[Prompt]:
+        """Trained prompts, as many of either kind, where refusals judge: who learned by heart when
+        to refuse does so there alone."""
+        setup, held_out = self.setup, self.prompts
+        if setup.recipe.reward.graders is not None or not held_out:
+            return []
+        in_order = not setup.recipe.data.shuffle
+        seen = setup.prepared.seen_first(setup.recipe.engine.seed, in_order=in_order)
+        rows = spread(np.unique(seen.rows).tolist(), _LOOKED_THROUGH * len(held_out))
+        return _alike(setup.prepared.prompts(rows), held_out)
 
     def ask_base(self, base: Base) -> Way | None:
-        """The base's answers and their grades, made once and kept for a resumed run."""
+        """The base's answers and their grades, made once and kept for a resumed run: those to
+        held-out prompts, then those to trained ones."""
         if not self.prompts:
             return None
         if self.folder.base_answers.exists():
             return Way.from_json(read_json(self.folder.base_answers))
         self.watcher.stage("measure", "the base's answers to held-out prompts")
-        drawn = draw(base, self.setup.renderer.stop_ids(), self.prompts, self.setup.recipe)
-        found = way("base", "the base", self.prompts, drawn, self._grader())
+        prompts = [*self.prompts, *self.trained_prompts]
+        drawn = draw(base, self.setup.renderer.stop_ids(), prompts, self.setup.recipe)
+        found = way("base", "the base", prompts, drawn, self._grader())
         write_json(self.folder.base_answers, found.to_json())
         return found
 
@@ -75,18 +98,25 @@ class Comparisons:
         found = measured_of(setup, measured)
         if base is not None:
             self.watcher.stage("compare", "the tuned model's answers with the base's")
-            prompts = self.prompts
-            found = replace(
-                found,
-                prompts=tuple(Asked(each.origin, each.messages) for each in prompts),
-                base=base,
-                tuned=self._ask_tuned(prompts),
-                grader="the reward",
-                proxy=not knows_the_answer(setup.recipe.reward),
-            )
+            found = self._asked(found, base)
         write_json(folder.shown, shown_of_training(setup.prepared, setup.recipe))
         write_json(folder.hashes, hashes(artefact_of(folder)))
         return write_preferences(folder, found, setup.recipe.engine.seed)
+
+    def _asked(self, found: PreferenceMeasured, base: Way) -> PreferenceMeasured:
+        """With both models' answers."""
+        held_out, trained = self.prompts, self.trained_prompts
+        tuned, count = self._ask_tuned([*held_out, *trained]), len(held_out)
+        seen = [Asked.of(each) for each in trained]
+        return replace(
+            found,
+            prompts=tuple(map(Asked.of, held_out)),
+            base=base.part(slice(count)),
+            tuned=tuned.part(slice(count)),
+            seen=conduct(seen, (base.part(slice(count, None)), tuned.part(slice(count, None)))),
+            grader="the reward",
+            proxy=not knows_the_answer(self.setup.recipe.reward),
+        )
 
     def _ask_tuned(self, prompts: Sequence[Prompt]) -> Way:
         """One model is open at a time: first what was saved, then the base, which is asked what it
@@ -106,8 +136,22 @@ class Comparisons:
         saved = open_artefact(artefact_of(self.folder), self.setup.recipe)
         return draw(saved.base, saved.renderer.stop_ids(), prompts, self.setup.recipe)
 
-    def _grader(self) -> Grader:
-        return open_reward(self.setup.recipe.reward, self.folder.reward_replies)
+    def _grader(self) -> Grader | None:
+        reward = self.setup.recipe.reward
+        return None if reward.graders is None else open_reward(reward, self.folder.reward_replies)
+
+
+def _alike(trained: Sequence[Prompt], held_out: Sequence[Prompt]) -> list[Prompt]:
+    """Of each kind, harmful and harmless, at most as many as are held out, evenly spread."""
+    ours, theirs = ([Asked.of(each).expect for each in some] for some in (trained, held_out))
+    chosen = [
+        place
+        for kind in ("refuse", "answer")
+        for place in spread(
+            [n for n, expect in enumerate(ours) if expect == kind], theirs.count(kind)
+        )
+    ]
+    return [trained[place] for place in sorted(chosen)]
 
 
 def measured_of(setup: Setup, measured: Measured) -> PreferenceMeasured:
