@@ -15,6 +15,8 @@ from tunesmith.evaluate.graders import Account, Tools, open_graders
 from tunesmith.models.endpoint import Endpoint, key_from, require_client
 from tunesmith.recipe import RewardSection
 from tunesmith.recipe.graders import SHAPES, names_of, walk
+from tunesmith.runs.labels.reward_grader import RewardGrader
+from tunesmith.runs.open import open_run
 from tunesmith.runs.replies import Remembered
 
 _BODY = {"max_completions_tokens": "max_tokens"}
@@ -23,9 +25,6 @@ _BODY = {"max_completions_tokens": "max_tokens"}
 
 def _reward_model(folder: str) -> Grader:
     """The reward model of a finished run. Raises RunFolderError, or Unsupported for another run."""
-    from tunesmith.runs.labels.reward_grader import RewardGrader
-    from tunesmith.runs.open import open_run
-
     return RewardGrader(open_run(Path(folder)))
 
 
