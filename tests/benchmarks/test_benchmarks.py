@@ -104,4 +104,4 @@ def test_ratios_are_taken_within_a_round() -> None:
     )
     found = lines(Measured("standard", 1, trials, (1e9, 1e10, 1e10)))
     assert found[1].slower == pytest.approx(3.0)
-    assert found[1].tokens_per_second == pytest.approx(100 / 0.3)
+    assert found[1].rate == pytest.approx(100 / 0.3)
