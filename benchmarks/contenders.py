@@ -64,6 +64,44 @@ CONTENDERS: dict[str, Contender] = {
             options={"variant": "bfloat16"},
         ),
         Contender(
+            "trl-dpo",
+            "TRL, defaults",
+            "trl_dpo",
+            "`DPOTrainer` and PEFT with every default of `DPOConfig`: float32 weights under "
+            "bfloat16 autocast, gradient checkpointing, padded batches, the reference in every "
+            "step.",
+            environment="trl",
+            options={"variant": "defaults"},
+        ),
+        Contender(
+            "trl-dpo-tuned",
+            "TRL, tuned",
+            "trl_dpo",
+            "Weights in the dtype of the table, no gradient checkpointing, micro-batches of one "
+            "pair, accumulated, and `precompute_ref_log_probs`.",
+            environment="trl",
+            options={"variant": "tuned"},
+        ),
+        Contender(
+            "trl-grpo",
+            "TRL, defaults",
+            "trl_grpo",
+            '`GRPOTrainer` and PEFT with the defaults of `GRPOConfig` and `loss_type="grpo"`: '
+            "float32 weights under bfloat16 autocast, gradient checkpointing; sampling by "
+            "`generate` of transformers.",
+            environment="trl",
+            options={"variant": "defaults"},
+        ),
+        Contender(
+            "trl-grpo-tuned",
+            "TRL, tuned",
+            "trl_grpo",
+            "Weights in the dtype of the table, no gradient checkpointing, and micro-batches of "
+            "four answers, accumulated.",
+            environment="trl",
+            options={"variant": "tuned"},
+        ),
+        Contender(
             "litgpt",
             "LitGPT",
             "litgpt",

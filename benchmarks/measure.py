@@ -18,8 +18,12 @@ from benchmarks.environments import NotInstallable, python_of
 from benchmarks.prepare import Prepared, prepare
 from benchmarks.workers.protocol import Job
 from benchmarks.workloads import Workload
+from tunesmith.core.seeds import derive
 
 ROOT = Path(__file__).resolve().parents[1]
+RUN_SEED = 0
+"""`engine.seed`, from which tunesmith draws its adapter."""
+REWARD = Path(__file__).with_name("letters.py")
 Tell = Callable[[str], None]
 
 
@@ -28,7 +32,9 @@ class Trial:
     """One contender in one round: seconds of each step, from the start of the process on.
 
     `steps` are the ends of all optimiser steps, `warm` how many of them are not measured. The
-    tokens and FLOPs are those of the measured steps. A trial with an `error` has no figures.
+    tokens, units (what speed is counted in) and FLOPs are those of the measured steps. `reference`
+    is how many seconds the base's log-probabilities of all rows took where that was done once,
+    before the steps. A trial with an `error` has no figures.
     """
 
     contender: str
@@ -42,6 +48,9 @@ class Trial:
     note: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    units: float = 0.0
+    log_p: float | None = None
+    reference: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -49,9 +58,16 @@ class Trial:
         return self.steps[-1] - self.steps[self.warm - 1]
 
     @property
-    def tokens_per_second(self) -> float:
-        """Non-padding tokens of the data, prefixes included in every row that has them."""
-        return self.tokens / self.seconds
+    def rate(self) -> float:
+        """Units a second. Tokens are those of the data, without padding, prefixes included in every
+        row that has them."""
+        return (self.units or self.tokens) / self.seconds
+
+    @property
+    def rate_with_reference(self) -> float:
+        """The same over an epoch, with the reference pass that it needs once."""
+        each = self.seconds / (len(self.steps) - self.warm)
+        return self.rate * each / (each + self.reference / len(self.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +103,17 @@ def measure(
             trials.append(trial)
             if trial.error:
                 broken[contender.name] = trial.error
-            tell(f"{workload.name}, round {number + 1}, {contender.title}: {_told(trial)}")
+            tell(
+                f"{workload.name}, round {number + 1}, {contender.title}: "
+                + _told(trial, workload.unit)
+            )
     return Measured(workload.name, threads, tuple(trials), tuple(rates))
 
 
-def _told(trial: Trial) -> str:
+def _told(trial: Trial, unit: str) -> str:
     if trial.error:
         return f"did not run: {trial.error}"
-    return f"{trial.tokens_per_second:.0f} tokens/s, {trial.peak_bytes / 1e9:.1f} GB"
+    return f"{trial.rate:.3g} {unit}/s, {trial.peak_bytes / 1e9:.1f} GB"
 
 
 def _trial(
@@ -121,6 +140,7 @@ def _trial(
         return replace(blank, error=_last_words(done.stderr))
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     tokens, flops = work_of(workload, prepared, warm, steps)
+    units = {"pairs": (steps - warm) * workload.batch_size, "steps": steps - warm}
     return replace(
         blank,
         steps=tuple(end - started for end in said["ends"]),
@@ -129,6 +149,9 @@ def _trial(
         tokens=tokens,
         flops=flops,
         peak_bytes=said["peak_bytes"],
+        units=units.get(workload.unit, tokens),
+        log_p=said["log_p"],
+        reference=said["reference"],
         note=said["note"],
         versions=said["versions"],
     )
@@ -147,8 +170,12 @@ def work_of(workload: Workload, prepared: Prepared, warm: int, steps: int) -> tu
     A parameter that is passed through costs 2 FLOPs a token forward and 2 for the gradient of its
     input; 2 more if it is trained, though a trained head alone needs no gradient of its input. The
     head counts at supervised tokens only, a shared prefix once a step, the frozen layers below
-    trained ones not at all. Attention is not counted.
+    trained ones not at all. Attention is not counted. Of pairs the prompt counts once, and the
+    reference pass not. Of prompts to be answered all answers count as long as they may be: 2 FLOPs
+    to sample a token, 4 to learn it, 2 more for the base's view of it.
     """
+    if workload.objective != "sft":
+        return _work_of_answers(workload, prepared, warm, steps)
     shape, method = workload.shape, workload.method
     layers = {"last_layers": workload.layers, "head": 0}.get(method, shape.layers)
     body = (4 if method == "lora" else 6) * layers * shape.layer
@@ -162,6 +189,22 @@ def work_of(workload: Workload, prepared: Prepared, warm: int, steps: int) -> tu
         once = length - (len(rows) - 1) * workload.prefix
         flops += body * once + head * sum(prepared.sites[row] for row in rows)
     return tokens, flops
+
+
+def _work_of_answers(
+    workload: Workload, prepared: Prepared, warm: int, steps: int
+) -> tuple[int, float]:
+    """Of pairs, or of prompts and the answers that are sampled to them."""
+    shape, sampled = workload.shape, workload.objective == "grpo"
+    rows = [row % workload.rows for row in range(*(n * workload.batch_size for n in (warm, steps)))]
+    prompts = sum(prepared.lengths[row] for row in rows)
+    answers = sum(prepared.sites[row] for row in rows)
+    copies = 2
+    if sampled:
+        copies, answers = workload.group, len(rows) * workload.group * workload.answers[1]
+    each = 4 + 2 * sampled + 2 * bool(workload.kl_weight)
+    body = each * shape.layers * shape.layer * (prompts + answers)
+    return copies * prompts + answers, body + each * shape.head * answers
 
 
 def _job(
@@ -186,6 +229,13 @@ def _job(
         learning_rate=workload.learning_rate,
         threads=threads,
         options=contender.options,
+        objective=workload.objective,
+        dtype=workload.dtype,
+        group=workload.group,
+        new_tokens=workload.answers[1],
+        kl_weight=workload.kl_weight,
+        reward=str(REWARD),
+        adapter_seed=derive(RUN_SEED, "adapter"),
     )
 
 

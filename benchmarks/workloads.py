@@ -6,6 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Method = Literal["lora", "full", "last_layers", "head"]
+Objective = Literal["sft", "dpo", "grpo"]
+
+UNITS: dict[Objective, str] = {"sft": "tokens", "dpo": "pairs", "grpo": "steps"}
+"""What speed is counted in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,10 @@ class Workload:
     optimiser steps, of which the first is warm-up. With `later_epochs` ours runs three epochs and
     is measured from the second on, when what is frozen has been computed; others have nothing
     that changes after the first step.
+
+    A row of `dpo` is a pair: `lengths` are of its prompt, `answers` of both of its answers. A row
+    of `grpo` is a prompt of such a length, to which `group` answers are sampled, of at most
+    `answers` tokens; with a `kl_weight` they are held near the base.
     """
 
     name: str
@@ -65,23 +73,63 @@ class Workload:
     layers: int = 2
     later_epochs: bool = False
     seed: int = 0
+    objective: Objective = "sft"
+    dtype: str = "bfloat16"
+    answers: tuple[int, int] = (0, 0)
+    group: int = 8
+    kl_weight: float = 0.0
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one pass over the rows."""
         return -(-self.rows // self.batch_size)
 
+    @property
+    def unit(self) -> str:
+        """What speed is counted in."""
+        return UNITS[self.objective]
+
     def quick(self) -> Workload:
         """The same in two steps: proves that it runs and that the losses agree, no more."""
         return replace(self, rows=min(self.rows, 2 * self.batch_size), steps=2)
 
 
-PEERS = ("trl", "trl-bf16", "litgpt", "torchtune")
+FINE_TUNERS = ("trl", "trl-bf16", "litgpt", "torchtune")
+PEERS = (
+    *FINE_TUNERS,
+    *("trl-dpo", "trl-dpo-tuned", "trl-grpo", "trl-grpo-tuned"),
+)
 
 STANDARD = Workload(
     name="standard",
     title="LoRA of rank 16 on all linear layers, rows of 80 to 200 tokens",
-    contenders=("ours", "ours-small", *PEERS),
+    contenders=("ours", "ours-small", *FINE_TUNERS),
+)
+
+DPO = replace(
+    STANDARD,
+    name="dpo",
+    title="DPO with LoRA of rank 16: prompts of 400 to 700 tokens, answers of 50 to 70, bfloat16",
+    contenders=("ours", "trl-dpo", "trl-dpo-tuned"),
+    objective="dpo",
+    lengths=(400, 700),
+    answers=(50, 70),
+    rows=12,
+    batch_size=4,
+    steps=3,
+)
+
+GRPO = replace(
+    STANDARD,
+    name="grpo",
+    title="GRPO with LoRA of rank 16: prompts of 100 to 200 tokens, 8 answers of 64, bfloat16",
+    contenders=("ours", "trl-grpo", "trl-grpo-tuned"),
+    objective="grpo",
+    lengths=(100, 200),
+    answers=(64, 64),
+    rows=6,
+    batch_size=2,
+    steps=3,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -92,7 +140,7 @@ WORKLOADS: dict[str, Workload] = {
             STANDARD,
             name="prefix",
             title="The same with a system prompt of 400 tokens that all rows share",
-            contenders=("ours", *PEERS),
+            contenders=("ours", *FINE_TUNERS),
             prefix=400,
             steps=4,
         ),
@@ -100,7 +148,7 @@ WORKLOADS: dict[str, Workload] = {
             STANDARD,
             name="full",
             title="Full tuning, rows of 80 to 200 tokens",
-            contenders=("ours", "ours-memory", *PEERS),
+            contenders=("ours", "ours-memory", *FINE_TUNERS),
             method="full",
             learning_rate=2e-5,
             steps=5,
@@ -109,7 +157,7 @@ WORKLOADS: dict[str, Workload] = {
             STANDARD,
             name="top2",
             title="The top two layers, from the second epoch on",
-            contenders=("ours", *PEERS),
+            contenders=("ours", *FINE_TUNERS),
             method="last_layers",
             learning_rate=1e-4,
             steps=5,
@@ -119,11 +167,34 @@ WORKLOADS: dict[str, Workload] = {
             STANDARD,
             name="head",
             title="The head alone, from the second epoch on",
-            contenders=("ours", *PEERS),
+            contenders=("ours", *FINE_TUNERS),
             method="head",
             learning_rate=1e-4,
             steps=5,
             later_epochs=True,
+        ),
+        DPO,
+        replace(
+            DPO,
+            name="dpo-float32",
+            title="The same in float32",
+            contenders=("ours", "trl-dpo-tuned"),
+            dtype="float32",
+        ),
+        GRPO,
+        replace(
+            GRPO,
+            name="grpo-kl",
+            title="The same with a KL to the base (weight 0.04)",
+            contenders=("ours", "trl-grpo-tuned"),
+            kl_weight=0.04,
+        ),
+        replace(
+            GRPO,
+            name="grpo-float32",
+            title="The same in float32, without the KL",
+            contenders=("ours", "trl-grpo-tuned"),
+            dtype="float32",
         ),
     )
 }

@@ -24,6 +24,11 @@ class Job:
     as token ids: a list of {"input_ids", "labels"} with label −100 where nothing is learned. The
     first `batch_size` of them are step 1, the next are step 2, and so on round and round.
     `layers` counts the trained layers of method last_layers.
+
+    For objective dpo `rows` are pairs and `tokens` a list of {"prompt", "chosen", "rejected"}; for
+    grpo rows are prompts, and `tokens` is a list of {"prompt"}. `group`, `new_tokens`, `kl_weight`
+    and `reward`, a file with a function `grade`, are those of grpo. PyTorch's generator is set to
+    `adapter_seed` where LoRA draws its matrices, so that all begin with the same.
     """
 
     base: str
@@ -39,6 +44,13 @@ class Job:
     learning_rate: float
     threads: int
     options: dict[str, Any] = field(default_factory=dict)
+    objective: str = "sft"
+    dtype: str = "bfloat16"
+    group: int = 0
+    new_tokens: int = 0
+    kl_weight: float = 0.0
+    reward: str = ""
+    adapter_seed: int = 0
 
     def save(self, path: Path) -> None:
         """Write the job as JSON."""
@@ -49,11 +61,16 @@ class Job:
 class Report:
     """What a worker measured: when each optimiser step ended (seconds since the epoch), its loss.
 
-    `losses` are nats per supervised token of the step. `note` is anything worth telling.
+    `losses` are nats per supervised token of the step; of dpo those of a pair; of grpo the mean
+    grade of the answers. `log_p` of dpo is what the untrained model gives the first preferred
+    answers, in nats. `reference` is how many seconds the reference pass took where it was apart
+    from the steps. `note` is anything worth telling.
     """
 
     ends: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    log_p: float | None = None
+    reference: float = 0.0
     note: str = ""
 
     def step(self, loss: float) -> None:
@@ -66,6 +83,8 @@ class Report:
         values = {
             "ends": self.ends,
             "losses": self.losses,
+            "log_p": self.log_p,
+            "reference": self.reference,
             "note": self.note,
             "peak_bytes": peak_bytes(),
             "versions": {name: number for name in packages if (number := _version(name))},

@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import measure, workloads
+from benchmarks.contenders import CONTENDERS
 from benchmarks.measure import Measured, Trial
 from benchmarks.prepare import Prepared, prepare
-from benchmarks.statistics import disagreements, lines
+from benchmarks.statistics import agree, disagreements, lines
 from benchmarks.workers import ours
 from benchmarks.workers.protocol import Job
 
@@ -104,4 +105,61 @@ def test_ratios_are_taken_within_a_round() -> None:
     )
     found = lines(Measured("standard", 1, trials, (1e9, 1e10, 1e10)))
     assert found[1].slower == pytest.approx(3.0)
-    assert found[1].tokens_per_second == pytest.approx(100 / 0.3)
+    assert found[1].rate == pytest.approx(100 / 0.3)
+
+
+PAIRS = replace(TINY, objective="dpo", answers=(5, 9), dtype="float32", rows=4, batch_size=2)
+ASKED = replace(PAIRS, objective="grpo", answers=(6, 6), group=3, kl_weight=0.1)
+
+
+def test_pairs_are_as_long_as_asked_for(tmp_path: Path) -> None:
+    prepared = prepare(PAIRS, tmp_path)
+    pairs = json.loads(prepared.tokens.read_text())
+    assert [len(pair["prompt"]) for pair in pairs] == list(prepared.lengths)
+    answers = [pair[which] for pair in pairs for which in ("chosen", "rejected")]
+    assert all(5 <= len(answer) - 1 <= 9 for answer in answers)  # and the token that ends it
+    assert len({answer[-1] for answer in answers}) == 1
+    assert len({tuple(answer) for answer in answers}) == len(answers)
+
+
+@pytest.mark.parametrize("workload", [PAIRS, ASKED], ids=lambda each: each.objective)
+def test_ours_does_the_work(workload: workloads.Workload, tmp_path: Path) -> None:
+    prepared = prepare(workload, tmp_path)
+    job = measure._job(workload, CONTENDERS["ours"], prepared, str(tmp_path), 2, 1)
+    report = ours.work(job)
+    assert len(report.ends) == len(report.losses) == 2
+    if workload.objective == "grpo":
+        assert all(0 < grade < 1 for grade in report.losses)
+        return
+    assert report.losses[0] == pytest.approx(0.6931, abs=1e-3)  # as good as the reference
+    assert report.reference > 0
+    assert report.log_p is not None
+    sites = prepared.sites[0] / 2
+    assert report.log_p == pytest.approx(-8.3 * sites, rel=0.5)
+
+
+def test_necessary_work_of_answers() -> None:
+    files = Path(), Path(), Path()
+    body, head = PAIRS.shape.layers * PAIRS.shape.layer, PAIRS.shape.head
+    prepared = Prepared(*files, lengths=(30,) * 4, sites=(16,) * 4)
+    tokens, flops = measure.work_of(PAIRS, prepared, warm=1, steps=2)
+    assert tokens == 2 * (2 * 30 + 16)
+    assert flops == 4 * (body * 2 * (30 + 16) + head * 2 * 16)
+    tokens, flops = measure.work_of(ASKED, prepared, warm=1, steps=2)
+    assert tokens == 2 * 3 * (30 + 6)
+    assert flops == 8 * (body * 2 * (30 + 3 * 6) + head * 2 * 3 * 6)
+
+
+def test_losses_of_pairs_must_agree_in_every_step() -> None:
+    mine = replace(trial("ours", 1.0, (0.6931, 0.6900)), log_p=-500.0)
+    alike = replace(mine, losses=(0.6931, 0.6905))
+    assert agree(alike, mine, PAIRS)
+    assert not agree(replace(alike, log_p=-501.0), mine, PAIRS)
+    assert not agree(replace(mine, losses=(0.6931, 0.6915)), mine, PAIRS)
+    assert agree(replace(mine, losses=(0.8, 0.6)), mine, ASKED)  # grades, each of its own answers
+
+
+def test_an_epoch_counts_the_reference_pass_once() -> None:
+    some = replace(trial("ours", 4.0, (0.69, 0.69)), units=8.0, reference=4.0)
+    assert some.rate == 2.0
+    assert some.rate_with_reference == pytest.approx(8 / (4 + 4 / 2))
