@@ -87,7 +87,8 @@ def test_each_method_goes_from_prompts_to_a_verdict(
 ) -> None:
     run = train(_asked(tiny_base, prompts, **fields), tmp_path / "run")
     learned = run.verdict["learned"]
-    assert learned["unit"] == "grade"
+    assert learned["unit"] == "win rate (0 to 1)"
+    assert learned["detail"]["kl_spent"]["exact"]
     assert learned["detail"]["success"]["n"] == learned["n"] > 0
     assert run.verdict["parity"]["pass"]
     assert run.recipe.rollouts.clip_high == (0.28 if "rollouts__variant" in fields else 0.2)
@@ -219,6 +220,46 @@ def test_answers_without_a_grade_are_left_out_and_counted(
     grader.write_text("def grade(sample, item):\n    return float('nan')\n")
     with pytest.raises(NoGrades, match=r"Not one of \d+ answers could be graded .*finite"):
         train(asked, tmp_path / "none")
+
+
+def _of_length(base: Path, rows: Path, tmp_path: Path, returns: str, **fields: Any) -> Any:
+    """The verdict of a run whose grade is a line of Python; the base ends its answers soon."""
+    tuned = recipe(
+        base,
+        rows,
+        model__method="full",
+        engine__max_steps=30,
+        engine__learning_rate=1e-2,
+        evaluate__level="none",
+    )
+    start = train(tuned, tmp_path / "sft").path / "model"
+    asked = tmp_path / "asked.jsonl"
+    lines = [json.dumps({"prompt": f"Which colour is box {n}?"}) for n in range(120)]
+    asked.write_text("\n".join(lines), encoding="utf-8")
+    grader = tmp_path / "grade.py"
+    grader.write_text(
+        f"def grade(sample, item):\n    text = sample['output_text']\n    {returns}\n"
+    )
+    settings = {
+        "reward__graders": {"type": "function", "path": str(grader)},
+        "rollouts__max_new_tokens": 32,
+        "rollouts__held_out_temperature": 1.0,
+        "rollouts__answers": 6,
+        "engine__batch_size": 4,
+        "engine__max_steps": 20,
+        "evaluate__rows": 40,
+    }
+    run = train(_asked(start, asked, **(settings | fields)), tmp_path / "run")
+    return run.verdict
+
+
+def test_a_planted_reward_hack_is_named_and_holds(
+    tiny_base: Path, colours: Path, tmp_path: Path
+) -> None:
+    """Longer is better: the grade rose, and the verdict says by what."""
+    verdict = _of_length(tiny_base, colours, tmp_path, "return len(text)")
+    assert verdict["decision"] == "hold"
+    assert "suspected reward hack, “longer is better”" in verdict["sentence"]
 
 
 def test_the_plan_foresees_sampling(tiny_base: Path, prompts: Path) -> None:
