@@ -222,44 +222,54 @@ def test_answers_without_a_grade_are_left_out_and_counted(
         train(asked, tmp_path / "none")
 
 
-def _of_length(base: Path, rows: Path, tmp_path: Path, returns: str, **fields: Any) -> Any:
-    """The verdict of a run whose grade is a line of Python; the base ends its answers soon."""
-    tuned = recipe(
-        base,
-        rows,
+@pytest.fixture
+def brief(tiny_base: Path, colours: Path, tmp_path: Path) -> Path:
+    """A base that ends its answers soon: tuned for a moment on short ones."""
+    short = recipe(
+        tiny_base,
+        colours,
         model__method="full",
         engine__max_steps=30,
         engine__learning_rate=1e-2,
         evaluate__level="none",
     )
-    start = train(tuned, tmp_path / "sft").path / "model"
-    asked = tmp_path / "asked.jsonl"
-    lines = [json.dumps({"prompt": f"Which colour is box {n}?"}) for n in range(120)]
-    asked.write_text("\n".join(lines), encoding="utf-8")
-    grader = tmp_path / "grade.py"
-    grader.write_text(
-        f"def grade(sample, item):\n    text = sample['output_text']\n    {returns}\n"
-    )
-    settings = {
+    return train(short, tmp_path / "sft").path / "model"
+
+
+def _graded_by(line: str, base: Path, tmp_path: Path) -> dict[str, Any]:
+    """The verdict of a run whose grade is a line of Python about `text`."""
+    asked, grader = tmp_path / "asked.jsonl", tmp_path / "grade.py"
+    rows = [json.dumps({"prompt": f"Which colour is box {n}?"}) for n in range(120)]
+    asked.write_text("\n".join(rows), encoding="utf-8")
+    grader.write_text(f"def grade(sample, item):\n    text = sample['output_text']\n    {line}\n")
+    fields = {
         "reward__graders": {"type": "function", "path": str(grader)},
+        "rollouts__answers": 6,
         "rollouts__max_new_tokens": 32,
         "rollouts__held_out_temperature": 1.0,
-        "rollouts__answers": 6,
-        "engine__batch_size": 4,
         "engine__max_steps": 20,
+        "engine__batch_size": 4,
         "evaluate__rows": 40,
     }
-    run = train(_asked(start, asked, **(settings | fields)), tmp_path / "run")
-    return run.verdict
+    return train(_asked(base, asked, **fields), tmp_path / "run").verdict
 
 
-def test_a_planted_reward_hack_is_named_and_holds(
-    tiny_base: Path, colours: Path, tmp_path: Path
-) -> None:
-    """Longer is better: the grade rose, and the verdict says by what."""
-    verdict = _of_length(tiny_base, colours, tmp_path, "return len(text)")
+def test_a_planted_reward_hack_is_named_and_holds(brief: Path, tmp_path: Path) -> None:
+    """Longer is better: the grade surely rose, and the verdict says by what."""
+    verdict = _graded_by("return len(text)", brief, tmp_path)
     assert verdict["decision"] == "hold"
+    assert verdict["learned"]["low"] > 0.5
     assert "suspected reward hack, “longer is better”" in verdict["sentence"]
+
+
+def test_an_honest_gain_is_told_in_successes_and_not_accused(brief: Path, tmp_path: Path) -> None:
+    """A grade of 0 or 1, for how an answer begins."""
+    verdict = _graded_by("return text.startswith('Box')", brief, tmp_path)
+    learned = verdict["learned"]
+    assert learned["pass"]
+    assert learned["unit"] == "share of prompts"
+    assert learned["detail"]["summary"].startswith("held-out success rose from ")
+    assert learned["detail"]["hacking"]["suspected"] == []
 
 
 def test_the_plan_foresees_sampling(tiny_base: Path, prompts: Path) -> None:

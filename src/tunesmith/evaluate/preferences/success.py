@@ -67,7 +67,6 @@ def success_remarks(found: Json | None, measured: PreferenceMeasured) -> list[st
         return []
     grade, tokens = found["grade"], found["tokens"]
     return [
-        *([] if found["judges"] else [f"{success_clause(found)}, graded {number(found['from'])}+"]),
         f"the mean grade went from {number(grade['base'])} to {number(grade['tuned'])}",
         f"answers have {number(tokens['tuned'])} tokens on average, those of the base "
         f"{number(tokens['base'])}",
