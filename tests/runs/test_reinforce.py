@@ -15,12 +15,14 @@ import torch
 
 from tests.support import nothing_measured, recipe, saved_weights
 from tunesmith.core.errors import DataError, NoGrades, RecipeError, Unsupported
-from tunesmith.core.files import read_jsonl
+from tunesmith.core.files import read_json, read_jsonl
+from tunesmith.evaluate.preferences.measured import PreferenceMeasured
 from tunesmith.recipe import Recipe
 from tunesmith.runs import plan as planning
 from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.foresee import foresee
 from tunesmith.runs.reinforce.experience import Experience
+from tunesmith.runs.reinforce.judge import Exam
 from tunesmith.runs.reinforce.lay import Layer
 from tunesmith.runs.train import train
 
@@ -87,8 +89,12 @@ def test_each_method_goes_from_prompts_to_a_verdict(
 ) -> None:
     run = train(_asked(tiny_base, prompts, **fields), tmp_path / "run")
     learned = run.verdict["learned"]
-    assert learned["unit"] == "win rate (0 to 1)"
+    assert learned["unit"] in ("win rate (0 to 1)", "share of prompts")  # all grades 0 or 1
     assert learned["detail"]["kl_spent"]["exact"]
+    kept = read_json(run.path / "measured_base.json")
+    assert json.loads(json.dumps(Exam.from_json(kept).to_json())) == kept
+    measured = read_json(run.path / "measured.json")
+    assert json.loads(json.dumps(PreferenceMeasured.from_json(measured).to_json())) == measured
     assert learned["detail"]["success"]["n"] == learned["n"] > 0
     assert run.verdict["parity"]["pass"]
     assert run.recipe.rollouts.clip_high == (0.28 if "rollouts__variant" in fields else 0.2)
