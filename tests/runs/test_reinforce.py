@@ -89,7 +89,7 @@ def test_each_method_goes_from_prompts_to_a_verdict(
 ) -> None:
     run = train(_asked(tiny_base, prompts, **fields), tmp_path / "run")
     learned = run.verdict["learned"]
-    assert learned["unit"] in ("win rate (0 to 1)", "share of prompts")  # all grades 0 or 1
+    assert learned["unit"] in ("win rate (0 to 1)", "share of successes")  # all grades 0 or 1
     assert learned["detail"]["kl_spent"]["exact"]
     kept = read_json(run.path / "measured_base.json")
     assert json.loads(json.dumps(Exam.from_json(kept).to_json())) == kept
@@ -281,7 +281,7 @@ def test_what_a_verifier_rewards_is_told_in_successes_and_is_no_hack(
         model__method="full",
     )["learned"]
     assert learned["pass"]
-    assert learned["unit"] == "share of prompts"
+    assert learned["unit"] == "share of successes"
     assert learned["detail"]["summary"].startswith("held-out success rose from ")
     assert learned["detail"]["alarms"] == []
 

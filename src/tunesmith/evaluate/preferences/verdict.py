@@ -54,6 +54,7 @@ CARRIED = 0.5
 """The least share of the gain on trained prompts or pairs that those never seen must have, too."""
 
 WIN_RATE, ACCURACY, CONDUCT = "win rate (0 to 1)", "reward accuracy (0 to 1)", "share of prompts"
+SUCCESS = "share of successes"
 
 
 def judge_preferences(measured: PreferenceMeasured, seed: int = 0) -> Verdict:
@@ -201,7 +202,7 @@ def _headline(
     """The figure that judges, what a coin would give, its unit, the clause that says it, and one
     that stands beside it."""
     if (found := detail["success"]) and found["judges"]:
-        return change_of(found), 0.0, CONDUCT, success_clause(found), ""
+        return change_of(found), 0.0, SUCCESS, success_clause(found), ""
     if said := opinions(measured):
         rate = win_rate(said[0].wins_R, seed, said[0].by)
         against = measured.base.title if measured.base else "the base"
