@@ -141,3 +141,12 @@ def test_wrapping_never_breaks_a_place() -> None:
 
 def _without_controls(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+def test_a_held_out_grade_is_told_as_one(report: Reports) -> None:
+    """The loop minimises minus the grade; whoever reads along wants the grade."""
+    pace = Pace(4, 0, clock=lambda: 0.0)
+    pace.add(report(2))
+    pace.measured(Validation(2, 0.5, -0.87, True, grade=0.87))
+    assert "  held-out grade 0.870  " in pace.words()
+    assert pace.summary().endswith("best held-out grade 0.870 at step 2")

@@ -15,12 +15,14 @@ import torch
 
 from tests.support import nothing_measured, recipe, saved_weights
 from tunesmith.core.errors import DataError, NoGrades, RecipeError, Unsupported
-from tunesmith.core.files import read_jsonl
+from tunesmith.core.files import read_json, read_jsonl
+from tunesmith.evaluate.preferences.measured import PreferenceMeasured
 from tunesmith.recipe import Recipe
 from tunesmith.runs import plan as planning
 from tunesmith.runs.evaluate import evaluate
 from tunesmith.runs.foresee import foresee
 from tunesmith.runs.reinforce.experience import Experience
+from tunesmith.runs.reinforce.judge import Exam
 from tunesmith.runs.reinforce.lay import Layer
 from tunesmith.runs.train import train
 
@@ -87,7 +89,12 @@ def test_each_method_goes_from_prompts_to_a_verdict(
 ) -> None:
     run = train(_asked(tiny_base, prompts, **fields), tmp_path / "run")
     learned = run.verdict["learned"]
-    assert learned["unit"] == "grade"
+    assert learned["unit"] in ("win rate (0 to 1)", "share of successes")  # all grades 0 or 1
+    assert learned["detail"]["kl_spent"]["exact"]
+    kept = read_json(run.path / "measured_base.json")
+    assert json.loads(json.dumps(Exam.from_json(kept).to_json())) == kept
+    measured = read_json(run.path / "measured.json")
+    assert json.loads(json.dumps(PreferenceMeasured.from_json(measured).to_json())) == measured
     assert learned["detail"]["success"]["n"] == learned["n"] > 0
     assert run.verdict["parity"]["pass"]
     assert run.recipe.rollouts.clip_high == (0.28 if "rollouts__variant" in fields else 0.2)
@@ -219,6 +226,64 @@ def test_answers_without_a_grade_are_left_out_and_counted(
     grader.write_text("def grade(sample, item):\n    return float('nan')\n")
     with pytest.raises(NoGrades, match=r"Not one of \d+ answers could be graded .*finite"):
         train(asked, tmp_path / "none")
+
+
+@pytest.fixture
+def brief(tiny_base: Path, colours: Path, tmp_path: Path) -> Path:
+    """A base that ends its answers soon: tuned for a moment on short ones."""
+    short = recipe(
+        tiny_base,
+        colours,
+        model__method="full",
+        engine__max_steps=30,
+        engine__learning_rate=1e-2,
+        evaluate__level="none",
+    )
+    return train(short, tmp_path / "sft").path / "model"
+
+
+def _graded_by(grader: dict[str, str], base: Path, tmp_path: Path, **fields: Any) -> dict[str, Any]:
+    """The verdict of a run on 120 prompts, whose answers are drawn, held-out ones too."""
+    asked = tmp_path / "asked.jsonl"
+    rows = [json.dumps({"prompt": f"Which colour is box {n}?"}) for n in range(120)]
+    asked.write_text("\n".join(rows), encoding="utf-8")
+    settings: dict[str, Any] = {
+        "reward__graders": grader,
+        "rollouts__answers": 6,
+        "rollouts__max_new_tokens": 32,
+        "rollouts__held_out_temperature": 1.0,
+        "engine__max_steps": 20,
+        "engine__batch_size": 4,
+        "evaluate__rows": 40,
+    }
+    return train(_asked(base, asked, **(settings | fields)), tmp_path / "run").verdict
+
+
+def test_a_planted_reward_hack_is_named_and_holds(brief: Path, tmp_path: Path) -> None:
+    """Longer is better: the grade surely rose, and the verdict says by what."""
+    path = tmp_path / "grade.py"
+    path.write_text("def grade(sample, item):\n    return len(sample['output_text'])\n")
+    verdict = _graded_by({"type": "function", "path": str(path)}, brief, tmp_path)
+    assert verdict["decision"] == "hold"
+    assert verdict["learned"]["low"] > 0.5
+    assert "suspected reward hack, “longer is better”" in verdict["sentence"]
+
+
+def test_what_a_verifier_rewards_is_told_in_successes_and_is_no_hack(
+    brief: Path, tmp_path: Path
+) -> None:
+    """Empty answers never begin as they should, so success goes along with length here, too."""
+    learned = _graded_by(
+        {"type": "regex", "pattern": "^Box"},
+        brief,
+        tmp_path,
+        rollouts__max_new_tokens=6,
+        model__method="full",
+    )["learned"]
+    assert learned["pass"]
+    assert learned["unit"] == "share of successes"
+    assert learned["detail"]["summary"].startswith("held-out success rose from ")
+    assert learned["detail"]["alarms"] == []
 
 
 def test_the_plan_foresees_sampling(tiny_base: Path, prompts: Path) -> None:

@@ -60,7 +60,7 @@ class Pace:
 
     def words(self) -> str:
         """One line; needs at least one report."""
-        held_out = f"  held-out {self.held_out.loss:.3f}" if self.held_out else ""
+        held_out = f"  held-out {_figure(self.held_out, '')}" if self.held_out else ""
         left = f"  {duration(self.seconds_left)} left" if self.done < self.total else ""
         return (
             f"{self.done}/{self.total}  loss {self.loss:.3f}{held_out}"
@@ -72,5 +72,10 @@ class Pace:
         early = "" if self.done >= self.total else f" of {self.total}"
         if self.best is None:
             return f"{self.done}{early} steps"
-        best = f"best held-out loss {self.best.loss:.3f} at step {self.best.step}"
+        best = f"best held-out {_figure(self.best, 'loss ')} at step {self.best.step}"
         return f"{self.done}{early} steps, {best}"
+
+
+def _figure(found: Validation, name: str) -> str:
+    """The loss under that name; the grade where the loss is only minus it."""
+    return f"{name}{found.loss:.3f}" if found.grade is None else f"grade {found.grade:.3f}"

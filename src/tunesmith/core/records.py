@@ -447,9 +447,14 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The held-out loss (nats per supervised token) after `step` optimiser steps."""
+    """The held-out loss (nats per supervised token) after `step` optimiser steps.
+
+    `grade` is the mean grade of answers to held-out prompts, where the model learns from grades and
+    the loss is minus it.
+    """
 
     step: int
     epoch: float
     loss: float
     best: bool
+    grade: float | None = None

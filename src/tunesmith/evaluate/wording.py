@@ -135,13 +135,15 @@ def _best_step(course: Course, unit: str) -> str:
         return f"Stopped at epoch {end}: {_rise(best, last, unit)}; {kept_weights}."
     if last.loss > best.loss:
         return f"After step {best.step} {_rise(best, last, unit)}; {kept_weights}."
-    return (
-        f"Held-out loss was lowest at the last measurement (step {last.step}, "
-        f"{number(last.loss)} {unit}); {kept_weights}."
-    )
+    found, figure = "Held-out loss was lowest", f"{number(last.loss)} {unit}"
+    if last.grade is not None:
+        found, figure = "The held-out grade was highest", number(last.grade)
+    return f"{found} at the last measurement (step {last.step}, {figure}); {kept_weights}."
 
 
 def _rise(best: Validation, last: Validation, unit: str) -> str:
+    if best.grade is not None and last.grade is not None:
+        return f"the held-out grade fell from {number(best.grade)} to {number(last.grade)}"
     return f"held-out loss rose from {number(best.loss)} to {number(last.loss)} {unit}"
 
 

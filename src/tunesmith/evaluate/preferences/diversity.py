@@ -34,11 +34,12 @@ def diversity(measured: PreferenceMeasured, seed: int) -> dict[str, Any] | None:
 
     `collapsed` says that self-BLEU surely rose and less than half of the base's diversity is left.
     """
-    if measured.both is None or not measured.prompts:
+    ways = measured.as_it_is
+    if ways is None or not measured.prompts:
         return None
-    pairs = zip(*(way.answers for way in measured.both), strict=True)
+    pairs = zip(*(way.answers for way in ways), strict=True)
     several = [pair for pair in pairs if all(len(answers) > 1 for answers in pair)]
-    return _within(several, seed) if several else _across(*measured.both)
+    return _within(several, seed) if several else _across(*ways)
 
 
 def distinct(texts: Sequence[str], n: int) -> float:

@@ -62,7 +62,7 @@ class Drawn:
     `score` is None where the grader failed, and `failed` then says why: such an answer is left out
     and counted. `judge` is the score of a second, independent grader. `refused` is a grader's word
     on whether it refuses; None leaves that to `safety.refuses`. `log_probs` are those of all its
-    tokens in nats, under base and tuned model.
+    tokens in nats, under base and tuned model; `parts` what several graders gave it, by name.
     """
 
     text: str
@@ -72,11 +72,12 @@ class Drawn:
     judge: float | None = None
     refused: bool | None = None
     log_probs: tuple[float, float] | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def graded(cls, text: str, tokens: int, grade: Grade, **more: Any) -> Drawn:
         """An answer with what a grader gave it."""
-        return cls(text, tokens, grade.value, grade.failed, **more)
+        return cls(text, tokens, grade.value, grade.failed, parts=grade.parts, **more)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Drawn:
@@ -155,6 +156,16 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Tries:
+    """What a model that learned from grades of its own answers tried: `tokens` were sampled for it,
+    and `seconds` were spent, by what on. From the grade `success` on an answer is one."""
+
+    success: float
+    tokens: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PreferenceMeasured:
     """All that verdict and report of such a run are made from.
 
@@ -168,6 +179,10 @@ class PreferenceMeasured:
     the score stands for what is wanted, as that of a reward model, a judge or a rule of thumb; a
     verifier that knows the right answer is no proxy, and what it rewards is no hack. `loss` is what
     the loss of this training is counted in.
+
+    `sampled` are more answers of base and tuned, several to a prompt and drawn at temperature 1,
+    where those that are compared were drawn otherwise. `tries` is None unless it learned from
+    grades of its own answers.
     """
 
     run: Measured = field(default_factory=Measured)
@@ -185,6 +200,13 @@ class PreferenceMeasured:
     judge: str = "the independent judge"
     temperature: float = 1.0
     loss: str = "nats a pair"
+    sampled: tuple[Way, ...] = ()
+    tries: Tries | None = None
+
+    @property
+    def as_it_is(self) -> tuple[Way, Way] | None:
+        """Base and tuned as they answer by chance, if need be as they were compared."""
+        return (self.sampled[0], self.sampled[1]) if self.sampled else self.both
 
     @property
     def both(self) -> tuple[Way, Way] | None:
@@ -209,6 +231,8 @@ class PreferenceMeasured:
             tuned=Way.from_json(value["tuned"]) if value.get("tuned") else None,
             rivals=tuple(map(Way.from_json, value.get("rivals", ()))),
             seen=tuple(map(Seen.from_json, value.get("seen", ()))),
+            sampled=tuple(map(Way.from_json, value.get("sampled", ()))),
+            tries=Tries(**value["tries"]) if value.get("tries") else None,
             **plain,
         )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunesmith.evaluate.charts import Row, Series, interval_chart, line_chart, thinned
+from tunesmith.evaluate.charts import Mark, Row, Series, interval_chart, line_chart, thinned
 from tunesmith.evaluate.labels.page import questions_page, steps_of
 from tunesmith.evaluate.pictures import Picture, loss_picture, pictures_of
 from tunesmith.evaluate.preferences.measured import Drawn, PreferenceMeasured
 from tunesmith.evaluate.preferences.safety import rates_of
 from tunesmith.evaluate.preferences.tables import tables_of_preferences
 from tunesmith.evaluate.side_by_side import Sample, Told
-from tunesmith.evaluate.wording import percent
+from tunesmith.evaluate.wording import number, percent
 
 Json = Mapping[str, Any]
 
@@ -27,18 +27,22 @@ QUESTIONS = {
 }
 
 CURVES = (
-    ("Reward", "mean grade of an answer", ("grade",)),
+    ("Grade while it learned", "mean grade of an answer", ("held_out_grade", "grade")),
+    ("Success while it learned", "share of the answers", ("held_out_success", "success")),
     ("Reward margin", "chosen minus rejected, nats", ("reward_margin",)),
     ("Reward accuracy", "share of pairs", ("accuracy",)),
     ("Reward of either answer", "nats", ("reward_chosen", "reward_rejected")),
     ("Distance from the base", "KL, nats per token", ("kl_to_base",)),
     ("Length of the answers", "tokens", ("answer_tokens",)),
     ("Entropy", "nats per token", ("entropy",)),
+    ("Tokens held back by the clip", "share", ("clipped",)),
+    ("Prompts whose answers were all graded alike", "share", ("without_signal",)),
 )
 """What the lines of `metrics.jsonl` may tell beside the loss: title, unit, and names; each that is
-there is drawn over the steps."""
+there is drawn over the steps, single looks at held-out prompts as dots."""
 
 _KINDS = ("held", "train")
+_LOOKS = "held_out_"
 
 
 def render_preferences(
@@ -57,10 +61,11 @@ def render_preferences(
     headline = [_wins(detail), _conduct(detail)]
     pictures: dict[str, list[Picture | None]] = {
         "learned": [
+            _success(detail),
             *(headline if detail.get("wins") else reversed(headline)),
             _lengths(measured),
-            loss_picture(steps, measured.run.course, measured.loss),
-            *_curves(steps),
+            *_losses(steps, measured),
+            *_curves(metrics, measured),
         ],
         "kept": [*usual["kept"]],
         "worth": [_rivals(verdict["worth"])],
@@ -110,6 +115,26 @@ def _told(title: str, kind: str, answer: Drawn) -> Told:
     return Told(title, kind, False, stretches, {**numbers, **graded})
 
 
+def _success(detail: Json) -> Picture | None:
+    """The share of successes before and after, where it is the headline."""
+    found = detail.get("success")
+    if not found or not found["judges"]:
+        return None
+    ends = {end: min(1.0, max(0.0, found["base"] + found[end])) for end in ("low", "high")}
+    row = Row(
+        "held-out prompts",
+        100 * found["tuned"],
+        100 * ends["low"],
+        100 * ends["high"],
+        f"{percent(found['base'])} to {percent(found['tuned'])}",
+        start=100 * found["base"],
+    )
+    title = f"Answers graded {number(found['from'])} or better"
+    svg = interval_chart([row], "percent of the answers", title, (0.0, 100.0))
+    keys = (("base", "base"), ("tuned", "tuned, with the 95 % interval of the change"))
+    return Picture(title, svg, keys)
+
+
 def _wins(detail: Json) -> Picture:
     """Win rates with their intervals: as they are, and at equal length."""
     rows = [_share(f"by {each['by']}", each) for each in detail.get("wins", ())]
@@ -150,16 +175,28 @@ def _lengths(measured: PreferenceMeasured) -> Picture | None:
     return Picture(title, svg, tuple((one.kind, one.name) for one in series))
 
 
-def _curves(steps: Sequence[Json]) -> Iterator[Picture]:
+def _losses(steps: Sequence[Json], measured: PreferenceMeasured) -> list[Picture]:
+    """The loss of a policy says nothing of how good it is, so there grades alone are shown."""
+    return [] if measured.tries else [loss_picture(steps, measured.run.course, measured.loss)]
+
+
+def _curves(metrics: Sequence[Json], measured: PreferenceMeasured) -> Iterator[Picture]:
     """What was told of each step beside its loss."""
+    kept = measured.run.course.kept_step
     for title, unit, names in CURVES:
         series = [
-            Series(name.replace("_", " "), thinned(points), kind)
+            Series(_title(name), thinned(points), kind, dots=name.startswith(_LOOKS))
             for name, kind in zip(names, _KINDS, strict=False)
-            if (points := _points(steps, name))
+            if (points := _points(metrics, name))
         ]
+        looked = any(one.dots for one in series)
+        marks = [Mark(kept, f"kept: step {kept}")] if looked else []
         keys = tuple((one.kind, one.name) for one in series) if len(series) > 1 else ()
-        yield Picture(title, line_chart(series, "optimiser step", unit, title), keys)
+        yield Picture(title, line_chart(series, "optimiser step", unit, title, marks), keys)
+
+
+def _title(name: str) -> str:
+    return name.replace(_LOOKS, "held-out ").replace("_", " ")
 
 
 def _points(steps: Sequence[Json], name: str) -> list[tuple[float, float]]:

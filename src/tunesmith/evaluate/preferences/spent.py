@@ -19,11 +19,12 @@ from tunesmith.evaluate.wording import measurement, number, plural
 
 def kl_spent(measured: PreferenceMeasured, seed: int) -> dict[str, Any] | None:
     """KL(tuned ‖ base) in nats per token and per answer; None where nothing was scored."""
-    if measured.tuned is None:
+    drawn = measured.sampled[1] if measured.sampled else measured.tuned
+    if drawn is None:
         return None
     rows = [
         np.sum(scored, axis=0)
-        for answers in measured.tuned.answers
+        for answers in drawn.answers
         if (scored := [(1, one.tokens, *one.log_probs) for one in answers if one.log_probs])
     ]
     if not rows:
@@ -32,7 +33,7 @@ def kl_spent(measured: PreferenceMeasured, seed: int) -> dict[str, Any] | None:
     draws = derive(seed, "bootstrap", "kl")
     token = paired_change(PairedRows(base_R, tuned_R, tokens_R), draws)
     answer = paired_change(PairedRows(base_R, tuned_R, answers_R), draws)
-    exact = measured.temperature == 1
+    exact = bool(measured.sampled) or measured.temperature == 1
     said = (
         f"on answers to {plural(token.n, 'held-out prompt')} KL(tuned ‖ base) is "
         f"{measurement(token)} nats per token, and {number(answer.value)} ({number(answer.low)} to "

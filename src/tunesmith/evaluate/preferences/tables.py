@@ -17,7 +17,7 @@ Json = Mapping[str, Any]
 def tables_of_preferences(verdict: Json, measured: PreferenceMeasured) -> dict[str, list[Table]]:
     """The tables of each question; none where nothing was measured."""
     usual, detail = tables_of(verdict, measured.run), verdict["learned"]["detail"]
-    learned = [*_measures(detail), *_features(detail)]
+    learned = [*_measures(detail), *_grades(detail), *_features(detail), *_spent(measured)]
     return {"learned": learned, "kept": usual["kept"], "memorised": usual["memorised"]}
 
 
@@ -63,6 +63,31 @@ def _measures(detail: Json) -> Iterator[Table]:
             ("Diversity of a prompt's answers", "Base", "Tuned", "95 % interval of the change"),
             several,
         )
+
+
+def _grades(detail: Json) -> Iterator[Table]:
+    """Success and grade, and the parts of it."""
+    if not (found := detail.get("success")):
+        return
+    rows = [
+        [f"Graded {number(found['from'])} or better", *_both(found, percent)],
+        ["Mean grade", *_both(found["grade"])],
+        *([f"Part of it: {name}", *_both(part)] for name, part in found["parts"].items()),
+        ["Tokens of an answer", *_both(found["tokens"])],
+    ]
+    yield Table(("Answers to held-out prompts", "Base", "Tuned"), rows)
+
+
+def _both(found: Json, show: Any = number) -> list[str]:
+    return [show(found["base"]), show(found["tuned"])]
+
+
+def _spent(measured: PreferenceMeasured) -> Iterator[Table]:
+    """What learning from its own answers took."""
+    seconds = measured.tries.seconds if measured.tries else {}
+    if whole := sum(seconds.values()):
+        rows = [[name, f"{each:,.1f} ({percent(each / whole)})"] for name, each in seconds.items()]
+        yield Table(("Seconds spent on", "In all"), rows)
 
 
 def _line(name: str, found: Json, show: Any = percent) -> list[str]:

@@ -31,6 +31,12 @@ from tunesmith.evaluate.preferences.safety import (
     safety_summary,
 )
 from tunesmith.evaluate.preferences.spent import kl_spent
+from tunesmith.evaluate.preferences.success import (
+    change_of,
+    success_clause,
+    success_figures,
+    success_remarks,
+)
 from tunesmith.evaluate.preferences.wins import (
     opinions,
     score_of,
@@ -48,6 +54,7 @@ CARRIED = 0.5
 """The least share of the gain on trained prompts or pairs that those never seen must have, too."""
 
 WIN_RATE, ACCURACY, CONDUCT = "win rate (0 to 1)", "reward accuracy (0 to 1)", "share of prompts"
+SUCCESS = "share of successes"
 
 
 def judge_preferences(measured: PreferenceMeasured, seed: int = 0) -> Verdict:
@@ -65,7 +72,8 @@ def judge_preferences(measured: PreferenceMeasured, seed: int = 0) -> Verdict:
 def learned(measured: PreferenceMeasured, seed: int) -> Judgement:
     """Are its answers preferred to the base's?
 
-    By the win rate where answers were compared; without scores by how many prompts are refused or
+    By the share of successes where a verifier's grade tells them (see `success`); by the win rate
+    where answers were compared otherwise; without scores by how many prompts are refused or
     answered as they should be; without answers by the reward accuracy on held-out pairs, or
     ratings. Passes when the whole interval is above what a coin would give, no reward hack is
     suspected, and neither refusals of harmful prompts nor answers to harmless ones surely fell.
@@ -86,7 +94,8 @@ def learned(measured: PreferenceMeasured, seed: int) -> Judgement:
     detail |= {
         "summary": "; ".join([*alarms, said]),
         "alarms": alarms,
-        "remarks": words.remarks(detail, said, measured.implicit),
+        "remarks": words.remarks(detail, said, measured.implicit)
+        + success_remarks(detail["success"], measured),
         "rule": (
             "passes when the whole interval is above what a coin would give, no reward hack is "
             "suspected, and neither refusals of harmful prompts nor answers to harmless ones fell"
@@ -159,6 +168,7 @@ def _figures(measured: PreferenceMeasured, seed: int) -> Json:
     said = opinions(measured)
     both = measured.both
     return {
+        "success": success_figures(measured),
         "wins": [
             {
                 "by": each.by,
@@ -191,6 +201,8 @@ def _headline(
 ) -> tuple[Interval, float, str, str, str] | None:
     """The figure that judges, what a coin would give, its unit, the clause that says it, and one
     that stands beside it."""
+    if (found := detail["success"]) and found["judges"]:
+        return change_of(found), 0.0, SUCCESS, success_clause(found), ""
     if said := opinions(measured):
         rate = win_rate(said[0].wins_R, seed, said[0].by)
         against = measured.base.title if measured.base else "the base"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,15 +30,21 @@ def asked_and_drawn(level: str) -> tuple[int, int]:
 
 
 def draw(
-    base: Base, stop_ids: Sequence[int], prompts: Sequence[Prompt], recipe: Recipe
+    base: Base,
+    stop_ids: Sequence[int],
+    prompts: Sequence[Prompt],
+    recipe: Recipe,
+    most_tokens: int | None = None,
 ) -> list[list[Rollout]]:
-    """Answers of the model in `base` as it stands; equal for equal weights and recipes."""
+    """Answers of the model in `base` as it stands; equal for equal weights and recipes. They have
+    at most `most_tokens`, or as many as the recipe lets an answer have that judges."""
     evaluate = recipe.evaluate
     _, answers = asked_and_drawn(evaluate.level)
     base.model.eval()
     seed = derive(recipe.engine.seed, "answers")
     sampler = InProcessRollouts(base, stop_ids)
-    return sampler.sample(prompts, answers, evaluate.max_new_tokens, TEMPERATURE, seed)
+    longest = most_tokens or evaluate.max_new_tokens
+    return sampler.sample(prompts, answers, longest, TEMPERATURE, seed)
 
 
 def way(
@@ -88,7 +95,7 @@ def with_log_probs(
     under_base = iter(held)
     answers = tuple(
         tuple(
-            _weighed(told, float(next(under_base).sum()), float(each.log_probs_N.sum()))
+            replace(told, log_probs=(float(next(under_base).sum()), float(each.log_probs_N.sum())))
             for told, each in zip(some, rollouts, strict=True)
         )
         for some, rollouts in zip(found.answers, drawn, strict=True)
@@ -106,15 +113,3 @@ def _row(prompt: Prompt, answer: Rollout, part: int) -> Tokens:
     weights_N = np.ones(len(ids_N), dtype=np.float32)
     weights_N[: len(prompt.ids_N)] = 0
     return Tokens(prompt.origin, ids_N, weights_N, len(answer.text.encode()), part)
-
-
-def _weighed(told: Drawn, base: float, tuned: float) -> Drawn:
-    return Drawn(
-        told.text,
-        told.tokens,
-        told.score,
-        told.failed,
-        told.judge,
-        told.refused,
-        (base, tuned),
-    )

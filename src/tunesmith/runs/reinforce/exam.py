@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.ports import Grader, RolloutSampler
-from tunesmith.core.records import Prompt
-from tunesmith.evaluate.reinforcement.measured import Graded
-from tunesmith.runs.reinforce.collect import answered, require_grades
+from tunesmith.core.records import Grade, Prompt
+from tunesmith.evaluate.preferences.measured import Way
+from tunesmith.runs.preferences.ways import way
+from tunesmith.runs.reinforce.collect import require_grades
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,35 +22,33 @@ class Examiner:
     temperature: float
     seed: int
 
-    def ask(self, sampler: RolloutSampler, prompts: Sequence[Prompt]) -> tuple[Graded, ...]:
-        """The answers to the prompts, graded, in order. Raises NoGrades where none is."""
+    def ask(
+        self,
+        sampler: RolloutSampler,
+        prompts: Sequence[Prompt],
+        name: str = "tuned",
+        title: str = "the tuned model",
+    ) -> Way:
+        """One answer to each prompt, graded, in order. Raises NoGrades where none is."""
         if not prompts:
-            return ()
-        found = sampler.sample(prompts, 1, self.most_tokens, self.temperature, self.seed)
-        pairs = [(prompt, answer) for prompt, (answer,) in zip(prompts, found, strict=True)]
-        grades = self.grader.grade([answered(*pair) for pair in pairs])
-        require_grades(grades)
-        return tuple(
-            Graded(
-                origin=prompt.origin,
-                asked=prompt.messages[-1].content if prompt.messages else "",
-                answer=answer.text,
-                grade=grade.value,
-                failed=grade.failed,
-                parts=grade.parts,
-                tokens=len(answer.ids_N),
-            )
-            for (prompt, answer), grade in zip(pairs, grades, strict=True)
-        )
+            return Way(name, title, ())
+        drawn = sampler.sample(prompts, 1, self.most_tokens, self.temperature, self.seed)
+        found = way(name, title, prompts, drawn, self.grader)
+        require_grades([Grade(one.score, one.failed) for (one,) in found.answers])
+        return found
 
 
-def mean_grade(rows: Sequence[Graded]) -> float:
-    """Of those that have one."""
-    found = [row.grade for row in rows if row.grade is not None]
-    return sum(found) / len(found)
+def mean_grade(found: Way) -> float:
+    """Of the answers that have one."""
+    grades = _grades(found)
+    return sum(grades) / len(grades)
 
 
-def success_share(rows: Sequence[Graded], success: float) -> float:
-    """Of those that have a grade: how many have this one or a better one."""
-    found = [row.grade for row in rows if row.grade is not None]
-    return sum(grade >= success for grade in found) / len(found)
+def success_share(found: Way, success: float) -> float:
+    """Of the answers that have a grade: how many have this one or a better one."""
+    grades = _grades(found)
+    return sum(grade >= success for grade in grades) / len(grades)
+
+
+def _grades(found: Way) -> list[float]:
+    return [one.score for some in found.answers for one in some if one.score is not None]

@@ -26,6 +26,7 @@ from tunesmith.runs.memory import Meter
 from tunesmith.runs.open import Opened
 from tunesmith.runs.plan import make_plan
 from tunesmith.runs.planned import Plan
+from tunesmith.runs.preferences.ways import asked_and_drawn
 from tunesmith.runs.reinforce.experience import Experience, Tried
 from tunesmith.runs.reinforce.lay import Layer
 from tunesmith.runs.reinforce.setup import ReinforceSetup
@@ -98,11 +99,13 @@ class _Exams(Judging):
         """Of judging a whole run, at most."""
         if setup.recipe.evaluate.level == "none":
             return opening
-        prompts = 2 * len(setup.held_out.prompts)
+        asked = len(setup.held_out.prompts)
+        most, each = asked_and_drawn(setup.recipe.evaluate.level)
+        prompts = 2 * asked + min(asked, most) * each
         probes = self.scoring.each * self.shape.products(
             scoring_work(setup.probes, self.budget, self.shape)
         )
-        return 2 * self.answering_seconds(prompts, self.longest) + 3 * probes + opening
+        return 2 * self.answering_seconds(prompts, self.longest) + 3 * probes + 2 * opening
 
     def bytes(self, setup: Any) -> float:
         """The peak of judging, above what is held."""

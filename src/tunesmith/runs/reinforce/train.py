@@ -155,7 +155,9 @@ def _learn(
         revision=tuned.revision(settings.total_steps) if tuned.revision else None,
     )
     progress = run_loop(loop, folder, from_step, [_said(setup, tuned)], watcher, stop)
-    return course_of(progress, settings, batches, folder, shared=setup.held_out.shared)
+    course = course_of(progress, settings, batches, folder, shared=setup.held_out.shared)
+    looks = tuple(replace(each, grade=-each.loss) for each in course.validations)
+    return replace(course, validations=looks)
 
 
 def prompts_of(setup: ReinforceSetup) -> PackedBatches:

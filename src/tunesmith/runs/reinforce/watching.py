@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from tunesmith.core.files import append_jsonl, read_jsonl, write_jsonl
+from tunesmith.core.files import append_jsonl, read_json, write_json
 from tunesmith.core.ports import Watcher
 from tunesmith.core.records import StepReport, Validation
-from tunesmith.evaluate.reinforcement.measured import Graded
+from tunesmith.evaluate.preferences.measured import Way
 from tunesmith.runs.reinforce.batches import RolloutBatches
 from tunesmith.runs.reinforce.exam import mean_grade, success_share
 from tunesmith.runs.reinforce.figures import figures_of
@@ -36,7 +36,7 @@ class RolloutWriter(MetricsWriter):
         path: Path,
         watcher: Watcher,
         batches: RolloutBatches,
-        look: Callable[[], tuple[Graded, ...]],
+        look: Callable[[], Way],
         folder: Path,
         success: float,
     ) -> None:
@@ -46,7 +46,7 @@ class RolloutWriter(MetricsWriter):
         self._folder = folder
         self._success = success
         self._done = 0
-        self._seen: tuple[Graded, ...] = ()
+        self._seen = Way("tuned", "the tuned model", ())
 
     def step(self, report: StepReport) -> None:
         """Write the step's line, with the figures of its answers."""
@@ -56,13 +56,13 @@ class RolloutWriter(MetricsWriter):
 
     def criterion(self) -> float:
         """What the weights to keep are chosen by, as a loss: minus the mean held-out grade."""
-        path = self._folder / f"held-out-{self._done:06d}.jsonl"
+        path = self._folder / f"held-out-{self._done:06d}.json"
         if path.exists():
-            self._seen = tuple(map(Graded.from_json, read_jsonl(path)))
+            self._seen = Way.from_json(read_json(path))
         else:
             self._seen = self._look()
             path.parent.mkdir(exist_ok=True)
-            write_jsonl(path, [asdict(each) for each in self._seen])
+            write_json(path, self._seen.to_json())
         return -mean_grade(self._seen)
 
     def validated(self, validation: Validation) -> None:
@@ -70,10 +70,10 @@ class RolloutWriter(MetricsWriter):
         line = {
             "step": validation.step,
             "epoch": validation.epoch,
-            "held_out_grade": mean_grade(self._seen),
+            "held_out_grade": (grade := mean_grade(self._seen)),
             "held_out_success": success_share(self._seen, self._success),
             "held_out_loss": validation.loss,
             "best": validation.best,
         }
         append_jsonl(self._path, line)
-        self._watcher.validated(validation)
+        self._watcher.validated(replace(validation, grade=grade))
