@@ -13,7 +13,7 @@ from tunesmith.evaluate.strengths import AtStrength, Frontier
 from tunesmith.models.methods import Tuned
 from tunesmith.models.open import Base
 from tunesmith.models.strength import Strength
-from tunesmith.recipe import frontier_rows
+from tunesmith.recipe import PREFERENCES, frontier_rows
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.assembly import remembers
 from tunesmith.runs.heldout import whole_rows
@@ -36,12 +36,14 @@ class Compared:
 
 
 def compared_on(setup: Setup) -> Compared | None:
-    """None where none are compared: no base to go back to, or a level that measures little."""
+    """None where none are compared: no base to go back to, a level that measures little, or rows
+    that tell which answers are better, and not which are wanted."""
     evaluate = setup.recipe.evaluate
     asked = evaluate.most_forgetting is not None
     rows = frontier_rows(evaluate.level, asked)
     scales = METHODS[setup.recipe.model.method].strength and not setup.recipe.model.from_scratch
-    if not rows or not scales or not setup.probes:
+    compares = setup.recipe.objective.kind in PREFERENCES
+    if not rows or not scales or not setup.probes or compares:
         return None
     return Compared(
         choosing=whole_rows(setup.held_out.choosing, rows),

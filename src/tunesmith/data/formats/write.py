@@ -22,7 +22,9 @@ from tunesmith.core.records import (
     Preference,
     Prompted,
     Rating,
+    Scored,
     Spoken,
+    Stepwise,
     Tagged,
     Text,
     ToolCall,
@@ -99,16 +101,20 @@ def text(content: Content) -> Fields | None:
 
 
 def preference(content: Content) -> Fields | None:
-    """`prompt`, `chosen` and `rejected`."""
+    """`prompt`, `chosen` and `rejected`, with the `margin` between them where it is known."""
     if not isinstance(content, Preference):
         return None
     said = {name: spoken(getattr(content, name)) for name in ("prompt", "chosen", "rejected")}
-    return {**said, **_tools(content.tools), **_expect(content)}
+    margin = {} if content.margin is None else {"margin": content.margin}
+    return {**said, **margin, **_tools(content.tools), **_expect(content)}
 
 
 def openai_preference(content: Content) -> Fields | None:
-    """OpenAI's `input`, `preferred_output` and `non_preferred_output`; plain texts become turns."""
-    if not isinstance(content, Preference):
+    """OpenAI's `input`, `preferred_output` and `non_preferred_output`; plain texts become turns.
+
+    It has no place for a margin.
+    """
+    if not isinstance(content, Preference) or content.margin is not None:
         return None
     return {
         "input": {"messages": _turns(content.prompt, "user"), **_tools(content.tools)},
@@ -124,6 +130,22 @@ def rating(content: Content) -> Fields | None:
         return None
     said = {name: spoken(getattr(content, name)) for name in ("prompt", "completion")}
     return {**said, "label": content.label, **_tools(content.tools), **_expect(content)}
+
+
+def scored(content: Content) -> Fields | None:
+    """`prompt`, `completion` and `reward`."""
+    if not isinstance(content, Scored):
+        return None
+    said = {name: spoken(getattr(content, name)) for name in ("prompt", "completion")}
+    return {**said, "reward": content.reward, **_tools(content.tools)}
+
+
+def steps(content: Content) -> Fields | None:
+    """`prompt`, and `completions` with `labels`: steps of an answer, and whether each is right."""
+    if not isinstance(content, Stepwise):
+        return None
+    judged = {"completions": list(content.steps), "labels": list(content.labels)}
+    return {"prompt": spoken(content.prompt), **judged}
 
 
 def label(content: Content) -> Fields | None:
@@ -176,6 +198,8 @@ WRITERS: Mapping[str, Callable[[Content], Fields | None]] = {
     "preference": preference,
     "openai_preference": openai_preference,
     "rating": rating,
+    "scored": scored,
+    "steps": steps,
     "label": label,
     "tags": tags,
     "pair": pair,
