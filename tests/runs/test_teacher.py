@@ -119,7 +119,7 @@ def test_a_teacher_that_reads_less_is_refused(
     ("fields", "said"),
     [
         ({"objective__teacher_weight": 0.1}, "none is named"),
-        ({"objective__teacher": "x", "objective__kind": "classify"}, "learns labels"),
+        ({"objective__teacher": "x", "objective__kind": "classify"}, "writes none"),
         ({"objective__teacher": "x", "objective__kl_to_base": 0.1}, "two targets"),
         ({"objective__teacher": "x", "objective__teacher_weight": 1.5}, "teacher_weight"),
     ],
