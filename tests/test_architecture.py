@@ -57,6 +57,9 @@ def test_every_contract_is_kept(copy: Path) -> None:
         ("engine/loop.py", "import transformers"),
         ("evaluate/judge_ask.py", "import openai"),
         ("runs/feedback_files.py", "import sqlalchemy"),
+        ("runs/train.py", "import tunesmith.serve.settings"),
+        ("runs/train.py", "import fastapi"),
+        ("serve/app.py", "import tunesmith.models"),
     ],
 )
 def test_a_broken_law_is_noticed(copy: Path, room: str, forbidden: str) -> None:

@@ -1,0 +1,9 @@
+"""The routes: each a function of ten lines from a request to a response, a file a resource."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from tunesmith.serve.routes import health
+
+ROUTERS: tuple[APIRouter, ...] = (health.router,)
