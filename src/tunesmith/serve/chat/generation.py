@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from tunesmith.serve.jobs.work import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What answers to a name, as `chat.names` found it for a caller who may ask it.
+
+    `base` is a name of `settings.bases`. `folder` is what was tuned over it, as `runs.open.open_run`
+    takes it (recipe.yaml beside adapter/ or model/), and None for the base itself.
+    """
+
+    id: str
+    base: str
+    kind: Kind = "chat"
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What to write: `model` is a resolved name (`chat.names`), `prompt_ids` its rendered prompt.
+    """What to write: `prompt_ids` is the prompt as `model` was trained to read it.
 
     `stop` are texts that end the answer and are not part of it. `top_logprobs` None gives no
     log-probabilities, 0 those of the tokens chosen, n those of the n likeliest beside them.
@@ -18,7 +35,7 @@ class Generation:
     it is counted as, so that one client cannot crowd out the others.
     """
 
-    model: str
+    model: Model
     prompt_ids: tuple[int, ...]
     max_new_tokens: int
     temperature: float = 1.0
@@ -65,7 +82,7 @@ class Engine(Protocol):
     def generate(self, asked: Generation) -> AsyncIterator[Piece]:
         """The pieces of one answer, as they are written; closing the iterator ends the writing.
 
-        Raises ApiError: an unknown model, a prompt longer than the context, a queue that is full.
+        Raises ApiError: a model that cannot be opened, a prompt longer than the context, a queue that is full.
         """
         ...
 
