@@ -14,8 +14,8 @@ from tunesmith.serve.jobs.work import Kind
 class Model:
     """What answers to a name, as `chat.names` found it for a caller who may ask it.
 
-    `base` is a name of `settings.bases`. `folder` is what was tuned over it, as `runs.open.open_run`
-    takes it (recipe.yaml beside adapter/ or model/), and None for the base itself.
+    `base` is a name of `settings.bases`. `folder` is what was tuned over it, as
+    `runs.open.open_run` takes it (recipe.yaml beside adapter/ or model/); None for the base.
     """
 
     id: str
@@ -82,7 +82,8 @@ class Engine(Protocol):
     def generate(self, asked: Generation) -> AsyncIterator[Piece]:
         """The pieces of one answer, as they are written; closing the iterator ends the writing.
 
-        Raises ApiError: a model that cannot be opened, a prompt longer than the context, a queue that is full.
+        Raises ApiError: a model that cannot be opened, a prompt longer than the context, a queue
+        that is full.
         """
         ...
 
