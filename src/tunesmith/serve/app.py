@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from tunesmith.serve.errors import ApiError, bad_request
+from tunesmith.serve.guard.keys import Authentication, Keyring
 from tunesmith.serve.routes import ROUTERS
 from tunesmith.serve.service import Service
 
@@ -21,6 +22,7 @@ def build(service: Service) -> FastAPI:
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(Authentication, keyring=Keyring(service.keys))
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)

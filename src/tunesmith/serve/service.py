@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
+from tunesmith.serve.store.keys import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,9 @@ class Service:
 
     settings: Settings
     database: Database
+    keys: Keys
+
+
+def assemble(settings: Settings, database: Database) -> Service:
+    """The parts over this database; nothing is started."""
+    return Service(settings=settings, database=database, keys=Keys(database))
