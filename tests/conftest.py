@@ -23,6 +23,21 @@ TEMPLATE = (
 COLOURS = ("red", "blue", "green", "white", "black", "yellow", "brown", "grey")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Read here because only this file is read before the command line."""
+    parser.addoption(
+        "--database",
+        choices=["chosen", "sqlite", "postgres", "both"],
+        default="chosen",
+        help="of the service's tests: all on SQLite and the marked ones on PostgreSQL, too; or all",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers of our own."""
+    config.addinivalue_line("markers", "stores: runs on every database that is installed")
+
+
 def pytest_collection_finish() -> None:
     """What imports and collection left is looked through once, not in each test."""
     gc.collect()

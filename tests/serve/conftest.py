@@ -1,4 +1,9 @@
-"""A service over an empty home, and clients of it."""
+"""A service over an empty home, in SQLite or in PostgreSQL, and clients of it.
+
+Every test runs with SQLite; those marked `stores` with PostgreSQL, too, where it is installed; with
+`--database postgres` or `--database both` all do that. A test module is marked so:
+`pytestmark = pytest.mark.stores`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.serve import postgres
+from tests.serve.postgres import Postgres
 from tunesmith.serve.app import build
 from tunesmith.serve.caller import Caller
 from tunesmith.serve.service import Service, assemble
@@ -16,10 +23,48 @@ from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.tables import Table
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Which databases a test runs with."""
+    if "store" not in metafunc.fixturenames:
+        return
+    chosen = metafunc.config.getoption("database")
+    if chosen == "chosen":
+        marked = metafunc.definition.get_closest_marker("stores") is not None
+        chosen = "both" if marked and postgres.programs() else "sqlite"
+    if chosen != "sqlite":
+        kinds = ["sqlite", "postgres"] if chosen == "both" else ["postgres"]
+        metafunc.parametrize("store", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """A PostgreSQL server, with the database `made` in which all tables are."""
+    if request.config.getoption("database") == "sqlite":
+        pytest.skip("asked for SQLite alone")
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed: apt-get install postgresql")
+    with postgres.running(programs) as server:
+        server.execute("CREATE DATABASE made")
+        made = Database(server.url("made"))
+        Table.metadata.create_all(made.engine)
+        made.close()
+        yield server
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def store(request: pytest.FixtureRequest) -> str | None:
+    """What `Settings.database` is to be: None for SQLite, or the URL of a database of its own."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return None
+    server: Postgres = request.getfixturevalue("server")
+    return server.fresh(like="made")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, store: str | None) -> Settings:
     """Of a service whose home is new."""
-    return Settings(home=tmp_path / "home", workers=0)
+    return Settings(home=tmp_path / "home", workers=0, database=store)
 
 
 @pytest.fixture

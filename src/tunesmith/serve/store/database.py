@@ -2,7 +2,9 @@
 
 SQLite is in WAL mode, so that who reads never waits for who writes; who means to write waits at
 the beginning, where nothing has to be undone for it. What was written is on the disk when the
-transaction ends.
+transaction ends. PostgreSQL is used in the same way: a reader sees one moment, and writers, whose
+work takes milliseconds, take turns by a lock of the database. So what a transaction has read and
+decided upon still holds when it writes, on either.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
 from tunesmith.serve.errors import ApiError, unavailable
@@ -69,21 +72,37 @@ def _refusals() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise _refused(error) from error
+    except NoConnection as error:
+        raise unavailable(_BUSY, 1) from error
+
+
+_BUSY = "The store is busy; nothing was changed. Try again."
+_FULL = frozenset({"disk is full", "No space left", "53100"})
+_TAKEN = frozenset({"locked", "55P03", "40P01", "40001", "53300"})
+"""What SQLite says, and the codes of PostgreSQL: no lock, a deadlock, a change that another's
+contradicts, no connection left."""
 
 
 def _refused(error: DBAPIError) -> ApiError:
-    said = str(error.orig)
-    if "disk is full" in said or "No space left" in said:
+    said = f"{getattr(error.orig, 'sqlstate', None)} {error.orig}"
+    if any(sign in said for sign in _FULL):
         return unavailable("The disk of this service is full; nothing was changed.", 30)
-    if "locked" in said:
-        return unavailable("The store is busy; nothing was changed. Try again.", 1)
+    if any(sign in said for sign in _TAKEN):
+        return unavailable(_BUSY, 1)
     return unavailable("The store cannot be reached; nothing was changed. Try again.", 5)
 
 
+_POOL = {"pool_size": 8, "max_overflow": 56}
+"""More than a server has threads, so that none waits for a connection."""
+
+
 def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": PATIENCE, "isolation_level": None})
+    return _sqlite(url) if url.startswith("sqlite") else _postgres(url)
+
+
+def _sqlite(url: str) -> Engine:
+    connect = {"timeout": PATIENCE, "isolation_level": None}
+    engine = create_engine(url, connect_args=connect, pool_timeout=PATIENCE, **_POOL)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
@@ -95,5 +114,29 @@ def _prepare(connection: sqlite3.Connection, record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+_TURN = 7_466_108_105_273_118
+"""The lock of PostgreSQL that a writer holds: a number that nothing else in the database uses."""
+
+
+def _postgres(url: str) -> Engine:
+    address = make_url(url).set(drivername="postgresql+psycopg")
+    connect = {"connect_timeout": 5, "options": f"-c lock_timeout={PATIENCE * 1000:.0f}"}
+    engine = create_engine(
+        address, connect_args=connect, pool_timeout=PATIENCE, pool_pre_ping=True, **_POOL
+    )
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if _writes(connection):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def _writes(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("writes", False))
