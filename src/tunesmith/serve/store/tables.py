@@ -128,7 +128,7 @@ class JobRow(Table):
     method: Mapped[dict[str, Any]]
     hyperparameters: Mapped[dict[str, Any]]
     labels: Mapped[dict[str, Any] | None]
-    """The client's `metadata`."""
+    """The client's `metadata`; what lists are filtered by stands in JobLabelRow, too."""
     status: Mapped[str] = mapped_column(String(24), index=True)
     wanted: Mapped[str | None] = mapped_column(String(16))
     priority: Mapped[int]
@@ -145,6 +145,15 @@ class JobRow(Table):
     error: Mapped[dict[str, Any] | None]
 
     __table_args__ = (Index("ix_jobs_queue", "status", "priority", "seq"),)
+
+
+class JobLabelRow(Table):
+    """One pair of a job's labels, so that lists can be filtered by it on every database."""
+
+    __tablename__ = "job_labels"
+    job_seq: Mapped[int] = mapped_column(ForeignKey(JobRow.seq), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(512))
 
 
 class JobEventRow(Table):
