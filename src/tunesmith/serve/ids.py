@@ -10,7 +10,7 @@ _SIGNS = string.ascii_letters + string.digits
 
 Prefix = Literal[
     "file-", "upload_", "part_", "ftjob-", "ftevent-", "ftckpt_", "cp_", "proj_", "key_",
-    "evt_", "wh_", "req_", "chatcmpl-", "cmpl-", "modr-", "call_",
+    "evt_", "we_", "wh_", "req_", "chatcmpl-", "cmpl-", "modr-", "call_",
 ]  # fmt: skip
 
 

@@ -212,16 +212,21 @@ class PermissionRow(Table):
 
 
 class WebhookRow(Table):
-    """Where a project wants to be told; `secret` signs what is sent, so it must be kept."""
+    """Where a project wants to be told; `secret` signs what is sent, so it must be kept. After a
+    change of secret, `old_secret` signs beside it until `old_until`."""
 
     __tablename__ = "webhooks"
     seq: Mapped[int] = mapped_column(_Number, primary_key=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
     project_id: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id), index=True)
+    name: Mapped[str] = mapped_column(String(256))
     url: Mapped[str] = mapped_column(String(2048))
     secret: Mapped[str] = mapped_column(String(128))
+    old_secret: Mapped[str | None] = mapped_column(String(128))
+    old_until: Mapped[int | None]
     events: Mapped[list[str]]
     created_at: Mapped[int]
+    updated_at: Mapped[int]
 
 
 class DeliveryRow(Table):
