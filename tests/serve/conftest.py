@@ -8,12 +8,14 @@ Every test runs with SQLite; those marked `stores` with PostgreSQL, too, where i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.serve import postgres
+from tests.serve.live import Live, serving
 from tests.serve.postgres import Postgres
 from tunesmith.serve.app import build
 from tunesmith.serve.caller import Caller
@@ -101,3 +103,29 @@ def client(service: Service, key: str) -> Iterator[TestClient]:
     """Calls the application with `key`; an error inside it is the test's own."""
     with TestClient(build(service), headers={"authorization": f"Bearer {key}"}) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[dict[str, Live], ExitStack]]:
+    """The servers that run, by the kind of their database."""
+    with ExitStack() as stack:
+        yield {}, stack
+
+
+@pytest.fixture
+def live(
+    servers: tuple[dict[str, Live], ExitStack],
+    store: str | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Live]:
+    """A real server on a loopback port, one for all tests: each takes a project of its own."""
+    running, stack = servers
+    kind = "postgres" if store else "sqlite"
+    if kind not in running:
+        settings = Settings(home=tmp_path_factory.mktemp(kind), workers=0, database=store)
+        database = Database(settings.database_url)
+        stack.callback(database.close)
+        Table.metadata.create_all(database.engine)
+        running[kind] = stack.enter_context(serving(assemble(settings, database)))
+    yield running[kind]
+    running[kind].close_clients()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tunesmith.serve.blobs import Blobs
+from tunesmith.serve.jobs.book import Jobs
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
+from tunesmith.serve.store.files import Files
 from tunesmith.serve.store.keys import Keys
 
 
@@ -16,8 +19,19 @@ class Service:
     settings: Settings
     database: Database
     keys: Keys
+    blobs: Blobs
+    files: Files
+    jobs: Jobs
 
 
 def assemble(settings: Settings, database: Database) -> Service:
     """The parts over this database; nothing is started."""
-    return Service(settings=settings, database=database, keys=Keys(database))
+    blobs = Blobs(settings)
+    return Service(
+        settings=settings,
+        database=database,
+        keys=Keys(database),
+        blobs=blobs,
+        files=Files(database, blobs, settings),
+        jobs=Jobs(database, settings),
+    )

@@ -28,18 +28,43 @@ class Page(Generic[Row]):
 def newest_first(
     session: Session, rows: Select[Row], table: Any, after: str | None, limit: int
 ) -> Page[Row]:
-    """The rows of one table behind the one whose id is `after`.
+    """The rows of one table behind the one whose id is `after`, newest first.
 
     Raises ApiError 400 if there is no such row among them.
     """
-    if after is not None:
-        seq = session.scalar(rows.where(table.id == after).with_only_columns(table.seq))
-        if seq is None:
-            raise bad_request(
-                f"after: there is no {after!r} in this list. Give the id of the last object of "
-                "the page before, or leave it out.",
-                param="after",
-            )
-        rows = rows.where(table.seq < seq)
-    found = session.scalars(rows.order_by(table.seq.desc()).limit(limit + 1)).all()
+    return cut(session, rows, table, place_of(session, rows, table, after), limit)
+
+
+def place_of(session: Session, among: Select[Row], table: Any, after: str | None) -> int | None:
+    """The place of the row that a page begins behind, None for the first page.
+
+    Raises ApiError 400 where there is none among these: a list that silently began anew, or ended,
+    would be taken for the whole.
+    """
+    if after is None:
+        return None
+    place: int | None = session.scalar(among.where(table.id == after).with_only_columns(table.seq))
+    if place is None:
+        raise bad_request(
+            f"after: there is no {after!r} in this list. Give the id of the last object of "
+            "the page before, or leave it out.",
+            param="after",
+        )
+    return place
+
+
+def cut(
+    session: Session,
+    rows: Select[Row],
+    table: Any,
+    place: int | None,
+    limit: int,
+    *,
+    ascending: bool = False,
+) -> Page[Row]:
+    """At most `limit` of the rows behind that place, newest first unless `ascending`."""
+    if place is not None:
+        rows = rows.where(table.seq > place if ascending else table.seq < place)
+    ordered = rows.order_by(table.seq if ascending else table.seq.desc())
+    found = session.scalars(ordered.limit(limit + 1)).all()
     return Page(tuple(found[:limit]), len(found) > limit)

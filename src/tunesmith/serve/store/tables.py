@@ -57,7 +57,10 @@ class KeyRow(Table):
 
 
 class FileRow(Table):
-    """A file whose bytes are the blob `blob`. `filename` is what the client called it: a text."""
+    """A file whose bytes are the blob `blob`. `filename` is what the client called it: a text.
+
+    Of a deleted one stays an empty row, behind which a list can go on.
+    """
 
     __tablename__ = "files"
     seq: Mapped[int] = mapped_column(_Number, primary_key=True)
@@ -72,6 +75,7 @@ class FileRow(Table):
     status_details: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[int]
     expires_at: Mapped[int | None] = mapped_column(index=True)
+    deleted_at: Mapped[int | None]
 
 
 class UploadRow(Table):
