@@ -11,21 +11,24 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from tunesmith.serve.errors import ApiError, bad_request
-from tunesmith.serve.guard.keys import Authentication, Keyring
+from tunesmith.serve.guard.headers import standing
+from tunesmith.serve.guard.middleware import guards
 from tunesmith.serve.routes import ROUTERS
 from tunesmith.serve.service import Service
 
 
 def build(service: Service) -> FastAPI:
     """The application over this service; nothing is opened or started here."""
-    app = FastAPI(title="Tunesmith", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Tunesmith", version="1", docs_url=None, redoc_url=None, middleware=guards(service)
+    )
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(Authentication, keyring=Keyring(service.keys))
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(Exception, _failed)
     return app
 
 
@@ -41,8 +44,27 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 def _no_route(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    said = f"{error.detail}: {request.method} {request.url.path}"
-    return _refused(request, ApiError(error.status_code, said))
+    answer = _refused(request, ApiError(error.status_code, _said(request, error)))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _said(request: Request, error: HTTPException) -> str:
+    path = request.url.path
+    if error.status_code == 404:
+        return f"No such path: {path}. The paths of this service begin with /v1/."
+    if error.status_code == 405:
+        return f"{request.method} cannot be done with {path}."
+    return f"{error.detail}."
+
+
+def _failed(request: Request, error: Exception) -> JSONResponse:
+    """Our own slip. It is answered in front of the guards, so their headers are put in here."""
+    id = request.state.request_id
+    said = f"The service failed at this request, which is {id} in its log."
+    answer = _refused(request, ApiError(500, said, kind="server_error", retry_after=1))
+    answer.headers.update(standing(id))
+    return answer
 
 
 def _sentence(faults: Sequence[Mapping[str, Any]]) -> ApiError:

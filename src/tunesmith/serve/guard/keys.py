@@ -27,7 +27,6 @@ from starlette.types import Scope as Connection
 
 from tunesmith.serve.caller import Caller, Scope
 from tunesmith.serve.errors import ApiError, forbidden, unauthenticated
-from tunesmith.serve.guard.refuse import refuse
 from tunesmith.serve.store.keys import Keys, digest_of
 
 OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
@@ -72,7 +71,7 @@ class Keyring:
 
 
 class Authentication:
-    """Puts the caller into the state of the request, or answers 401 and reads no further."""
+    """Puts the caller into the state of the request. Raises ApiError 401, and reads no further."""
 
     def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
         self._app = app
@@ -80,12 +79,8 @@ class Authentication:
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN:
-            try:
-                caller = await self._keyring.caller(Headers(scope=scope).get("authorization"))
-            except ApiError as error:
-                await refuse(error, scope, receive, send)
-                return
-            scope.setdefault("state", {})["caller"] = caller
+            caller = await self._keyring.caller(Headers(scope=scope).get("authorization"))
+            scope["state"]["caller"] = caller
         await self._app(scope, receive, send)
 
 

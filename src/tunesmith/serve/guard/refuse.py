@@ -9,6 +9,5 @@ from tunesmith.serve.errors import ApiError
 
 
 async def refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with this error. What the client still sends is not read: the connection closes."""
-    headers = {**error.headers(), "connection": "close"}
-    await JSONResponse(error.body(), error.status, headers)(scope, receive, send)
+    """Answer with this error."""
+    await JSONResponse(error.body(), error.status, dict(error.headers()))(scope, receive, send)
