@@ -10,6 +10,8 @@ from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.files import Files
 from tunesmith.serve.store.keys import Keys
+from tunesmith.serve.webhooks.address import reach_of
+from tunesmith.serve.webhooks.book import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Service:
     blobs: Blobs
     files: Files
     jobs: Jobs
+    webhooks: Webhooks
 
 
 def assemble(settings: Settings, database: Database) -> Service:
@@ -34,4 +37,5 @@ def assemble(settings: Settings, database: Database) -> Service:
         blobs=blobs,
         files=Files(database, blobs, settings),
         jobs=Jobs(database, settings),
+        webhooks=Webhooks(database, reach_of(settings)),
     )

@@ -89,6 +89,9 @@ class Settings(BaseModel):
     """So often is a job taken up again whose worker died, before it fails."""
     origins: tuple[str, ...] = ()
     """Web origins that browsers may call from. None by default."""
+    private_webhooks: bool = False
+    """Whether webhooks may lead into the networks that this machine stands in, and by http. To its
+    loopback they may where the service itself listens there alone."""
     limits: Limits = Limits()
     """What one request, one key and one project may take."""
 
