@@ -102,4 +102,4 @@ class EventTypes(Answer):
     """What can be told of."""
 
     object: Literal["list"] = "list"
-    data: list[str] = list(EVENTS)
+    data: tuple[Event, ...] = EVENTS
