@@ -20,7 +20,7 @@ from tunesmith.serve.caller import Caller
 from tunesmith.serve.disk import require_room
 from tunesmith.serve.errors import conflict, not_found, too_many
 from tunesmith.serve.ids import new_id
-from tunesmith.serve.jobs.moves import add_event, move
+from tunesmith.serve.jobs.moves import add_event, move, release
 from tunesmith.serve.jobs.states import FINISHED
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
@@ -30,7 +30,6 @@ from tunesmith.serve.store.tables import (
     JobEventRow,
     JobLabelRow,
     JobRow,
-    ProjectRow,
 )
 
 
@@ -109,15 +108,15 @@ class Jobs:
     def cancel(self, project: str, id: str) -> JobRow:
         """End the job; nothing is written for it any more. Raises ApiError 404, 409."""
         with self._database.write() as session:
-            job = _mine(session, project, id, lock=True)
+            job = _mine(session, project, id)
             move(session, job, "cancelled", "Fine-tuning job cancelled")
-            job.wanted = job.lease_owner = job.lease_until = None
+            release(job)
         return job
 
     def pause(self, project: str, id: str) -> JobRow:
         """Let the job rest where it is. Raises ApiError 404, 409."""
         with self._database.write() as session:
-            job = _mine(session, project, id, lock=True)
+            job = _mine(session, project, id)
             move(session, job, "paused", "Fine-tuning job paused")
             job.estimated_finish = None
             job.wanted = "pause" if job.lease_owner else None
@@ -126,7 +125,7 @@ class Jobs:
     def resume(self, project: str, id: str) -> JobRow:
         """Let a paused job wait for its turn again. Raises ApiError 404, 409."""
         with self._database.write() as session:
-            job = _mine(session, project, id, lock=True)
+            job = _mine(session, project, id)
             if job.status != "paused":
                 raise conflict(
                     f"The job {job.id} is {job.status}; only a paused one can be resumed. "
@@ -157,10 +156,6 @@ class Jobs:
             return newest_first(session, rows, table, after, limit)
 
     def _require_place(self, session: Session, project: str) -> None:
-        # Locked, so that two requests at once cannot both take the last place.
-        session.scalar(
-            select(ProjectRow.seq).where(ProjectRow.id == project).with_for_update(key_share=True)
-        )
         waiting = session.scalar(
             select(func.count())
             .select_from(JobRow)
@@ -176,10 +171,8 @@ class Jobs:
             )
 
 
-def _mine(session: Session, project: str, id: str, *, lock: bool = False) -> JobRow:
-    """The job, if it is the project's; `lock` keeps all others from changing it meanwhile."""
-    query = select(JobRow).where(JobRow.id == id, JobRow.project_id == project)
-    job = session.scalar(query.with_for_update() if lock else query)
+def _mine(session: Session, project: str, id: str) -> JobRow:
+    job = session.scalar(select(JobRow).where(JobRow.id == id, JobRow.project_id == project))
     if job is None:
         raise not_found("fine-tuning job", id)
     return job

@@ -48,8 +48,14 @@ class Tell(Protocol):
         """What each `auto` of the request has become."""
         ...
 
-    def checkpoint(self, step: int, metrics: Mapping[str, Any], folder: Path) -> None:
-        """A state of the model that can be asked, complete in `folder`. The last three are kept."""
+    def checkpoint(
+        self, step: int, metrics: Mapping[str, Any], folder: Path, kind: Kind = "chat"
+    ) -> None:
+        """A state of the model that can be asked, complete in `folder`.
+
+        The last three are kept; the folder of the one before them is removed. A step that was told
+        of before is passed over, so what is not sure may be told again.
+        """
         ...
 
     def expect(self, finish: int) -> None:

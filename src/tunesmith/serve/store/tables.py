@@ -112,10 +112,11 @@ class JobRow(Table):
     """A fine-tuning job.
 
     `asked` is the request as it came, `method` and `hyperparameters` are those with what `auto` has
-    become. `status` changes by the moves of `jobs.states` alone. `wanted` is what a person asked of
-    a running job and its worker has not done yet: "cancel", "pause" or none. A running job belongs
-    to `lease_owner` until `lease_until`; after that anyone may take it up. `attempts` counts how
-    often that was done. A higher `priority` goes first.
+    become. `status` changes by the moves of `jobs.states` alone. `wanted` is "pause" as long as the
+    worker of a paused job has not given way. A job belongs to `lease_owner` until `lease_until`;
+    after that anyone may take it up. Without an owner it rests until then. `attempts` counts how
+    often it was interrupted since it last came further. A higher `priority` goes first.
+    `claimed_at` is when a worker last took it: whose jobs were served longest ago are next.
     """
 
     __tablename__ = "jobs"
@@ -138,7 +139,8 @@ class JobRow(Table):
     priority: Mapped[int]
     attempts: Mapped[int]
     lease_owner: Mapped[str | None] = mapped_column(String(128))
-    lease_until: Mapped[float | None]
+    lease_until: Mapped[float | None] = mapped_column(index=True)
+    claimed_at: Mapped[float | None]
     created_at: Mapped[int]
     started_at: Mapped[int | None]
     finished_at: Mapped[int | None]
@@ -148,7 +150,10 @@ class JobRow(Table):
     result_files: Mapped[list[str]]
     error: Mapped[dict[str, Any] | None]
 
-    __table_args__ = (Index("ix_jobs_queue", "status", "priority", "seq"),)
+    __table_args__ = (
+        Index("ix_jobs_queue", "status", "priority", "seq"),
+        Index("ix_jobs_served", "project_id", "key_id", "claimed_at"),
+    )
 
 
 class JobLabelRow(Table):

@@ -7,6 +7,6 @@ post      one message to one address
 sender    the thread that sends what was written down, until it has arrived
 """
 
-from tunesmith.serve.webhooks.events import EVENTS, outbox
+from tunesmith.serve.webhooks.events import EVENTS, Event, outbox
 
-__all__ = ["EVENTS", "outbox"]
+__all__ = ["EVENTS", "Event", "outbox"]
