@@ -132,6 +132,14 @@ class Renderer:
             raise DataError(str(refused)) from None
         return self.encoder.whole(text.partition(_WORDS)[0])
 
+    def written(self, chat: Chat) -> str:
+        """The last answer of a conversation as the model writes it, special tokens included.
+
+        Raises:
+            Refused: the conversation is one that `render` answers with a Finding.
+        """
+        return self._chat.conversation(chat.messages, chat.tools).turns[-1].learned
+
     def length(self, text: str) -> int:
         """How many tokens an answer has."""
         return len(self.encoder.continuation(text))
@@ -172,7 +180,7 @@ class Renderer:
             return found and replace(found, reference=_known(found.answer, content.expect))
         if isinstance(content, Completion) and self._plain:
             said = (Message("user", content.prompt),)
-            opening_N, answer = self._opening(content.prompt), content.completion
+            opening_N, answer = self.beginning(content.prompt), content.completion
             known = _known(answer)
             return Prompt(
                 example.origin, said, opening_N, answer, tests=example.tests, reference=known
@@ -206,7 +214,7 @@ class Renderer:
         try:
             refuse_special_tokens(Chat(tuple(messages), tuple(tools)), self.encoder)
             if self._plain and len(messages) == 1:
-                return self._opening(messages[0].content)
+                return self.beginning(messages[0].content)
             return self.encoder.whole(self._chat.text(messages, True, tools))
         except Refused as refused:
             raise DataError(str(refused)) from None
@@ -292,12 +300,13 @@ class Renderer:
             ),
         )
 
-    def _opening(self, prompt: str) -> np.ndarray:
+    def beginning(self, prompt: str) -> np.ndarray:
+        """The ids of a text that is gone on with as it stands, without a template (int32)."""
         ids_N = self.encoder.whole(prompt)
         return ids_N if self.encoder.start is None else np.insert(ids_N, 0, self.encoder.start)
 
     def _completion(self, origin: Origin, content: Completion) -> Tokens:
-        opening_N = self._opening(content.prompt)
+        opening_N = self.beginning(content.prompt)
         answer_N = np.append(
             self.encoder.continuation(content.completion), np.int32(self.encoder.end)
         )

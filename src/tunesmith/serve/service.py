@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.serve.blobs import Blobs
+from tunesmith.serve.chat.generation import Engine
+from tunesmith.serve.chat.parts import Chat, open_chat
 from tunesmith.serve.jobs.book import Jobs
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
@@ -25,10 +27,11 @@ class Service:
     files: Files
     jobs: Jobs
     webhooks: Webhooks
+    chat: Chat
 
 
-def assemble(settings: Settings, database: Database) -> Service:
-    """The parts over this database; nothing is started."""
+def assemble(settings: Settings, database: Database, engine: Engine | None = None) -> Service:
+    """The parts over this database; nothing is started. `engine` writes the answers of chat."""
     blobs = Blobs(settings)
     return Service(
         settings=settings,
@@ -38,4 +41,5 @@ def assemble(settings: Settings, database: Database) -> Service:
         files=Files(database, blobs, settings),
         jobs=Jobs(database, settings),
         webhooks=Webhooks(database, reach_of(settings)),
+        chat=open_chat(settings, database, engine),
     )

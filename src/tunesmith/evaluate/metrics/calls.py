@@ -22,6 +22,9 @@ from tunesmith.evaluate.metrics.structured import canonical, shallow
 Call = tuple[str, str]
 """The name of a function, and its arguments in canonical JSON."""
 
+Spoken = tuple[str, Any]
+"""The same with its arguments as they are spelled: an object, or the text of one."""
+
 _ARGUMENTS = ("arguments", "parameters")
 _FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\n]+)>(.*?)</parameter>", re.DOTALL)
@@ -51,13 +54,21 @@ def tool_names(tools: Sequence[str]) -> list[str]:
 
 def read_calls(text: str, names: Sequence[str]) -> list[Call]:
     """The calls in a text, in their order; `names` are those of the tools that may be called."""
+    try:
+        return [(name, _canonical(arguments)) for name, arguments in spoken_calls(text, names)]
+    except (ValueError, RecursionError):
+        return []
+
+
+def spoken_calls(text: str, names: Sequence[str]) -> list[Spoken]:
+    """The calls in a text, word by word; `names` as in `read_calls`."""
     return _tagged_calls(text) or _python_calls(text) or _json_calls(text, names)
 
 
-def _tagged_calls(text: str) -> list[Call]:
+def _tagged_calls(text: str) -> list[Spoken]:
     """Values that are JSON are read as such, others are texts."""
     return [
-        (name, canonical({key: _value(value.strip()) for key, value in _PARAMETER.findall(inner)}))
+        (name, {key: _value(value.strip()) for key, value in _PARAMETER.findall(inner)})
         for name, inner in _FUNCTION.findall(text)
     ]
 
@@ -70,7 +81,7 @@ def _value(text: str) -> Any:
     return value if shallow(value) else text
 
 
-def _python_calls(text: str) -> list[Call]:
+def _python_calls(text: str) -> list[Spoken]:
     """Literals only; nothing is executed."""
     listed = _LISTED.search(text)
     if listed is None:
@@ -84,13 +95,16 @@ def _python_calls(text: str) -> list[Call]:
         return []
 
 
-def _keywords(keywords: Sequence[ast.keyword]) -> str:
-    return canonical({str(each.arg): ast.literal_eval(each.value) for each in keywords})
+def _keywords(keywords: Sequence[ast.keyword]) -> dict[str, Any]:
+    """Raises TypeError or ValueError for values that are none of JSON's."""
+    found = {str(each.arg): ast.literal_eval(each.value) for each in keywords}
+    json.dumps(found)
+    return found
 
 
-def _json_calls(text: str, names: Sequence[str]) -> list[Call]:
+def _json_calls(text: str, names: Sequence[str]) -> list[Spoken]:
     decoder = json.JSONDecoder()
-    found: list[Call] = []
+    found: list[Spoken] = []
     read = place = 0
     while (start := text.find("{", place)) >= 0:
         try:
@@ -105,16 +119,20 @@ def _json_calls(text: str, names: Sequence[str]) -> list[Call]:
     return found
 
 
-def _call(value: dict[str, Any], before: str, names: Sequence[str]) -> Call | None:
-    """The call that an object is, or whose arguments it is behind the name of a tool."""
+def _call(value: dict[str, Any], before: str, names: Sequence[str]) -> Spoken | None:
+    """The call that an object is, or whose arguments it is behind the name of a tool.
+
+    Raises ValueError or RecursionError for arguments that are a text and no JSON, or too deep.
+    """
     inner = value.get("function")
     function = inner if isinstance(inner, dict) else value
     name = function.get("name")
     key = next((key for key in _ARGUMENTS if key in function), None)
     if isinstance(name, str) and key is not None:
-        return name, _canonical(function[key])
+        _canonical(function[key])
+        return name, function[key]
     last = max(names, key=lambda name: (before.rfind(name), len(name)), default="")
-    return (last, canonical(value)) if last and last in before else None
+    return (last, value) if last and last in before else None
 
 
 def _wanted(prompt: Prompt) -> list[Call]:

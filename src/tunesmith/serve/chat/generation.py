@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -79,7 +79,7 @@ class Piece:
 class Engine(Protocol):
     """What writes answers. One for a service; shared by all requests."""
 
-    def generate(self, asked: Generation) -> AsyncIterator[Piece]:
+    def generate(self, asked: Generation) -> AsyncGenerator[Piece, None]:
         """The pieces of one answer, as they are written; closing the iterator ends the writing.
 
         Raises ApiError: a model that cannot be opened, a prompt longer than the context, a queue

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tunesmith.serve.routes import files, health, webhooks
+from tunesmith.serve.routes import chat, files, health, webhooks
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, files.router, webhooks.router)
+ROUTERS: tuple[APIRouter, ...] = (health.router, files.router, chat.router, webhooks.router)
