@@ -94,11 +94,13 @@ class Loop:
         take_up: Callable[[Batches, int], None] | None = None,
         start: Start = None,
         revision: Revision | None = None,
+        after_epoch: Callable[[int], None] | None = None,
     ) -> None:
         """`take_up` is told the batches and the steps done wherever a run goes on from a checkpoint
         or with other micro-batches: what was derived from earlier ones is to be derived again.
         `start` are the weights, by name, that `settings.decay_to_base` pulls to. `revision` is made
-        after each update; it goes with `settings.memory` normal only.
+        after each update; it goes with `settings.memory` normal only. `after_epoch` is told the
+        steps done wherever a pass over the data ends, while the model has the weights to judge.
         """
         self._module = module
         self._model = model
@@ -109,6 +111,7 @@ class Loop:
         self.checkpoints = checkpoints
         self._watcher = watcher
         self._take_up = take_up or (lambda batches, done: None)
+        self._after_epoch = after_epoch
         self._updates: Updates = (
             UPDATES[settings.memory](module, settings, start)
             if revision is None
@@ -143,6 +146,9 @@ class Loop:
             if self._validate and (last or progress.step % settings.validate_every == 0):
                 with self._updates.evaluated():
                     self._measure(self._validate())
+            if self._after_epoch and progress.step % self._batches.steps_per_epoch == 0:
+                with self._updates.evaluated():
+                    self._after_epoch(progress.step)
             ended = last or progress.stopped_early
             if stop or ended or progress.step % settings.checkpoint_every == 0:
                 self._save()

@@ -1,22 +1,26 @@
-"""Leaving cleanly: Ctrl-C and SIGTERM ask the loop to save and stop; early stopping ends it."""
+"""Leaving cleanly: Ctrl-C, SIGTERM or a caller ask the loop to save and stop."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
 class StopRequest:
-    """Set by a signal while the loop runs, and read by it between optimiser steps."""
+    """Set by a signal while the loop runs, or by a caller; read between optimiser steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Callable[[], bool] | None = None) -> None:
+        """`asked` says whether a caller wants the end; once it did, it is not asked again."""
         self.signal: str | None = None
+        self._asked = asked
         self._polite = False
 
     def __bool__(self) -> bool:
+        if self.signal is None and self._asked is not None and self._asked():
+            self.signal = "request"
         return self.signal is not None
 
     @contextmanager
@@ -36,12 +40,12 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals(asked: Callable[[], bool] | None = None) -> Iterator[StopRequest]:
     """While open, SIGINT and SIGTERM raise KeyboardInterrupt, or set the request (see there).
 
-    Outside the main thread Python allows no signal handlers: the request is then never set.
+    Outside the main thread Python allows no signal handlers: only `asked` sets the request then.
     """
-    request = StopRequest()
+    request = StopRequest(asked)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -21,6 +21,8 @@ from tunesmith.objectives.linear_head import weighted_nll
 # Sites per call of a head that is more than a linear map: bounds the memory of the logits.
 CHUNK = 1024
 
+TOKEN_ACCURACY = "token_accuracy"
+
 
 class CrossEntropy:
     """Shapes: sites S, vocabulary V; logits exist for one chunk of sites at a time.
@@ -30,14 +32,18 @@ class CrossEntropy:
     """
 
     def loss(self, model: SiteModel, batch: Batch) -> LossSum:
-        """The weighted sum of negative log likelihoods in nats, and the sum of weights."""
+        """The weighted sum of negative log likelihoods in nats, and the sum of weights.
+
+        Through a linear head that learns, `token_accuracy` is among the extras: the weight of the
+        tokens that no other was held likelier than.
+        """
         hidden_SD = model.hidden_at_sites(batch)
-        head = model.linear_head
+        head, count = model.linear_head, float(batch.weights_S.sum())
         if head is None:
             nll = _through_any_head(model, hidden_SD, batch.targets_S, batch.weights_S)
-        else:
-            nll = weighted_nll(hidden_SD, head, batch.targets_S, batch.weights_S)
-        return LossSum(sum=nll, count=float(batch.weights_S.sum()))
+            return LossSum(sum=nll, count=count)
+        nll, right = weighted_nll(hidden_SD, head, batch.targets_S, batch.weights_S)
+        return LossSum(nll, count, {} if right is None else {TOKEN_ACCURACY: float(right)})
 
 
 def nll_at_sites(model: SiteModel, batch: Batch) -> torch.Tensor:

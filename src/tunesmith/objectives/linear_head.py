@@ -43,16 +43,19 @@ the values in place."""
 
 def weighted_nll(
     hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor, weights_S: torch.Tensor
-) -> torch.Tensor:
-    """Σ_s w_s · nll_s in nats, a float32 scalar.
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Σ_s w_s · nll_s in nats, and Σ_s w_s of the sites whose target no token is likelier than.
 
-    `head` is (weight, bias) of shapes (V, D) and (V) or None; targets are int64, weights float32.
-    Gradients reach `hidden_SD` and whatever of the head requires one.
+    Both are float32 scalars; without a gradient the second is not computed. `head` is (weight,
+    bias) of shapes (V, D) and (V) or None; targets are int64, weights float32. Gradients reach
+    `hidden_SD` and whatever of the head requires one.
     """
     hidden_SD, targets_S, weights_S = (filled(t) for t in (hidden_SD, targets_S, weights_S))
     if not (watched(hidden_SD, *head) and torch.is_grad_enabled()):
-        return nll_of_sites(hidden_SD, head, targets_S) @ weights_S
-    return weighted_sum(hidden_SD, head, weights_S, nll_of_targets(targets_S))
+        return nll_of_sites(hidden_SD, head, targets_S) @ weights_S, None
+    likeliest_S = torch.empty_like(weights_S)
+    loss = weighted_sum(hidden_SD, head, weights_S, nll_of_targets(targets_S, likeliest_S))
+    return loss, likeliest_S @ weights_S
 
 
 def weighted_sum(
@@ -149,15 +152,23 @@ def with_gradients(
     return total, (dhidden_SD, dweight_VD, dbias_V)
 
 
-def nll_of_targets(targets_S: torch.Tensor) -> SiteLoss:
-    """Cross entropy as a loss of `weighted_sum`."""
-    return lambda rows, logits_CV: nll_then_derivative(logits_CV, targets_S[rows])
+def nll_of_targets(targets_S: torch.Tensor, likeliest_S: torch.Tensor | None = None) -> SiteLoss:
+    """Cross entropy as a loss of `weighted_sum`; `likeliest_S` as in `nll_then_derivative`."""
+
+    def of_sites(rows: slice, logits_CV: torch.Tensor) -> torch.Tensor:
+        likeliest_C = None if likeliest_S is None else likeliest_S[rows]
+        return nll_then_derivative(logits_CV, targets_S[rows], likeliest_C)
+
+    return of_sites
 
 
-def nll_then_derivative(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
+def nll_then_derivative(
+    logits_CV: torch.Tensor, targets_C: torch.Tensor, likeliest_C: torch.Tensor | None = None
+) -> torch.Tensor:
     """−log p of each target, float32, shape (C,); `logits_CV` becomes softmax − onehot in place.
 
     Softmax is taken in float32, a few rows at a time, so that they stay in the cache.
+    `likeliest_C`, where given, becomes 1 where no logit is above the target's, else 0.
     """
     nll_C = logits_CV.new_empty(len(logits_CV), dtype=torch.float32)
     for rows in cached(logits_CV):
@@ -165,6 +176,8 @@ def nll_then_derivative(logits_CV: torch.Tensor, targets_C: torch.Tensor) -> tor
         target_B1 = targets_C[rows, None]
         nll_C[rows] = -probabilities.gather(1, target_B1)[:, 0]
         highest_B1 = probabilities.amax(1, keepdim=True)
+        if likeliest_C is not None:
+            likeliest_C[rows] = (-nll_C[rows] >= highest_B1[:, 0]).to(likeliest_C.dtype)
         sum_B1 = probabilities.sub_(highest_B1).exp_().sum(1, keepdim=True)
         nll_C[rows] += (highest_B1 + sum_B1.log())[:, 0]
         probabilities.mul_(1 / sum_B1)

@@ -279,6 +279,14 @@ def rate_for(rule: Rule, rate: Choice[float]) -> Choice[float]:
     return scaled, f"{rule.rate:g} times AdamW's for {rule.key}: {rule.rate_source}; {reason}"
 
 
+def rate_times(multiplier: float, rate: Choice[float]) -> Choice[float]:
+    """The rate times what was asked for, 1 at most, which is the most a recipe may say."""
+    value, reason = rate
+    if multiplier == 1:
+        return rate
+    return _digits(min(1.0, value * multiplier), 3), f"{multiplier:g} times {value:g}: {reason}"
+
+
 def decay_for(rule: Rule, decay: Choice[float]) -> Choice[float]:
     """What AdamW's decay comes to at this optimiser's rate, so that both pull alike in a step."""
     value, reason = decay

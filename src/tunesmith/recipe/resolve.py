@@ -107,7 +107,13 @@ def _resolve_engine(choices: _Choices, facts: Facts, recipe: Recipe) -> None:
     context = choices.value("data.context")
     rule = RULES[choices.pick("engine.optimizer", defaults.optimizer(recipe.engine.memory))]
     for key, choice in (
-        ("learning_rate", defaults.rate_for(rule, rules.learning_rate(facts, method))),
+        (
+            "learning_rate",
+            defaults.rate_times(
+                recipe.engine.rate_multiplier,
+                defaults.rate_for(rule, rules.learning_rate(facts, method)),
+            ),
+        ),
         ("tokens_per_micro_batch", defaults.tokens_per_micro_batch(facts, context)),
         ("images_per_micro_batch", images.per_micro_batch(facts)),
         ("activation_checkpointing", defaults.activation_checkpointing()),

@@ -292,6 +292,10 @@ class EngineSection(Section):
     """The peak of the schedule. The value that matters most; LoRA's is about ten times that of
     full tuning."""
 
+    rate_multiplier: Positive = knob(1.0, "times")
+    """How many times the learning rate is that `auto` would choose. One that is given is taken as
+    it is."""
+
     batch_size: Auto | Count = knob(AUTO, "examples per optimiser step")
     """Small data wants small batches: more updates from the same passes."""
 

@@ -57,6 +57,15 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def epochs(self) -> Path:
+        """The models of the last epochs, where a caller of the act wants them."""
+        return self.path / "epochs"
+
+    def epoch(self, step: int) -> Path:
+        """The model after the epoch that ended with this step."""
+        return self.epochs / f"step-{step:08d}"
+
+    @property
     def base_side(self) -> Path:
         """What was measured of the base before training."""
         return self.path / "measured_base.json"

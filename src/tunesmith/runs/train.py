@@ -32,6 +32,7 @@ from tunesmith.recipe import PREFERENCES, Recipe, load
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
 from tunesmith.runs.criterion import criterion_of
+from tunesmith.runs.epochs import AfterEpoch, saving_epochs
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
 from tunesmith.runs.images.setup import ImageSetup
@@ -57,7 +58,7 @@ from tunesmith.runs.teacher import measure_teacher
 from tunesmith.runs.trunk import Paths, choose_paths
 from tunesmith.runs.unquantised import with_unquantised
 from tunesmith.runs.verdict_cost import BASE, HELPED, SAMPLES, STRENGTH, TUNED, timed
-from tunesmith.runs.watching import MetricsWriter
+from tunesmith.runs.watching import MetricsWriter, Stoppable
 
 
 def train(
@@ -67,6 +68,8 @@ def train(
     resume: bool = False,
     from_step: int | None = None,
     watcher: Watcher | None = None,
+    stop_when: Callable[[], bool] | None = None,
+    after_epoch: AfterEpoch | None = None,
 ) -> Run:
     """Make a specialised model and its verdict in the run folder `out`.
 
@@ -76,15 +79,18 @@ def train(
         resume: go on with the run in `out` from its newest checkpoint.
         from_step: with `resume`, the checkpoint of this step instead.
         watcher: told what happens.
+        stop_when: asked between steps and before each stage; once true, the run saves and ends.
+        after_epoch: told of the model after each pass over the data, of which the last few are
+            kept in the run folder; only of models that write.
 
     Raises:
         InputError: something the user gave cannot be used; a new run has written nothing then.
-        Interrupted: after Ctrl-C or SIGTERM, with all work saved.
+        Interrupted: after Ctrl-C, SIGTERM or `stop_when`, with all work saved.
         NonFiniteLoss, StorageError: see there; the last checkpoint is whole.
     """
-    watcher = watcher or Silent()
     folder = RunFolder(out)
-    with stop_on_signals() as stop:
+    with stop_on_signals(stop_when) as stop:
+        watcher = Stoppable(watcher or Silent(), stop)
         try:
             setup = (
                 _take_up(folder, from_step, watcher)
@@ -96,9 +102,9 @@ def train(
             elif isinstance(setup, ImageSetup):
                 go_images(setup, folder, from_step, watcher, stop)
             elif isinstance(setup, ReinforceSetup):
-                go_reinforced(setup, folder, from_step, watcher, stop)
+                go_reinforced(setup, folder, from_step, watcher, stop, after_epoch)
             elif setup is not None:
-                _go(setup, folder, from_step, watcher, stop)
+                _go(setup, folder, from_step, watcher, stop, after_epoch)
         except KeyboardInterrupt:
             raise Interrupted(_left(folder)) from None
     return open_run(folder.path)
@@ -146,7 +152,12 @@ def _take_up(folder: RunFolder, from_step: int | None, watcher: Watcher) -> AnyS
 
 
 def _go(
-    setup: Setup, folder: RunFolder, from_step: int | None, watcher: Watcher, stop: StopRequest
+    setup: Setup,
+    folder: RunFolder,
+    from_step: int | None,
+    watcher: Watcher,
+    stop: StopRequest,
+    after_epoch: AfterEpoch | None,
 ) -> None:
     """Everything that needs the weights."""
     began = time.perf_counter()
@@ -185,6 +196,7 @@ def _go(
         from_step,
         watcher,
         stop,
+        saving_epochs(tuned, folder, after_epoch),
     )
     with timed(folder, STRENGTH):
         frontier = choose_strength(tuned, setup, watcher)
@@ -308,6 +320,7 @@ def _train(
     from_step: int | None,
     watcher: Watcher,
     stop: StopRequest,
+    after_epoch: Callable[[int], None] | None,
 ) -> Progress:
     recipe = setup.recipe
     loop = Loop(
@@ -322,6 +335,7 @@ def _train(
         take_up=lambda batches, done: paths.refill(batches, done, tuned),
         start=tuned.start.weights if tuned.start else None,
         revision=tuned.revision(settings.total_steps) if tuned.revision else None,
+        after_epoch=after_epoch,
     )
     said = [_described(tuned, recipe)]
     if paths.trunk.note:

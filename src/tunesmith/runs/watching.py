@@ -1,13 +1,15 @@
-"""Watchers that runs need: one that writes metrics.jsonl, one that tells of the steps alone."""
+"""Watchers that runs need: what they write, what they pass on, and what ends a run."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
+from tunesmith.core.errors import Interrupted
 from tunesmith.core.files import append_jsonl
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import StepReport, Validation
+from tunesmith.engine.stopping import StopRequest
 
 
 class MetricsWriter:
@@ -37,6 +39,24 @@ class MetricsWriter:
         }
         append_jsonl(self._path, line)
         self._watcher.validated(validation)
+
+
+class Stoppable:
+    """Passes everything on to `watcher`, and ends the run before a stage if it is to stop."""
+
+    def __init__(self, watcher: Watcher, stop: StopRequest) -> None:
+        self._watcher = watcher
+        self._stop = stop
+        self.training = watcher.training
+        self.step = watcher.step
+        self.validated = watcher.validated
+        self.note = watcher.note
+
+    def stage(self, name: str, detail: str = "") -> None:
+        """Raises Interrupted if the run is to stop."""
+        if self._stop:
+            raise Interrupted(f"Stopped by {self._stop.signal} before the stage {name}.")
+        self._watcher.stage(name, detail)
 
 
 class OfTraining(Silent):

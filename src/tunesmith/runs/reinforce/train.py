@@ -32,6 +32,7 @@ from tunesmith.objectives.reinforcement import (
     TaughtPolicy,
 )
 from tunesmith.runs.assembly import opened, settings_of
+from tunesmith.runs.epochs import AfterEpoch, saving_epochs
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.looping import course_of, run_loop
 from tunesmith.runs.plan import bytes_needed
@@ -56,6 +57,7 @@ def go_reinforced(
     from_step: int | None,
     watcher: Watcher,
     stop: StopRequest,
+    after_epoch: AfterEpoch | None,
 ) -> None:
     """Train, save, measure and judge. Raises what `Loop.run` raises, and NoGrades."""
     began = time.perf_counter()
@@ -72,7 +74,7 @@ def go_reinforced(
         checkpoint_activations(tuned.base.model)
     with tuned.without() as plain:
         before, samples = judge.look_at_base(plain)
-    course = _learn(judge, tuned, reward, from_step, stop)
+    course = _learn(judge, tuned, reward, from_step, stop, after_epoch)
     watcher.stage("save", f"the {tuned.artefact}")
     artefact = folder.artefact(tuned.artefact)
     with whole_folder(artefact) as target:
@@ -127,7 +129,12 @@ def _planned(judge: Judge, tuned: Tuned, opening: float) -> ReinforceSetup:
 
 
 def _learn(
-    judge: Judge, tuned: Tuned, reward: Grader, from_step: int | None, stop: StopRequest
+    judge: Judge,
+    tuned: Tuned,
+    reward: Grader,
+    from_step: int | None,
+    stop: StopRequest,
+    after_epoch: AfterEpoch | None,
 ) -> Course:
     """The loop, from its start or a checkpoint; says how it went."""
     setup, folder, watcher = judge.setup, judge.folder, judge.watcher
@@ -153,6 +160,7 @@ def _learn(
         checkpoints=Checkpoints(folder.checkpoints, setup.recipe.engine.keep_checkpoints),
         watcher=writer,
         revision=tuned.revision(settings.total_steps) if tuned.revision else None,
+        after_epoch=saving_epochs(tuned, folder, after_epoch),
     )
     progress = run_loop(loop, folder, from_step, [_said(setup, tuned)], watcher, stop)
     course = course_of(progress, settings, batches, folder, shared=setup.held_out.shared)
