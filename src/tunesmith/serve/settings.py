@@ -7,7 +7,7 @@ environment, except by those who start the service.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,6 +87,8 @@ class Settings(BaseModel):
     """A worker that has not been heard of for so long has lost its job to another."""
     max_attempts: Count = 5
     """So often is a job taken up again whose worker died, before it fails."""
+    verdict: Literal["none", "quick", "standard", "full"] = "quick"
+    """How much is measured of a tuned model against its base, as `evaluate.level` of a recipe."""
     origins: tuple[str, ...] = ()
     """Web origins that browsers may call from. None by default."""
     private_webhooks: bool = False

@@ -17,14 +17,24 @@ Kind = Literal["chat", "classifier", "embedder", "image"]
 
 
 @dataclass(frozen=True, slots=True)
+class ClientFile:
+    """A client's file: what it is called there, and where its bytes are, which never change."""
+
+    filename: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A job that this process may work on as long as it holds the lease.
 
-    `folder` is the job's own and outlives the process: what another attempt left is in it.
+    `folder` is the job's own and outlives the process: what another attempt left is in it. `files`
+    are those that the request names (`recipe.file_ids`), by their ids, as far as they are there.
     """
 
     job: JobRow
     folder: Path
+    files: Mapping[str, ClientFile] = field(default_factory=dict)
 
 
 class Tell(Protocol):

@@ -1,0 +1,105 @@
+"""The files of a job in its own folder, under names that the server chose.
+
+What a client called its file stands in messages only. The bytes are the blob's own, under another
+name, so a file that is deleted while its job runs ends no job.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.core.errors import DataError
+from tunesmith.serve.jobs.recipe import file_ids, method_of
+from tunesmith.serve.jobs.unpack import ROWS, unpack_images
+from tunesmith.serve.jobs.work import Claimed, ClientFile
+
+DATA = "data"
+
+_COMMANDS = re.compile(r",? or [^.\n]*--[a-z][^\n]*?\.(?=\s|$)")
+"""The end of a sentence that advises what to type on a command line, which clients have not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Where the files of a job are, by their ids; `written` are those whose rows the client wrote,
+    the training file first."""
+
+    paths: Mapping[str, str]
+    written: tuple[str, ...]
+
+
+def lay_out(claimed: Claimed) -> Inputs:
+    """Put the files of a job into its folder, once.
+
+    Raises DataError: a file is gone, or is an archive that cannot be unpacked.
+    """
+    paths: dict[str, str] = {}
+    written: list[str] = []
+    (claimed.folder / DATA).mkdir(parents=True, exist_ok=True)
+    for id, place in _places(claimed).items():
+        paths[id] = str(place)
+        if place.name != ROWS:
+            written.append(str(place))
+        if place.exists():
+            continue
+        if (file := claimed.files.get(id)) is None or not file.path.is_file():
+            raise DataError(f"The file {id} is not there any more. Upload it again.")
+        if place.name == ROWS:
+            unpack_images(file.path, file.filename, place.parent)
+        else:
+            _link(file.path, place)
+    return Inputs(paths, tuple(written))
+
+
+def in_their_words(message: str, claimed: Claimed) -> str:
+    """The message with the client's names of files, and no path of the server."""
+    for id, place in _places(claimed).items():
+        if (file := claimed.files.get(id)) is None:
+            continue
+        if place.name == ROWS:
+            message = _with_images_named(message, place.parent, file)
+        line = rf"{re.escape(str(place))}:(\d+)"
+        message = re.sub(line, lambda found: f"{file.filename}, line {found[1]}", message)
+        message = message.replace(str(place), file.filename)
+    message = message.replace(f"{claimed.folder}{os.sep}", "").replace(str(claimed.folder), "it")
+    return _COMMANDS.sub(".", message)
+
+
+def _places(claimed: Claimed) -> dict[str, Path]:
+    """Where each file of a job belongs, by its id; of an archive of images the list of them."""
+    method, _ = method_of(claimed.job.asked)
+    found: dict[str, Path] = {}
+    for number, id in enumerate(file_ids(claimed.job.asked)):
+        place = claimed.folder / DATA / str(number)
+        file = claimed.files.get(id)
+        packed = file is not None and file.filename.lower().endswith(".zip")
+        unpacked = method == "tunesmith" and (packed or place.is_dir())
+        found[id] = place / ROWS if unpacked else place.with_suffix(".jsonl")
+    return found
+
+
+def _with_images_named(message: str, folder: Path, archive: ClientFile) -> str:
+    def name(found: re.Match[str]) -> str:
+        return f"{archive.filename}, image {int(found[1]):,}"
+
+    return re.sub(rf"{re.escape(str(folder))}/(\d+)\.\w+", name, message)
+
+
+def clear(claimed: Claimed) -> None:
+    """The job needs its files no more."""
+    shutil.rmtree(claimed.folder / DATA, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same bytes under another name; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        draft = target.with_suffix(".partial")
+        shutil.copyfile(source, draft)
+        os.replace(draft, target)

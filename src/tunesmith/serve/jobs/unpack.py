@@ -1,0 +1,122 @@
+"""A folder of images, sent as one .zip file: unpacked without trusting a word of it.
+
+    cats/1.png, dogs/2.png        →  00000001.png, 00000002.png, and rows.jsonl with their labels
+
+Names in an archive never become paths: each image gets a number, and the name of the folder that
+it stands in is its label, a text. Sizes are counted while unpacking, whatever the archive says.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.files import whole_folder, write_jsonl
+
+ROWS = "rows.jsonl"
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+MOST_IMAGES = 100_000
+MOST_IMAGE_BYTES = 32 << 20
+MOST_PROPORTION = 100
+"""So many times the size of the archive may what is in it have; images hardly shrink."""
+
+_BLOCK = 1 << 20
+
+
+def unpack_images(archive: Path, name: str, target: Path) -> None:
+    """Unpack the archive, which the client calls `name`, to the folder `target`, whole or not at
+    all. Raises DataError with what to do.
+    """
+    with _refusals(name), zipfile.ZipFile(archive) as opened:
+        entries = [(entry, _label(entry, name)) for entry in opened.infolist() if _counts(entry)]
+        _require_some(entries, name)
+        budget = max(MOST_IMAGE_BYTES, MOST_PROPORTION * archive.stat().st_size)
+        rows: list[dict[str, str]] = []
+        with whole_folder(target) as draft:
+            for number, (entry, label) in enumerate(entries, start=1):
+                place = f"{number:08d}{PurePosixPath(entry.filename).suffix.lower()}"
+                with opened.open(entry) as source:
+                    budget -= _copy(source, draft / place, min(budget, MOST_IMAGE_BYTES), entry)
+                rows.append({"image": place, "label": label})
+            write_jsonl(draft / ROWS, rows)
+
+
+def _counts(entry: zipfile.ZipInfo) -> bool:
+    """Whether it is meant: no folder, and nothing that systems add of themselves."""
+    parts = PurePosixPath(entry.filename).parts
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
+    added = hidden or "__MACOSX" in parts or parts[-1:] in (("Thumbs.db",), ("desktop.ini",))
+    return not (entry.is_dir() or added)
+
+
+def _label(entry: zipfile.ZipInfo, name: str) -> str:
+    """The class of an image. Raises DataError for an entry that is none, or no plain file."""
+    shown = f"{name}: {json.dumps(entry.filename, ensure_ascii=False)[:200]}"
+    path = PurePosixPath(entry.filename)
+    if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in path.parts[0]:
+        raise DataError(f"{shown} leads out of the archive. Pack the folder itself, as it is.")
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+        raise DataError(f"{shown} is a link, which is not followed. Pack the file it leads to.")
+    if entry.flag_bits & 1:
+        raise DataError(f"{shown} is encrypted. Pack the folder without a password.")
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(
+            f"{shown} is no image; there are {', '.join(ENDINGS)}. Leave out everything else."
+        )
+    if len(path.parts) < 2:
+        raise DataError(
+            f"{shown} stands in no folder, and the name of its folder is an image's label. Sort "
+            "the images into one folder for each class."
+        )
+    return path.parts[-2]
+
+
+def _require_some(entries: list[tuple[zipfile.ZipInfo, str]], name: str) -> None:
+    if not entries:
+        raise DataError(f"{name} holds no images. Pack a folder for each class, with images in it.")
+    if len(entries) > MOST_IMAGES:
+        raise DataError(
+            f"{name} holds {len(entries):,} images, and {MOST_IMAGES:,} are the most. Send fewer."
+        )
+    depths = {len(PurePosixPath(entry.filename).parts) for entry, _ in entries}
+    if len(depths) > 1:
+        raise DataError(
+            f"{name} has images at several depths, and the name of the folder is the label. Let "
+            "all folders with images be equally deep."
+        )
+
+
+def _copy(source: IO[bytes], target: Path, most: int, entry: zipfile.ZipInfo) -> int:
+    """Unpack one image, of `most` bytes at most; returns how many it has."""
+    size = 0
+    with open(target, "wb") as out:
+        while block := source.read(_BLOCK):
+            size += len(block)
+            if size > most:
+                raise DataError(
+                    f"{json.dumps(entry.filename)[:200]} unpacks to more than the archive may hold "
+                    f"({MOST_IMAGE_BYTES >> 20} MB an image, and {MOST_PROPORTION} times its own "
+                    "size in all). Send smaller images, in several files if need be."
+                )
+            out.write(block)
+    return size
+
+
+@contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    """What the reader of archives finds wrong, as a finished sentence."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(
+            f"{name} is no .zip file that can be unpacked ({str(error)[:100]}). Pack it again, as "
+            "a plain .zip."
+        ) from None
