@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tunesmith import __version__
 from tunesmith.core.seeds import derive
 from tunesmith.serve.caller import Caller
 from tunesmith.serve.chat.generation import Generation, Model
@@ -41,8 +40,8 @@ class Ask:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with what could change an answer drawn with the same seed."""
-        told = f"{__version__} {self.model.base} {self.model.id}"
+        """Tells models apart: answers with one seed and one fingerprint are the same."""
+        told = f"{self.model.base} {self.model.id}"
         return f"fp_{hashlib.sha256(told.encode()).hexdigest()[:10]}"
 
 
