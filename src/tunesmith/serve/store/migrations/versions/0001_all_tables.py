@@ -103,6 +103,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("lease_until", sa.Float(), nullable=True),
+        sa.Column("claimed_at", sa.Float(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
@@ -117,8 +118,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_jobs_key_id"), ["key_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_lease_until"), ["lease_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_project_id"), ["project_id"], unique=False)
         batch_op.create_index("ix_jobs_queue", ["status", "priority", "seq"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_served", ["project_id", "key_id", "claimed_at"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_jobs_status"), ["status"], unique=False)
 
     op.create_table(
