@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from tunesmith.serve.errors import ApiError, bad_request
+from tunesmith.serve.errors import ApiError
 from tunesmith.serve.guard.headers import standing
 from tunesmith.serve.guard.middleware import guards
 from tunesmith.serve.routes import ROUTERS
 from tunesmith.serve.service import Service
+from tunesmith.serve.wire.faults import refusal
 
 
 def build(service: Service) -> FastAPI:
@@ -39,7 +37,7 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _refused(request, _sentence(error.errors()))
+    return _refused(request, refusal(error.errors()))
 
 
 def _no_route(request: Request, error: Exception) -> JSONResponse:
@@ -65,11 +63,3 @@ def _failed(request: Request, error: Exception) -> JSONResponse:
     answer = _refused(request, ApiError(500, said, kind="server_error", retry_after=1))
     answer.headers.update(standing(id))
     return answer
-
-
-def _sentence(faults: Sequence[Mapping[str, Any]]) -> ApiError:
-    """The first fault, as a sentence that names the field."""
-    fault = faults[0]
-    place = [str(part) for part in fault["loc"] if part not in ("body", "query", "path")]
-    param = ".".join(place) or None
-    return bad_request(f"{param or 'The request'}: {fault['msg']}.", param=param)

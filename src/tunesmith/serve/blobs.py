@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from tunesmith.serve.disk import RETRY_AFTER, require_room
 from tunesmith.serve.errors import ApiError, too_large, unavailable
@@ -32,6 +32,13 @@ _LOOK_EVERY = 16 << 20
 """Bytes after which it is looked again how much room the disk has."""
 ABANDONED = 3600.0
 """Seconds after which a complete blob without a row is not about to get one any more."""
+
+
+class Digest(Protocol):
+    """What hashlib gives."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take these bytes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,12 @@ class Blobs:
         """The bytes, to be read; they stay readable when they are removed meanwhile."""
         return self.path(name).open("rb")
 
-    def join(self, names: Iterable[str], limit: int) -> Blob:
-        """One blob of several, in their order."""
+    def join(self, names: Iterable[str], limit: int, digest: Digest | None = None) -> Blob:
+        """One blob of several, in their order; `digest` is fed with what is in it."""
         with self.begin(limit) as incoming:
             for name in names:
                 with self.open(name) as source:
-                    _pour(source, incoming)
+                    _pour(source, incoming, digest)
             return incoming.finish()
 
     def adopt(self, file: Path) -> Blob:
@@ -160,9 +167,11 @@ class Incoming:
             self._partial.unlink(missing_ok=True)
 
 
-def _pour(source: BinaryIO, incoming: Incoming) -> None:
+def _pour(source: BinaryIO, incoming: Incoming, digest: Digest | None = None) -> None:
     while piece := source.read(_PIECE):
         incoming.write(piece)
+        if digest is not None:
+            digest.update(piece)
 
 
 def _is_left(path: Path, before: float) -> bool:

@@ -12,6 +12,9 @@ from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.files import Files
 from tunesmith.serve.store.keys import Keys
+from tunesmith.serve.store.models import Models
+from tunesmith.serve.store.permissions import Permissions
+from tunesmith.serve.store.uploads import Uploads
 from tunesmith.serve.webhooks.address import reach_of
 from tunesmith.serve.webhooks.book import Webhooks
 
@@ -25,6 +28,9 @@ class Service:
     keys: Keys
     blobs: Blobs
     files: Files
+    uploads: Uploads
+    models: Models
+    permissions: Permissions
     jobs: Jobs
     webhooks: Webhooks
     chat: Chat
@@ -33,12 +39,16 @@ class Service:
 def assemble(settings: Settings, database: Database, engine: Engine | None = None) -> Service:
     """The parts over this database; nothing is started. `engine` writes the answers of chat."""
     blobs = Blobs(settings)
+    files = Files(database, blobs, settings)
     return Service(
         settings=settings,
         database=database,
         keys=Keys(database),
         blobs=blobs,
-        files=Files(database, blobs, settings),
+        files=files,
+        uploads=Uploads(database, blobs, files, settings),
+        models=Models(database, settings),
+        permissions=Permissions(database),
         jobs=Jobs(database, settings),
         webhooks=Webhooks(database, reach_of(settings)),
         chat=open_chat(settings, database, engine),

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tunesmith.serve.routes import chat, files, health, webhooks
+from tunesmith.serve.routes import (
+    chat,
+    checkpoints,
+    files,
+    health,
+    jobs,
+    models,
+    uploads,
+    webhooks,
+)
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, files.router, chat.router, webhooks.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    files.router,
+    uploads.router,
+    jobs.router,
+    checkpoints.router,
+    models.router,
+    chat.router,
+    webhooks.router,
+)

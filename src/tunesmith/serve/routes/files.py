@@ -24,7 +24,7 @@ _BYTES = "application/octet-stream"
 _PIECE = 1 << 18
 
 
-@router.post("", operation_id="createFile", responses=refusals(), openapi_extra=dict(FILE_FORM))
+@router.post("", operation_id="createFile", responses=refusals(), openapi_extra=FILE_FORM)
 async def create(request: Request, caller: Writer, parts: Parts) -> File:
     """Take a file; it can be used at once."""
     limit = parts.settings.limits.file_bytes

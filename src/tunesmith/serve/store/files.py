@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import json
 import time
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
 
 from tunesmith.serve.blobs import Blob, Blobs
 from tunesmith.serve.errors import ApiError, bad_request, conflict, not_found, too_large
@@ -43,7 +44,7 @@ class Files:
     def create(self, project: str, new: NewFile) -> FileRow:
         """Raises ApiError 400 and 413, and then nothing stays of the blob."""
         try:
-            self._look(new)
+            self.look(new)
             with self._database.write() as session:
                 return self.add(session, project, new)
         except BaseException:
@@ -52,7 +53,7 @@ class Files:
 
     def add(self, session: Session, project: str, new: NewFile) -> FileRow:
         """The row alone, in a transaction of somebody else's. Raises ApiError 413."""
-        self._make_sure_of_room(session, project, new.blob.bytes)
+        self.make_sure_of_room(session, project, new.blob.bytes)
         now = int(time.time())
         row = FileRow(
             id=new_id("file-"),
@@ -98,13 +99,7 @@ class Files:
         """Raises ApiError: 404, and 409 while a job that is not finished needs the file."""
         with self._database.write() as session:
             row = _found(session.scalar(_there(project).where(FileRow.id == id)), id, None)
-            job = session.scalar(_unfinished().where(_uses(id)).limit(1))
-            if job is not None:
-                raise conflict(
-                    f"{id} is needed by the job {job}, which is not finished. Cancel the job, or "
-                    "wait for it, and delete the file then.",
-                    code="file_in_use",
-                )
+            _require_unneeded(session, project, id)
             blob = _forget(row)
         self._blobs.remove([blob])
 
@@ -113,20 +108,25 @@ class Files:
         due = select(FileRow).where(
             FileRow.deleted_at.is_(None),
             FileRow.expires_at <= int(time.time() if now is None else now),
-            ~_unfinished().where(_uses(FileRow.id)).exists(),
         )
         with self._database.write() as session:
-            blobs = [_forget(row) for row in session.scalars(due)]
+            blobs = [
+                _forget(row)
+                for row in session.scalars(due)
+                if _needed_by(session, row.project_id, row.id) is None
+            ]
         self._blobs.remove(blobs)
         return len(blobs)
 
-    def _look(self, new: NewFile) -> None:
+    def look(self, new: NewFile) -> None:
+        """Raises ApiError 400 where the bytes cannot be what the purpose needs."""
         if new.purpose != "fine-tune":
             return
         with self._blobs.open(new.blob.name) as source:
             check_lines(source.read(_LOOKED_AT))
 
-    def _make_sure_of_room(self, session: Session, project: str, coming: int) -> None:
+    def make_sure_of_room(self, session: Session, project: str, coming: int) -> None:
+        """Raises ApiError 413 where the project would have more than it may."""
         stored = session.scalar(
             select(func.coalesce(func.sum(FileRow.bytes), 0)).where(
                 FileRow.project_id == project, FileRow.deleted_at.is_(None)
@@ -174,12 +174,20 @@ def _found(row: FileRow | None, id: str, param: str | None) -> FileRow:
     return row
 
 
-def _unfinished() -> Select[str]:
-    return select(JobRow.id).where(JobRow.status.not_in(FINISHED))
+def _require_unneeded(session: Session, project: str, id: str) -> None:
+    job = _needed_by(session, project, id)
+    if job is not None:
+        raise conflict(
+            f"{id} is needed by the job {job}, which is not finished. Cancel the job, or wait for "
+            "it, and delete the file then.",
+            code="file_in_use",
+        )
 
 
-def _uses(id: str | InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    return or_(JobRow.training_file == id, JobRow.validation_file == id)
+def _needed_by(session: Session, project: str, id: str) -> str | None:
+    """The job that is not finished and names the file, wherever in its request it does."""
+    jobs = select(JobRow).where(JobRow.project_id == project, JobRow.status.not_in(FINISHED))
+    return next((job.id for job in session.scalars(jobs) if id in json.dumps(job.asked)), None)
 
 
 def _forget(row: FileRow) -> str:

@@ -1,0 +1,62 @@
+"""From a request for a job to one that can be kept: its files are there, and its base is served."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.serve.caller import Caller
+from tunesmith.serve.errors import ApiError
+from tunesmith.serve.jobs.book import NewJob
+from tunesmith.serve.settings import Settings
+from tunesmith.serve.store.files import Files
+from tunesmith.serve.wire.jobs import AUTO, Dpo, Hyperparameters, JobAsked, Method, Supervised
+
+
+def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -> NewJob:
+    """Raises ApiError 400 and 404."""
+    if asked.model not in settings.bases:
+        raise _no_base(asked.model, settings)
+    files.get(caller.project, asked.training_file, param="training_file")
+    if asked.validation_file is not None:
+        files.get(caller.project, asked.validation_file, param="validation_file")
+    method = _method(asked)
+    return NewJob(
+        model=asked.model,
+        training_file=asked.training_file,
+        validation_file=asked.validation_file,
+        suffix=asked.suffix,
+        seed=secrets.randbelow(1 << 31) if asked.seed is None else asked.seed,
+        asked=asked.model_dump(exclude_unset=True),
+        method=method,
+        hyperparameters=_shared(method),
+        labels=asked.metadata,
+    )
+
+
+def _method(asked: JobAsked) -> dict[str, Any]:
+    """The method with all its hyperparameters, "auto" where nothing else was said."""
+    method = asked.method or Method(type="supervised")
+    said = getattr(method, method.type)
+    if method.type == "supervised" and asked.hyperparameters is not None:
+        said = Supervised(hyperparameters=asked.hyperparameters)
+    elif said is None:
+        said = Dpo() if method.type == "dpo" else Supervised()
+    return {"type": method.type, method.type: said.model_dump()}
+
+
+def _shared(method: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that every method has."""
+    own = method[method["type"]].get("hyperparameters", {})
+    return {name: own.get(name, AUTO) for name in Hyperparameters.model_fields}
+
+
+def _no_base(model: str, settings: Settings) -> ApiError:
+    return ApiError(
+        404,
+        f"No model {model} can be fine-tuned here. Jobs may start from: "
+        f"{', '.join(sorted(settings.bases))}.",
+        param="model",
+        code="model_not_found",
+    )
