@@ -11,6 +11,7 @@ import pytest
 from tests.serve.jobs_told import Told, chats, claimed, write
 from tests.support import nothing_measured, saved_weights
 from tunesmith.runs import plan as planning
+from tunesmith.runs.open import open_run
 from tunesmith.serve.jobs import reporting
 from tunesmith.serve.jobs.execute import execute, validate
 from tunesmith.serve.jobs.work import Claimed, ClientFile, Outcome
@@ -69,7 +70,7 @@ def _told_of_every_step(told: Told, outcome: Outcome) -> None:
     assert told.events[0].startswith(f"Step 1/{steps}: training loss=")
     assert "validation loss=" in told.events[-1]
     assert [step for step, _, _ in told.checkpoints] == [steps // 2, steps]
-    assert all((folder / "adapter_config.json").is_file() for _, _, folder in told.checkpoints)
+    assert all(open_run(folder).artefact.is_dir() for _, _, folder in told.checkpoints)
     _, metrics, _ = told.checkpoints[-1]
     assert 0 < metrics["train_mean_token_accuracy"] <= 1
     numbers = {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 1.0}

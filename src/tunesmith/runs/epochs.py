@@ -14,7 +14,8 @@ KEPT = 3
 """Epochs whose models are kept, the newest."""
 
 AfterEpoch = Callable[[int, Path], None]
-"""Is told the steps done, and the folder of the adapter or the model as it was then."""
+"""Is told the steps done, and a folder that `open_run` takes: the recipe, and the adapter or the
+model as it was then."""
 
 
 def saving_epochs(
@@ -30,8 +31,9 @@ def saving_epochs(
     def after_epoch(step: int) -> None:
         place = folder.epoch(step)
         with whole_folder(place) as draft:
+            shutil.copyfile(folder.recipe, draft / folder.recipe.name)
             tuned.save(draft / tuned.artefact)
-        told(step, place / tuned.artefact)
+        told(step, place)
         for old in sorted(folder.epochs.glob("step-*"))[:-KEPT]:
             shutil.rmtree(old)
 

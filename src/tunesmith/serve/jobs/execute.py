@@ -156,7 +156,7 @@ def _published(claimed: Claimed, run: Run) -> Outcome:
         "succeeded",
         trained_tokens=tokens,
         results={NAME: results},
-        model=run.artefact,
+        model=run.path,
         kind=_KINDS.get(run.recipe.objective.kind, "chat"),
     )
 

@@ -97,8 +97,8 @@ class Outcome:
     `status` "queued" gives the job back: where nobody wanted that, it counts as an interruption, of
     which there may be only so many in a row. A full disk need not be caught: an OSError or a
     StorageError that goes through does the same. `results` are files to be offered to the client,
-    by the names they are to have. `model` is the folder of what was made, and `kind` what it
-    can do.
+    by the names they are to have. `model` is the run folder of what was made, and `kind`
+    what it can do.
     """
 
     status: Literal["succeeded", "failed", "cancelled", "paused", "queued"]

@@ -193,8 +193,8 @@ class CheckpointRow(Table):
 
 
 class ModelRow(Table):
-    """A model that was made here. `folder` is below the home; `kind` says what can be asked of it:
-    "chat", "classifier", "embedder" or "image"."""
+    """A model that was made here. `folder`, below the home, is one that `runs.open.open_run` takes;
+    `kind` says what can be asked of it: "chat", "classifier", "embedder" or "image"."""
 
     __tablename__ = "models"
     seq: Mapped[int] = mapped_column(_Number, primary_key=True)
