@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import openai
-import uvicorn
 
 from tunesmith.serve.app import build
+from tunesmith.serve.run import listening, server
 from tunesmith.serve.service import Service
 
 
@@ -54,14 +54,12 @@ class Live:
 @contextmanager
 def serving(service: Service) -> Iterator[Live]:
     """The service, over a port that was free, until the end of the block."""
-    config = uvicorn.Config(build(service), host="127.0.0.1", port=0, log_level="warning")
-    server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
-    thread.start()
-    try:
-        yield Live(f"http://127.0.0.1:{socket.getsockname()[1]}", service)
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        socket.close()
+    running = server(build(service), service.settings)
+    with listening("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield Live(f"http://127.0.0.1:{listener.getsockname()[1]}", service)
+        finally:
+            running.should_exit = True
+            thread.join(10)

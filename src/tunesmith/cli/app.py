@@ -27,12 +27,14 @@ from tunesmith.cli.gate import models, promote, rollback
 from tunesmith.cli.grade import grade
 from tunesmith.cli.improve import improve
 from tunesmith.cli.judge import judge
+from tunesmith.cli.keys import keys
 from tunesmith.cli.label import label
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.sample import sample
 from tunesmith.cli.score import score
 from tunesmith.cli.search import search
+from tunesmith.cli.serve import serve
 from tunesmith.cli.train import train
 
 
@@ -57,6 +59,8 @@ app.command()(promote)
 app.command()(rollback)
 app.command()(models)
 app.command()(export)
+app.command()(serve)
+app.add_typer(keys, name="keys")
 app.command()(recipe)
 app.command()(doctor)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tunesmith.core.errors import Unsupported
 
 if TYPE_CHECKING:
     from tunesmith.data.feedback import FeedbackStore
@@ -67,6 +70,18 @@ StoreFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Where judgements are kept; else feedback.sqlite in --home."),
 ]
+ServiceHome = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Where all of the service's state lies; else ~/.local/share/tunesmith/service.",
+    ),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="A PostgreSQL database; else a file in --home."),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, and progress on stderr.")
 ]
@@ -98,3 +113,18 @@ def run_named(run: Path, home: Path | None) -> Path:
     from tunesmith.runs.promote import promoted_run
 
     return run if run.exists() else promoted_run(str(run), home_of(home)) or run
+
+
+def service_home(home: Path | None) -> Path:
+    """The folder that `--home` of the service means."""
+    return (home if home is not None else home_of(None) / "service").absolute()
+
+
+def require_serve(command: str) -> None:
+    """See that the service's libraries are there, without importing them. Raises Unsupported."""
+    missing = [name for name in ("fastapi", "uvicorn", "alembic") if find_spec(name) is None]
+    if missing:
+        raise Unsupported(
+            f"`{command}` needs {' and '.join(missing)}, which is not installed with Tunesmith "
+            "alone. Install it: pip install 'tunesmith[serve]'."
+        )

@@ -45,10 +45,14 @@ class Limits(BaseModel):
     """Of one project, not finished."""
     answer_tokens: Count = 4096
     """Of one answer."""
+    connections: Count = 1024
+    """Of all clients, open at once."""
+    header_bytes: Bytes = 32 << 10
+    """Of the head of a request."""
     header_seconds: Seconds = 20
     """Until the head of a request is there."""
     idle_seconds: Seconds = 30
-    """Between two pieces of a request's body."""
+    """Between two pieces of a request's body, and for a client to read on in an answer."""
 
 
 class Settings(BaseModel):

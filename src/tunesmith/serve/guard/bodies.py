@@ -63,6 +63,9 @@ class _Body:
         self._send = send
         self._path: str = scope["path"]
         self._query: bytes = scope["query_string"]
+        self._head_bytes = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        self._head_bytes += len(scope.get("raw_path", b"")) + len(self._query)
+        self._most_head = limits.header_bytes
         self._largest = largest(scope["path"], is_form(self._headers), limits)
         self._idle = limits.idle_seconds
         self._bytes = 0
@@ -74,6 +77,8 @@ class _Body:
         """Raises ApiError for what the headers alone give away."""
         if len(self._headers) > _HEADERS:
             raise ApiError(431, f"The request has {len(self._headers)} headers; {_HEADERS} may be.")
+        if self._head_bytes > self._most_head:
+            raise ApiError(431, f"The head of the request has more than {self._most_head} bytes.")
         if "content-length" in self._headers and "transfer-encoding" in self._headers:
             raise bad_request("The request has Content-Length and Transfer-Encoding; send one.")
         if "\0" in self._path or b"%00" in self._query:

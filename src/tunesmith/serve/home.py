@@ -1,0 +1,83 @@
+"""The home of a service: the one folder in which all of its state lies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import OperationalError as StoreError
+
+from tunesmith.core.errors import InputError, StorageError
+from tunesmith.serve.settings import Settings
+from tunesmith.serve.store.database import Database
+from tunesmith.serve.store.tables import Table
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """The database of this home; both are made where they are not there yet.
+
+    Raises:
+        InputError: the home cannot be made or written, or the database cannot be reached.
+    """
+    make(settings.home)
+    try:
+        database = Database(settings.database_url)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise InputError(
+            f"The database of the settings is none that can be used ({_short(error)}). Give a URL "
+            "such as postgresql+psycopg://user@host/name, or leave it out for a file in the home."
+        ) from None
+    try:
+        _make_tables(database)
+        yield database
+    finally:
+        database.close()
+
+
+def make(home: Path) -> None:
+    """The folder, for its owner alone: keys' hashes, files and models lie in it."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The home {home} cannot be made ({error.strerror}).") from None
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise InputError(
+            f"The home {home} cannot be written by this user. Give another with --home, or give "
+            "this one to the user that runs the service."
+        )
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """For as long as the block runs, no other server works on this home.
+
+    Raises:
+        InputError: one does.
+    """
+    with (home / "serve.lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"Another server works on the home {home}. Stop it first, or give another home "
+                "with --home."
+            ) from None
+        yield
+
+
+def _make_tables(database: Database) -> None:
+    try:
+        Table.metadata.create_all(database.engine)
+    except StoreError as error:
+        raise StorageError(f"The database cannot be opened ({_short(error)}).") from None
+
+
+def _short(error: Exception) -> str:
+    """The first line of what is wrong, which names no password."""
+    said = getattr(error, "orig", None) or error
+    return str(said).strip().partition("\n")[0].rstrip(".")

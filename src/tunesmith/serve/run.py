@@ -1,0 +1,112 @@
+"""The running server: its home, its parts, its port, and its end."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import shlex
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+from tunesmith.core.errors import InputError
+from tunesmith.serve.app import build
+from tunesmith.serve.guard.protocol import bounded
+from tunesmith.serve.home import alone, opened
+from tunesmith.serve.service import Service, assemble
+from tunesmith.serve.settings import Settings
+
+_BACKLOG = 2048
+_KEEP_ALIVE = 30
+_FAREWELL = 10
+"""Seconds that requests under way have when the server is asked to stop."""
+
+Tell = Callable[[str], None]
+
+
+def run(settings: Settings, tell: Tell) -> None:
+    """Serve until Ctrl-C or SIGTERM. `tell` is given each line for the operator.
+
+    Raises:
+        InputError: the home or the port cannot be had.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_signals())
+        database = stack.enter_context(opened(settings))
+        stack.enter_context(alone(settings.home))
+        listener = stack.enter_context(listening(settings.host, settings.port))
+        service = assemble(settings, database)
+        announce(service, listener.getsockname()[1], tell)
+        with suppress(KeyboardInterrupt):
+            server(build(service), settings).run(sockets=[listener])
+        tell("Stopping.")
+
+
+def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """Uvicorn with our limits on connections, heads of requests and slow clients."""
+    config = uvicorn.Config(
+        app,
+        http=bounded(settings.limits),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=settings.limits.header_bytes,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_FAREWELL,
+    )
+    return uvicorn.Server(config)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises InputError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise InputError(
+                f"Port {port} of {host} cannot be had ({os.strerror(error.errno)}). Give another "
+                "--port; 0 takes a free one."
+            ) from None
+        raise InputError(f"{host} is no address of this machine. Give another --host.") from None
+
+
+def announce(service: Service, port: int, tell: Tell) -> None:
+    """What the operator is to know, and do next."""
+    settings = service.settings
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    tell(f"Serves {', '.join(settings.bases)} from {settings.home}. Ctrl-C stops it.")
+    tell(f"base_url  http://{shown}:{port}/v1")
+    if not service.keys.all():
+        home = shlex.quote(str(settings.home))
+        tell(f"There is no key yet. To make one: tunesmith keys create --home {home}")
+    if not is_loopback(settings.host):
+        tell(
+            f"warning: {settings.host} is reached from other machines, and without TLS anyone on "
+            "the way reads keys and data. Put a proxy with TLS in front of the service."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM ends the service as Ctrl-C does, at every moment of its life."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
