@@ -80,7 +80,7 @@ def execute(claimed: Claimed, settings: Settings, tell: Tell) -> Outcome:
     """Train what a job asks for, or go on with it.
 
     Ends with "cancelled", "paused" or "queued" where that is wanted, or where the process is asked
-    to end, with all work saved. Raises LeaseLost, as `tell` does.
+    to end, with all work saved. Raises LeaseLost, as `tell` does, and StorageError.
     """
     wish = Wish(tell)
     reporter = Reporter(tell, lambda: _tell_resolved(claimed, tell))
@@ -94,8 +94,7 @@ def execute(claimed: Claimed, settings: Settings, tell: Tell) -> Outcome:
         tell.event("A checkpoint was damaged, so training begins again", level="warn")
         return Outcome("queued")
     except StorageError:
-        tell.event("The disk of the server is full, so the job waits", level="warn")
-        return Outcome("queued")
+        raise  # the job's fault least of all: it is given back, and taken up again
     except TunesmithError as error:
         reporter.flush()
         return Outcome("failed", fault=_fault(error, claimed))

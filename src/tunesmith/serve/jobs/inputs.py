@@ -13,15 +13,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from tunesmith.core.errors import DataError
+from tunesmith.serve.blobs import Blobs
 from tunesmith.serve.jobs.recipe import file_ids, method_of
 from tunesmith.serve.jobs.unpack import ROWS, unpack_images
 from tunesmith.serve.jobs.work import Claimed, ClientFile
+from tunesmith.serve.settings import Settings
+from tunesmith.serve.store.tables import FileRow, JobRow
 
 DATA = "data"
 
 _COMMANDS = re.compile(r",? or [^.\n]*--[a-z][^\n]*?\.(?=\s|$)")
 """The end of a sentence that advises what to type on a command line, which clients have not."""
+
+
+def files_of(session: Session, settings: Settings, job: JobRow) -> dict[str, ClientFile]:
+    """The files that a job's request names, by their ids, as far as its project has them."""
+    wanted = FileRow.project_id == job.project_id, FileRow.id.in_(file_ids(job.asked))
+    rows = session.scalars(select(FileRow).where(*wanted, FileRow.deleted_at.is_(None)))
+    blobs = Blobs(settings)
+    return {row.id: ClientFile(row.filename, blobs.path(row.blob)) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

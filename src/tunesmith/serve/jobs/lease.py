@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tunesmith.serve.jobs.inputs import files_of
 from tunesmith.serve.jobs.moves import EventType, Level, add_event, fail, move, release, try_again
 from tunesmith.serve.jobs.publish import (
     fine_tuned_name,
@@ -47,7 +48,9 @@ class Lease:
         self._settings = settings
         self._owner = owner
         self._clock = clock
-        self.claimed = Claimed(job, settings.jobs / job.id)
+        with database.read() as session:
+            files = files_of(session, settings, job)
+        self.claimed = Claimed(job, settings.jobs / job.id, files)
 
     @contextmanager
     def held(self) -> Iterator[tuple[Session, JobRow]]:

@@ -72,7 +72,7 @@ def hyperparameters_of(asked: Asked) -> Mapping[str, Any]:
 
 def file_ids(asked: Asked) -> tuple[str, ...]:
     """Every file that a request names, each once. Raises RecipeError."""
-    named = [asked["training_file"], asked.get("validation_file")]
+    named = [asked.get("training_file"), asked.get("validation_file")]
     method, said = method_of(asked)
     if method == "tunesmith":
         named += own.file_ids(own.sections_of(said.get("recipe", {})))
