@@ -39,6 +39,7 @@ class Service:
 def assemble(settings: Settings, database: Database, engine: Engine | None = None) -> Service:
     """The parts over this database; nothing is started. `engine` writes the answers of chat."""
     blobs = Blobs(settings)
+    models = Models(database, settings)
     files = Files(database, blobs, settings)
     return Service(
         settings=settings,
@@ -47,9 +48,9 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         blobs=blobs,
         files=files,
         uploads=Uploads(database, blobs, files, settings),
-        models=Models(database, settings),
+        models=models,
         permissions=Permissions(database),
         jobs=Jobs(database, settings),
         webhooks=Webhooks(database, reach_of(settings)),
-        chat=open_chat(settings, database, engine),
+        chat=open_chat(settings, models, engine),
     )

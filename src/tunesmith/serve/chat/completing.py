@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tunesmith.serve.chat.asking import Ask
 from tunesmith.serve.chat.generation import Engine
-from tunesmith.serve.chat.writing import News, Spent, Writer, side_by_side
+from tunesmith.serve.chat.writing import News, Spend, Spent, Writer, side_by_side
 from tunesmith.serve.ids import new_id
 from tunesmith.serve.wire.completion import (
     Call,
@@ -27,11 +27,11 @@ from tunesmith.serve.wire.completion import (
 
 
 async def completion(
-    engine: Engine, ask: Ask, metadata: Mapping[str, str] | None = None
+    engine: Engine, ask: Ask, spend: Spend, metadata: Mapping[str, str] | None = None
 ) -> ChatCompletion:
     """All answers, when the last one is written. Raises ApiError as the engine does."""
     said = [_Said(Writer(ask)) for _ in ask.generations]
-    spent = Spent()
+    spent = Spent(spend)
     async with aclosing(side_by_side(engine, ask.generations)) as pieces:
         async for number, piece in pieces:
             spent.count(piece)
@@ -76,13 +76,13 @@ class _Said:
 
 
 async def chunks(
-    engine: Engine, ask: Ask, *, usage: bool = False
+    engine: Engine, ask: Ask, spend: Spend, *, usage: bool = False
 ) -> AsyncGenerator[ChatChunk, None]:
     """The same as it is written; with `usage` the last event has the count of tokens."""
     made = _Chunks(ask)
     writers = [Writer(ask) for _ in ask.generations]
     begun: set[int] = set()
-    spent = Spent()
+    spent = Spent(spend)
     async with aclosing(side_by_side(engine, ask.generations)) as pieces:
         async for number, piece in pieces:
             if number not in begun:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from sqlalchemy import select
+from typing import cast
 
 from tunesmith.serve.caller import Caller
 from tunesmith.serve.chat.generation import Model
-from tunesmith.serve.errors import ApiError, bad_request
+from tunesmith.serve.errors import bad_request
 from tunesmith.serve.jobs.work import Kind
 from tunesmith.serve.settings import Settings
-from tunesmith.serve.store.database import Database
-from tunesmith.serve.store.tables import ModelRow, PermissionRow
+from tunesmith.serve.store.models import Models, no_model
 
-_ASKED_WITH: Mapping[str, str] = {
+_ASKED_WITH: Mapping[Kind, str] = {
     "chat": "writes: ask it with /v1/chat/completions",
     "classifier": "labels texts: ask it with /v1/moderations",
     "embedder": "makes vectors of texts: ask it with /v1/embeddings",
@@ -25,19 +23,19 @@ _ASKED_WITH: Mapping[str, str] = {
 class Names:
     """Bases by the operator's names; what was made here by the ids of jobs and checkpoints."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, models: Models) -> None:
         self._settings = settings
-        self._database = database
+        self._models = models
 
     def find(self, caller: Caller, name: str) -> Model:
         """What answers to a name. Raises ApiError 404, the same for a model of another project as
         for one that never was."""
         if name in self._settings.bases:
             return Model(name, name)
-        row = self._row(caller, name)
-        if row is None or row.base not in self._settings.bases:
-            raise _no_model(name)
-        return Model(row.id, row.base, row.kind, self._settings.home / row.folder)  # type: ignore[arg-type]
+        row = self._models.get(caller.project, name)
+        if row.base not in self._settings.bases:
+            raise no_model(name)
+        return Model(row.id, row.base, cast(Kind, row.kind), self._settings.home / row.folder)
 
     def of_kind(self, caller: Caller, name: str, *kinds: Kind) -> Model:
         """The same, if it does what is wanted. Raises ApiError 400 or 404."""
@@ -45,21 +43,3 @@ class Names:
         if model.kind not in kinds:
             raise bad_request(f"{name} {_ASKED_WITH[model.kind]}.", param="model")
         return model
-
-    def _row(self, caller: Caller, name: str) -> ModelRow | None:
-        """The model of this id that the caller's project owns, or may ask."""
-        allowed = select(PermissionRow.model_id).where(PermissionRow.project_id == caller.project)
-        theirs = (ModelRow.project_id == caller.project) | ModelRow.id.in_(allowed)
-        wanted = select(ModelRow).where(ModelRow.id == name, ModelRow.deleted_at.is_(None), theirs)
-        with self._database.read() as session:
-            return session.scalars(wanted).one_or_none()
-
-
-def _no_model(name: str) -> ApiError:
-    return ApiError(
-        404,
-        f"The model {name} does not exist, or this key may not ask it. GET /v1/models lists those "
-        "that there are.",
-        param="model",
-        code="model_not_found",
-    )

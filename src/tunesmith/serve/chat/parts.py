@@ -10,7 +10,7 @@ from tunesmith.serve.chat.names import Names
 from tunesmith.serve.chat.prompts import Prompts
 from tunesmith.serve.errors import unavailable
 from tunesmith.serve.settings import Settings
-from tunesmith.serve.store.database import Database
+from tunesmith.serve.store.models import Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Chat:
         return self.writes
 
 
-def open_chat(settings: Settings, database: Database, engine: Engine | None = None) -> Chat:
-    """Over this database; models are opened when they are first asked for."""
-    names = Names(settings, database)
+def open_chat(settings: Settings, models: Models, engine: Engine | None = None) -> Chat:
+    """Over these models; they are opened when they are first asked."""
+    names = Names(settings, models)
     return Chat(names, Asking(settings, names, Prompts(settings)), engine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ from tunesmith.serve.wire.completion import (
 
 if TYPE_CHECKING:
     from tunesmith.runs.calling import CallReader
+
+Spend = Callable[[int], None]
+"""Counts tokens against what a key may take."""
 
 
 async def side_by_side(
@@ -62,15 +65,19 @@ async def side_by_side(
 
 @dataclass(slots=True)
 class Spent:
-    """Tokens of a request so far."""
+    """Tokens of a request so far; `spend` counts them against what the key may take, as they come,
+    so that an answer nobody waits for any more is counted as far as it was written."""
 
+    spend: Spend
     prompt: int = 0
     cached: int = 0
     written: int = 0
 
     def count(self, piece: Piece) -> None:
         """One more piece. All answers have one prompt, which is counted once."""
-        self.prompt = max(self.prompt, piece.prompt_tokens)
+        read = max(self.prompt, piece.prompt_tokens)
+        self.spend(piece.tokens + read - self.prompt)
+        self.prompt = read
         self.cached = max(self.cached, piece.cached_tokens)
         self.written += piece.tokens
 

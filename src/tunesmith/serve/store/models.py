@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Select, delete, or_, select
 
+from tunesmith.runs.finished import KINDS
 from tunesmith.serve.errors import ApiError, forbidden
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
@@ -35,7 +36,10 @@ class Models:
         return row
 
     def delete(self, project: str, id: str) -> None:
-        """Take a model away, with its folder. Raises ApiError 403, 404."""
+        """Take a model away, with its weights; verdict and report stay with their job.
+
+        Raises ApiError 403, 404.
+        """
         if id in self._settings.bases:
             raise forbidden(f"{id} is a base that the operator serves; it cannot be deleted.")
         with self._database.write() as session:
@@ -46,7 +50,8 @@ class Models:
                 raise forbidden(f"{id} belongs to another project, which alone can delete it.")
             row.deleted_at = int(time.time())
             session.execute(delete(PermissionRow).where(PermissionRow.model_id == id))
-        shutil.rmtree(self._settings.home / row.folder, ignore_errors=True)
+        for kind in KINDS:
+            shutil.rmtree(self._settings.home / row.folder / kind, ignore_errors=True)
 
 
 def _visible(project: str) -> Select[ModelRow]:
