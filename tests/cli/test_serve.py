@@ -82,6 +82,7 @@ def test_a_key_is_revoked_by_its_id(home: Path, capsys: pytest.CaptureFixture[st
         (["keys", "revoke", "key_none"], "There is no key key_none"),
         (["keys", "list", "--database", "nonsense"], "is none that can be used"),
         (["serve", "--base", "anvil"], "anvil is not NAME=PATH"),
+        (["serve", "--base", "small=./no/such"], "folder ./no/such, which is not there"),
         (["serve", "--host", "no.such.host.invalid"], "is no address of this machine"),
         (["serve", "--host", "192.0.2.1"], "is no address of this machine"),
     ],
@@ -147,7 +148,7 @@ def running(home: Path) -> Iterator[subprocess.Popen[str]]:
     """`tunesmith serve` as a process of its own, which nobody has a key for."""
     command = [sys.executable, "-m", "tunesmith", "serve", "--home", str(home)]
     process = subprocess.Popen(
-        [*command, "--port", "0", "--workers", "0"],
+        [*command, "--port", "0", "--workers", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

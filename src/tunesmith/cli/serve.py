@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -57,4 +58,4 @@ def _bases(named: list[str]) -> dict[str, str]:
     for text, name, path in pairs:
         if not name or not path:
             raise typer.BadParameter(f"{text} is not NAME=PATH, as in small=./models/small.")
-    return {name: path for _, name, path in pairs}
+    return {name: os.path.expanduser(path) for _, name, path in pairs}

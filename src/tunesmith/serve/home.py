@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.exc import OperationalError as StoreError
 
-from tunesmith.core.errors import InputError, StorageError
+from tunesmith.core.errors import InputError
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
-from tunesmith.serve.store.tables import Table
+from tunesmith.serve.store.migrate import open_store
 
 
 @contextmanager
@@ -22,18 +21,18 @@ def opened(settings: Settings) -> Iterator[Database]:
     """The database of this home; both are made where they are not there yet.
 
     Raises:
-        InputError: the home cannot be made or written, or the database cannot be reached.
+        InputError: the home cannot be made or written, or the URL of the database means none.
+        StorageError: the database cannot be reached.
     """
     make(settings.home)
     try:
-        database = Database(settings.database_url)
+        database = open_store(settings)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise InputError(
             f"The database of the settings is none that can be used ({_short(error)}). Give a URL "
             "such as postgresql+psycopg://user@host/name, or leave it out for a file in the home."
         ) from None
     try:
-        _make_tables(database)
         yield database
     finally:
         database.close()
@@ -70,14 +69,6 @@ def alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _make_tables(database: Database) -> None:
-    try:
-        Table.metadata.create_all(database.engine)
-    except StoreError as error:
-        raise StorageError(f"The database cannot be opened ({_short(error)}).") from None
-
-
 def _short(error: Exception) -> str:
-    """The first line of what is wrong, which names no password."""
-    said = getattr(error, "orig", None) or error
-    return str(said).strip().partition("\n")[0].rstrip(".")
+    """The first line of what is wrong."""
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,8 +19,11 @@ from tunesmith.core.errors import InputError
 from tunesmith.serve.app import build
 from tunesmith.serve.guard.protocol import bounded
 from tunesmith.serve.home import alone, opened
+from tunesmith.serve.jobs.supervise import Supervisor
 from tunesmith.serve.service import Service, assemble
 from tunesmith.serve.settings import Settings
+from tunesmith.serve.webhooks.address import reach_of
+from tunesmith.serve.webhooks.sender import Sender
 
 _BACKLOG = 2048
 _KEEP_ALIVE = 30
@@ -35,16 +39,37 @@ def run(settings: Settings, tell: Tell) -> None:
     Raises:
         InputError: the home or the port cannot be had.
     """
-    with ExitStack() as stack:
+    check_bases(settings)
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
         stack.enter_context(_signals())
         database = stack.enter_context(opened(settings))
         stack.enter_context(alone(settings.home))
         listener = stack.enter_context(listening(settings.host, settings.port))
         service = assemble(settings, database)
+        stack.enter_context(_beside(service))
         announce(service, listener.getsockname()[1], tell)
         with suppress(KeyboardInterrupt):
             server(build(service), settings).run(sockets=[listener])
         tell("Stopping.")
+
+
+@contextmanager
+def _beside(service: Service) -> Iterator[None]:
+    """What works beside the requests: the workers that train, and the sender of webhooks."""
+    supervisor = Supervisor(service.database, service.settings)
+    sender = Sender(service.database, reach_of(service.settings))
+    with ExitStack() as stack:
+        for part in (supervisor, sender):
+            part.start()
+            stack.callback(part.stop)
+        yield
+
+
+def check_bases(settings: Settings) -> None:
+    """Raises InputError for a base that is named as a folder, where there is none."""
+    for name, path in settings.bases.items():
+        if path.startswith(("/", ".", "~")) and not Path(path).is_dir():
+            raise InputError(f"The base {name} is to be in the folder {path}, which is not there.")
 
 
 def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
