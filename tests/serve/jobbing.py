@@ -19,17 +19,17 @@ def caller(database: Database, project: str = "proj_a", key: str = "key_a") -> C
 
 
 def new_job(**given: Any) -> NewJob:
-    """A request with only what is required."""
+    """A request with only what is required; `asked` is what it says beside."""
     hyperparameters = {"n_epochs": "auto"}
     required: dict[str, Any] = {
         "model": "anvil",
         "training_file": "file-train",
         "seed": 7,
-        "asked": {},
         "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
         "hyperparameters": hyperparameters,
     }
-    return NewJob(**{**required, **given})
+    named = {name: {**required, **given}.get(name) for name in ("model", "training_file")}
+    return NewJob(**{**required, **given, "asked": {**named, **given.get("asked", {})}})
 
 
 class Clock:

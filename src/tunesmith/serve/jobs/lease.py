@@ -16,7 +16,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tunesmith.serve.jobs.inputs import files_of
 from tunesmith.serve.jobs.moves import EventType, Level, add_event, fail, move, release, try_again
 from tunesmith.serve.jobs.publish import (
     fine_tuned_name,
@@ -40,7 +39,7 @@ class Lease:
         self,
         database: Database,
         settings: Settings,
-        job: JobRow,
+        claimed: Claimed,
         owner: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -48,9 +47,7 @@ class Lease:
         self._settings = settings
         self._owner = owner
         self._clock = clock
-        with database.read() as session:
-            files = files_of(session, settings, job)
-        self.claimed = Claimed(job, settings.jobs / job.id, files)
+        self.claimed = claimed
 
     @contextmanager
     def held(self) -> Iterator[tuple[Session, JobRow]]:

@@ -17,10 +17,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from tunesmith.core.errors import RecipeError
 from tunesmith.serve.disk import has_room
+from tunesmith.serve.jobs.inputs import files_of
 from tunesmith.serve.jobs.lease import Lease
 from tunesmith.serve.jobs.moves import move, try_again
 from tunesmith.serve.jobs.states import Status
+from tunesmith.serve.jobs.work import Claimed, ClientFile
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.tables import JobRow
@@ -55,12 +58,19 @@ class Queue:
             if job is None:
                 return None
             _take(session, job, owner, now, now + self._settings.lease_seconds)
-        return Lease(self._database, self._settings, job, owner, self._clock)
+            claimed = Claimed(job, self._settings.jobs / job.id, self._files(session, job))
+        return Lease(self._database, self._settings, claimed, owner, self._clock)
 
     def lost(self, owner: str) -> None:
         """The worker of this name is dead: others may take up what it held, at once."""
         with self._database.write() as session:
             self._retake(session, JobRow.lease_owner == owner, self._clock())
+
+    def _files(self, session: Session, job: JobRow) -> dict[str, ClientFile]:
+        try:
+            return files_of(session, self._settings, job)
+        except RecipeError:  # the job will fail of it; here it must not stop the others
+            return {}
 
     def _retake(self, session: Session, condition: ColumnElement[bool], now: float) -> None:
         for job in session.scalars(select(JobRow).where(condition).order_by(JobRow.seq)):
