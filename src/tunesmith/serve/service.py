@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tunesmith.serve.blobs import Blobs
 from tunesmith.serve.chat.generation import Engine
 from tunesmith.serve.chat.parts import Chat, open_chat
+from tunesmith.serve.graders import Graders
 from tunesmith.serve.jobs.book import Jobs
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
@@ -32,6 +33,7 @@ class Service:
     models: Models
     permissions: Permissions
     jobs: Jobs
+    graders: Graders
     webhooks: Webhooks
     chat: Chat
 
@@ -51,6 +53,7 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         models=models,
         permissions=Permissions(database),
         jobs=Jobs(database, settings),
+        graders=Graders(settings),
         webhooks=Webhooks(database, reach_of(settings)),
         chat=open_chat(settings, models, engine),
     )

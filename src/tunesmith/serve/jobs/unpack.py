@@ -9,6 +9,7 @@ it stands in is its label, a text. Sizes are counted while unpacking, whatever t
 from __future__ import annotations
 
 import json
+import re
 import stat
 import zipfile
 import zlib
@@ -28,13 +29,18 @@ MOST_IMAGE_BYTES = 32 << 20
 MOST_PROPORTION = 100
 """So many times the size of the archive may what is in it have; images hardly shrink."""
 
+MOST_DIRECTORY_BYTES = 32 << 20
+
 _BLOCK = 1 << 20
+_TAIL = (1 << 16) + 64
+_END, _ELSEWHERE = b"PK\x05\x06", b"PK\x06\x07"
 
 
 def unpack_images(archive: Path, name: str, target: Path) -> None:
     """Unpack the archive, which the client calls `name`, to the folder `target`, whole or not at
     all. Raises DataError with what to do.
     """
+    _require_short_directory(archive, name)
     with _refusals(name), zipfile.ZipFile(archive) as opened:
         entries = [(entry, _label(entry, name)) for entry in opened.infolist() if _counts(entry)]
         _require_some(entries, name)
@@ -49,6 +55,21 @@ def unpack_images(archive: Path, name: str, target: Path) -> None:
             write_jsonl(draft / ROWS, rows)
 
 
+def _require_short_directory(archive: Path, name: str) -> None:
+    """The list of what an archive holds is read as a whole, so its length is looked at first: at
+    its end, wherever in the last bytes that may be, or be said to be elsewhere (ZIP64)."""
+    with archive.open("rb") as source:
+        source.seek(max(0, archive.stat().st_size - _TAIL))
+        tail = source.read()
+    ends = (found.end() for found in re.finditer(_END, tail))
+    longest = max((int.from_bytes(tail[end + 8 : end + 12], "little") for end in ends), default=0)
+    if longest > MOST_DIRECTORY_BYTES or _ELSEWHERE in tail:
+        raise DataError(
+            f"{name} has too many entries, or is in the form for such (ZIP64). Send fewer images, "
+            "in several files if need be."
+        )
+
+
 def _counts(entry: zipfile.ZipInfo) -> bool:
     """Whether it is meant: no folder, and nothing that systems add of themselves."""
     parts = PurePosixPath(entry.filename).parts
@@ -61,7 +82,8 @@ def _label(entry: zipfile.ZipInfo, name: str) -> str:
     """The class of an image. Raises DataError for an entry that is none, or no plain file."""
     shown = f"{name}: {json.dumps(entry.filename, ensure_ascii=False)[:200]}"
     path = PurePosixPath(entry.filename)
-    if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in path.parts[0]:
+    leads_out = path.is_absolute() or ".." in path.parts or "\\" in entry.filename
+    if leads_out or ":" in entry.filename:
         raise DataError(f"{shown} leads out of the archive. Pack the folder itself, as it is.")
     if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
         raise DataError(f"{shown} is a link, which is not followed. Pack the file it leads to.")
