@@ -16,7 +16,7 @@ are those of `sdpa`.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn.attention.flex_attention import flex_attention
@@ -34,6 +34,26 @@ from tunesmith.models.segment_attention import attend
 NAME = "tunesmith_segments"
 
 
+class Attends(Protocol):
+    """Keeps what was before, and attends for the tokens that a forward is given, wherever they are.
+
+    See `Branches`, the first of its kind.
+    """
+
+    def attend(
+        self,
+        layer: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float,
+        window: int | None = None,
+        softcap: float | None = None,
+    ) -> torch.Tensor:
+        """(1, H, T, d) to (1, T, H, d)."""
+        ...
+
+
 def segment_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -43,7 +63,7 @@ def segment_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     segment_layout: Layout | None = None,
-    segment_branches: Branches | None = None,
+    segment_branches: Branches | Attends | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
     **rest: Any,
@@ -61,7 +81,8 @@ def segment_attention(
             scale = query.shape[-1] ** -0.5 if scaling is None else scaling
             new = (query, key, value)
             return segment_branches.attend(module, *new, scale, sliding_window, softcap), None
-        segment_branches.remember(module, key, value)
+        if isinstance(segment_branches, Branches):
+            segment_branches.remember(module, key, value)
     if segment_layout is None:
         kwargs = {"sliding_window": sliding_window, **rest}
         return sdpa_attention_forward(

@@ -62,7 +62,10 @@ class PackedForward:
         return hidden_TD.index_select(0, batch.sites_S)
 
     def hidden(
-        self, tokens_T: torch.Tensor, positions_T: torch.Tensor, **attending: Layout | Branches
+        self,
+        tokens_T: torch.Tensor,
+        positions_T: torch.Tensor,
+        **attending: Layout | Branches | attention.Attends,
     ) -> torch.Tensor:
         """Last hidden states of all tokens, shape (T, D); `attending` reaches our attention."""
         output = self._body(

@@ -87,6 +87,17 @@ def _cut(segments: Sequence[Segment], index: int, heads: int, causal: bool) -> I
         yield Block(start, end, (*above, (segment.start, last)), causal)
 
 
+def blocks_behind(known: int, tokens: int, heads: int) -> list[Block]:
+    """The next `tokens` of one path, whose queries stand alone and whose keys stand behind those of
+    the `known` tokens before them, cut as in `blocks_of`."""
+    rows = max(1, min(_MOST_ROWS, _BLOCK_BYTES // (4 * heads * (known + tokens))))
+    starts = range(0, tokens, rows)
+    ends = [min(start + rows, tokens) for start in starts]
+    return [
+        Block(start, end, ((0, known + end),)) for start, end in zip(starts, ends, strict=True)
+    ]
+
+
 def attend(
     query: torch.Tensor,
     key: torch.Tensor,
