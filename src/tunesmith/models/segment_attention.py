@@ -93,9 +93,7 @@ def blocks_behind(known: int, tokens: int, heads: int) -> list[Block]:
     rows = max(1, min(_MOST_ROWS, _BLOCK_BYTES // (4 * heads * (known + tokens))))
     starts = range(0, tokens, rows)
     ends = [min(start + rows, tokens) for start in starts]
-    return [
-        Block(start, end, ((0, known + end),)) for start, end in zip(starts, ends, strict=True)
-    ]
+    return [Block(start, end, ((0, known + end),)) for start, end in zip(starts, ends, strict=True)]
 
 
 def attend(

@@ -43,6 +43,8 @@ class Limits(BaseModel):
     """Of one project, at once."""
     jobs_waiting: Count = 100
     """Of one project, not finished."""
+    waiting_answers: Count = 1024
+    """Of all keys, that wait to be begun."""
     answer_tokens: Count = 4096
     """Of one answer."""
     connections: Count = 1024

@@ -1,13 +1,13 @@
-"""Many LoRA adapters on one base: the base's product for all tokens, and each adapter's for its own.
+"""Many LoRA adapters on one base: its product for all tokens, and each adapter's for its own.
 
     y_t = W x_t + (x_t A_a) B_a        where a is the adapter of token t; B holds the scale
 
 Adapters of like rank lie stacked in a pool. Tokens are ordered by adapter. An adapter with many of
-them is multiplied by itself, those with few as one batched product over a grid (adapter, place); an
-adapter more costs its own weights and nothing else. It is added where a layer's output is handed on,
-by PyTorch's forward hooks, so the model and its code stay as they are.
+them is multiplied by itself, those with few as one batched product over a grid (adapter, place). An
+adapter more costs its own weights and nothing else. What it makes is added where a layer hands its
+output on, by PyTorch's forward hooks, so the model and its code stay as they are.
 
-Shape legend: T tokens, I inputs, O outputs, r rank, N adapters of a pool, m places of each in a grid.
+Shape legend: T tokens, I inputs, O outputs, r rank, N adapters of a pool, m places of each.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Bank:
         return sum(pool.bytes for pool in self._pools.values())
 
     def put(self, name: str, lora: Lora) -> bool:
-        """Take an adapter in; False where there is no room now: all that are in are used by rows."""
+        """Take an adapter in; False where rows use all that are in, so that there is no room."""
         while len(self._seated) >= self._most:
             idle = next((each for each, seat in self._seated.items() if not seat.users), None)
             if idle is None:
@@ -225,7 +225,9 @@ class Bank:
     def _device(self) -> torch.device:
         return next(self._model.parameters()).device
 
-    def _add(self, place: str, layer: nn.Module, given: tuple[Any, ...], made: torch.Tensor) -> None:
+    def _add(
+        self, place: str, layer: nn.Module, given: tuple[Any, ...], made: torch.Tensor
+    ) -> None:
         if not self._products:
             return
         x_TI, y_TO = given[0].flatten(0, -2), made.view(-1, made.shape[-1])

@@ -2,7 +2,7 @@
 
 Logits are changed in this order: what a grammar forbids, biases, penalties
 
-    z_v − presence · [n_v > 0] − frequency · n_v          n_v: how often v was written in this answer
+    z_v − presence · [n_v > 0] − frequency · n_v       n_v: how often v was written in the answer
 
 temperature, and the nucleus: the smallest set of likeliest tokens with p of the probability
 (Holtzman et al. 2020, §3.1). A token is drawn as in `rollouts.choose`, by one uniform number of the
@@ -28,7 +28,7 @@ all else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Choice:
     """How the tokens of one answer are chosen. `bias` is added to logits, by token id."""
 
     temperature: float = 1.0
@@ -52,10 +52,10 @@ class Settings:
 class Edits:
     """What is added to the logits of one row."""
 
-    def __init__(self, settings: Settings, vocabulary: int, device: torch.device) -> None:
-        self._settings = settings
+    def __init__(self, choice: Choice, vocabulary: int, device: torch.device) -> None:
+        self._choice = choice
         self._counts_V = torch.zeros(vocabulary, device=device)
-        known = {token: by for token, by in settings.bias.items() if 0 <= token < vocabulary}
+        known = {token: by for token, by in choice.bias.items() if 0 <= token < vocabulary}
         self._ids = torch.tensor(list(known), dtype=torch.long, device=device)
         self._by = torch.tensor(list(known.values()), dtype=torch.float32, device=device)
 
@@ -66,15 +66,15 @@ class Edits:
     def apply(self, logits_V: torch.Tensor) -> None:
         """Change one row in place."""
         logits_V.index_add_(0, self._ids, self._by)
-        if self._settings.penalises:
-            logits_V.sub_(self._counts_V, alpha=self._settings.frequency)
-            logits_V.sub_(self._counts_V > 0, alpha=self._settings.presence)
+        if self._choice.penalises:
+            logits_V.sub_(self._counts_V, alpha=self._choice.frequency)
+            logits_V.sub_((self._counts_V > 0).float(), alpha=self._choice.presence)
 
 
 class Choosing:
     """The settings of all rows, as vectors; made again when rows join or leave."""
 
-    def __init__(self, rows: Sequence[Settings], device: torch.device) -> None:
+    def __init__(self, rows: Sequence[Choice], device: torch.device) -> None:
         heats = torch.tensor([each.temperature for each in rows], device=device)
         self._greedy_R = heats == 0
         self._heat_R = torch.where(self._greedy_R, 1.0, heats)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -98,7 +98,9 @@ class Batched:
             self._bank.release(row.wanted.adapter)
         if row in self._rows:
             self._rows.remove(row)
-            self._prefixes.add(row.wanted.adapter, row.ids[: row.kept], self._shelves.of(row.number))
+            self._prefixes.add(
+                row.wanted.adapter, row.ids[: row.kept], self._shelves.of(row.number)
+            )
             self._shelves.take(row.number)
             self._step = None
         else:

@@ -128,9 +128,7 @@ def _place(name: str) -> str | None:
     return None
 
 
-def _fits(
-    model: PreTrainedModel, place: str, down_rI: torch.Tensor, up_Or: torch.Tensor
-) -> bool:
+def _fits(model: PreTrainedModel, place: str, down_rI: torch.Tensor, up_Or: torch.Tensor) -> bool:
     try:
         layer: Any = model.get_submodule(place)
     except AttributeError:

@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 import torch
 
-from tunesmith.models.resident.choosing import Edits, Settings, uniforms
+from tunesmith.models.resident.choosing import Choice, Edits, uniforms
 from tunesmith.models.resident.grammar import Grammar
 from tunesmith.models.resident.spelling import Spelling, Tail
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "failed"]
+"""An end or a stop text; the room is used up; there was nothing to choose from: the model gave no
+numbers, or its grammar came to an end that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Wanted:
     prompt: tuple[int, ...]
     max_new_tokens: int
     spelling: Spelling
-    settings: Settings = field(default_factory=Settings)
+    choice: Choice = field(default_factory=Choice)
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
     grammar: str | None = None
@@ -78,11 +80,11 @@ class Row:
         self._grammar = Grammar(wanted.grammar, spelling) if wanted.grammar else None
         vocabulary = spelling.tokens.vocab_size
         self._edits = None
-        if wanted.settings.edits:
-            self._edits = Edits(wanted.settings, vocabulary, device)
+        if wanted.choice.edits:
+            self._edits = Edits(wanted.choice, vocabulary, device)
         self._draws: np.ndarray | None = None
-        if wanted.settings.temperature > 0:
-            self._draws = uniforms(wanted.settings.seed, wanted.max_new_tokens)
+        if wanted.choice.temperature > 0:
+            self._draws = uniforms(wanted.choice.seed, wanted.max_new_tokens)
         self._untold: list[tuple[int, Likely]] = []
         self._untold_tokens = 0
 
@@ -102,6 +104,10 @@ class Row:
             self._edits.apply(logits_V)
         if self._grammar is not None:
             self._grammar.forbid(logits_V)
+
+    def fail(self) -> Written:
+        """End it where nothing can be chosen."""
+        return self._end("failed", "")
 
     def write(self, token: int, likely: Likely | None) -> Written | None:
         """Go on by a token; what can be told now, None where nothing new can."""

@@ -83,20 +83,25 @@ class Writer:
         logits_RV = logits_RV.float()
         asking = [n for n, row in enumerate(rows) if row.wanted.top_logprobs is not None]
         log_probs_AV = torch.log_softmax(logits_RV[asking], -1) if asking else None
-        tokens = self._chosen(rows, logits_RV).tolist()
+        tokens_R = self._chosen(rows, logits_RV)
+        sound = logits_RV.gather(1, tokens_R[:, None])[:, 0].isfinite().tolist()
+        tokens = tokens_R.tolist()
         likely: dict[int, Likely] = {}
         if log_probs_AV is not None:
             likely = self._likely(rows, asking, log_probs_AV, tokens)
-        pairs = enumerate(zip(rows, tokens, strict=True))
-        written = [row.write(token, likely.get(n)) for n, (row, token) in pairs]
-        return [(row, one) for row, one in zip(rows, written, strict=True) if one is not None]
+        told = []
+        for n, row in enumerate(rows):
+            written = row.write(tokens[n], likely.get(n)) if sound[n] else row.fail()
+            if written is not None:
+                told.append((row, written))
+        return told
 
     def _chosen(self, rows: Sequence[Row], logits_RV: torch.Tensor) -> torch.Tensor:
         for number, row in enumerate(rows):
             if row.changes_logits:
                 row.change(logits_RV[number])
         if self._choosing[0] is not rows:
-            self._choosing = rows, Choosing([row.wanted.settings for row in rows], self._device)
+            self._choosing = rows, Choosing([row.wanted.choice for row in rows], self._device)
         uniform_R = torch.tensor([row.uniform for row in rows], device=self._device)
         return self._choosing[1](logits_RV, uniform_R)
 
