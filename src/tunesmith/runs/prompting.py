@@ -34,7 +34,8 @@ _READS = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 class Prompting:
     """Makes the prompts of one model. Shared by threads: nothing in it changes."""
 
-    def __init__(self, renderer: Renderer) -> None:
+    def __init__(self, described: Described, renderer: Renderer) -> None:
+        self.described = described
         self._renderer = renderer
 
     @property
@@ -88,7 +89,7 @@ def open_prompting(base: str, folder: Path | None) -> Prompting:
 
     Raises InputError: there is no such base or run, or its model does not write.
     """
-    return Prompting(_of_base(base) if folder is None else _of_run(base, folder))
+    return _of_base(base) if folder is None else _of_run(base, folder)
 
 
 def prompting_key(base: str, folder: Path | None) -> str:
@@ -102,7 +103,7 @@ def prompting_key(base: str, folder: Path | None) -> str:
     return f"{base} {found.hexdigest()}"
 
 
-def _of_base(name: str) -> Renderer:
+def _of_base(name: str) -> Prompting:
     described = described_base(name)
     if reads_alone(described):
         described = described_base(name, sees=False)
@@ -111,7 +112,7 @@ def _of_base(name: str) -> Renderer:
     return _writes(described, template, recipe.data.completion_as)
 
 
-def _of_run(base: str, folder: Path) -> Renderer:
+def _of_run(base: str, folder: Path) -> Prompting:
     run = run_folder(folder)
     recipe, artefact = load(run.recipe), artefact_of(run)
     require_writing(recipe, "chat")
@@ -120,9 +121,9 @@ def _of_run(base: str, folder: Path) -> Renderer:
     return _writes(described, template, recipe.data.completion_as)
 
 
-def _writes(described: Described, template: str, completion_as: Any) -> Renderer:
+def _writes(described: Described, template: str, completion_as: Any) -> Prompting:
     require_going_on(described, "chat over HTTP")
-    return renderer_of(described, template, completion_as)
+    return Prompting(described, renderer_of(described, template, completion_as))
 
 
 def _plain(ids_N: np.ndarray) -> tuple[int, ...]:

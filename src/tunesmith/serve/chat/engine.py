@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterable
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from tunesmith.core.errors import DataError, TunesmithError, Unsupported
-from tunesmith.core.records import Message
-from tunesmith.runs.resident import Choice, Placed, Placing, Wanted
-from tunesmith.serve.chat.generation import Generation, Model, Piece
-from tunesmith.serve.chat.thread import Counts, ModelThread
-from tunesmith.serve.chat.turns import Ticket
+from tunesmith.core.errors import Unsupported
+from tunesmith.serve.chat.generation import Generation, Piece
+from tunesmith.serve.chat.prompts import opening
 from tunesmith.serve.errors import ApiError, bad_request
 from tunesmith.serve.settings import Settings
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from tunesmith.runs.resident import Placed, Placing, Wanted
+    from tunesmith.serve.chat.thread import Counts, ModelThread
 
 
 class ChatEngine:
-    """An Engine over the models of `settings.bases` and what was tuned over them."""
+    """An Engine over the models of `settings.bases` and what was tuned over them.
+
+    Libraries and models are opened when the first answer is asked for.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._placing = Placing()
-        self._thread = ModelThread(settings)
+        self._lock = Lock()
+        self._parts: tuple[Placing, ModelThread] | None = None
 
-    async def prompt(
-        self, model: Model, messages: Sequence[Message], tools: Sequence[str] = ()
-    ) -> tuple[int, ...]:
-        """The ids that ask `model` for the next answer, as it was trained to read them.
-
-        Raises ApiError for a conversation that its template refuses, or that is too long.
-        """
-        return await asyncio.to_thread(self._ask, model, tuple(messages), tuple(tools))
-
-    async def go_on(self, model: Model, text: str) -> tuple[int, ...]:
-        """The ids of a plain text that `model` is to go on with. Raises ApiError as `prompt`."""
-        return await asyncio.to_thread(self._go_on, model, text)
-
-    async def generate(self, asked: Generation) -> AsyncIterator[Piece]:
+    async def generate(self, asked: Generation) -> AsyncGenerator[Piece, None]:
         """See Engine."""
-        placed, wanted = await asyncio.to_thread(self._wanted, asked)
+        from tunesmith.serve.chat.turns import Ticket
+
+        thread, placed, wanted = await asyncio.to_thread(self._wanted, asked)
         ticket = Ticket(asked.key, placed, wanted)
-        self._thread.add(ticket)
+        thread.add(ticket)
         finished = False
         try:
             while not finished:
@@ -56,84 +47,72 @@ class ChatEngine:
                 yield joined(pieces)
         finally:
             if not finished:
-                self._thread.cancel(ticket)
+                thread.cancel(ticket)
 
-    def counts(self) -> Counts:
-        """What has been done so far, and what is now."""
-        return self._thread.counts()
+    def counts(self) -> Counts | None:
+        """What has been done so far, and what is now; None before the first answer."""
+        return None if self._parts is None else self._parts[1].counts()
 
     def close(self) -> None:
         """See Engine."""
-        self._thread.close()
+        with self._lock:
+            if self._parts is not None:
+                self._parts[1].close()
 
-    def _placed(self, model: Model) -> Placed:
-        try:
-            return self._placing.find(self._settings.bases[model.base], model.folder)
-        except Unsupported as error:
-            raise bad_request(f"{model.id} cannot be asked here: {error}", param="model") from error
-        except (TunesmithError, KeyError) as error:
-            _log.error("%s could not be opened: %s", model.id, error)
-            raise ApiError(
-                500,
-                f"The model {model.id} could not be opened on this server. Its operator finds the "
-                "reason in the log.",
-                kind="server_error",
-            ) from error
+    def _opened(self) -> tuple[Placing, ModelThread]:
+        from tunesmith.runs.resident import Placing
+        from tunesmith.serve.chat.thread import ModelThread
 
-    def _ask(
-        self, model: Model, messages: Sequence[Message], tools: Sequence[str]
-    ) -> tuple[int, ...]:
-        reader = self._placed(model).reader
-        with _said_of("messages"):
-            return reader.ask(messages, tools)
+        with self._lock:
+            if self._parts is None:
+                self._parts = Placing(), ModelThread(self._settings)
+            return self._parts
 
-    def _go_on(self, model: Model, text: str) -> tuple[int, ...]:
-        reader = self._placed(model).reader
-        with _said_of("prompt"):
-            return reader.go_on(text)
+    def _wanted(self, asked: Generation) -> tuple[ModelThread, Placed, Wanted]:
+        from tunesmith.runs.resident import Choice, Wanted
 
-    def _wanted(self, asked: Generation) -> tuple[Placed, Wanted]:
-        placed = self._placed(asked.model)
-        room = placed.reader.context - len(asked.prompt_ids)
-        if room < 1:
-            raise bad_request(
-                f"The prompt has {len(asked.prompt_ids)} tokens, and {asked.model.id} reads at "
-                f"most {placed.reader.context}: there is no room for an answer. Shorten it.",
-                code="context_length_exceeded",
-            )
-        with _said_of("response_format"):
-            grammar = None if asked.schema is None else placed.reader.grammar(asked.schema)
-        choice = Choice(
-            asked.temperature,
-            asked.top_p,
-            asked.seed,
-            asked.logit_bias,
-            asked.presence_penalty,
-            asked.frequency_penalty,
-        )
-        return placed, Wanted(
+        placing, thread = self._opened()
+        with opening(asked.model):
+            placed = placing.find(self._settings.bases[asked.model.base], asked.model.folder)
+        wanted = Wanted(
             asked.prompt_ids,
-            min(asked.max_new_tokens, room),
-            placed.reader.spelling,
-            choice,
+            min(asked.max_new_tokens, _room(asked, placed)),
+            placed.spelling,
+            Choice(
+                asked.temperature,
+                asked.top_p,
+                asked.seed,
+                asked.logit_bias,
+                asked.presence_penalty,
+                asked.frequency_penalty,
+            ),
             asked.stop,
             asked.top_logprobs,
-            grammar,
+            _grammar(asked, placed),
             None if placed.adapter is None else str(placed.adapter),
         )
+        return thread, placed, wanted
 
 
-@contextmanager
-def _said_of(param: str) -> Iterator[None]:
-    """What the user gave and cannot be used, as a refusal that names the field."""
+def _room(asked: Generation, placed: Placed) -> int:
+    """How many tokens of the context are left. Raises ApiError where none is."""
+    room = placed.context - len(asked.prompt_ids)
+    if room < 1:
+        raise bad_request(
+            f"The prompt has {len(asked.prompt_ids)} tokens, and {asked.model.id} reads at most "
+            f"{placed.context}: there is no room for an answer. Shorten it.",
+            code="context_length_exceeded",
+        )
+    return room
+
+
+def _grammar(asked: Generation, placed: Placed) -> str | None:
+    if asked.schema is None:
+        return None
     try:
-        yield
-    except DataError as error:
-        long = "there is no room" in str(error)
-        code = "context_length_exceeded" if long else None
-        raise bad_request(str(error), param=param, code=code) from error
+        return placed.grammar(asked.schema)
     except Unsupported as error:
-        raise bad_request(str(error), param=param) from error
+        raise bad_request(str(error)) from error
 
 
 def _ends(piece: Piece | ApiError) -> bool:

@@ -180,8 +180,8 @@ class ModelThread:
             self._open.move_to_end(weights)
             return self._open[weights]
         if weights not in self._opening and self._made_room():
-            args = (weights, ticket.placed.reader, self._settings.resident_adapters)
-            self._opening[weights] = self._pool.submit(Resident, *args)
+            most = self._settings.resident_adapters
+            self._opening[weights] = self._pool.submit(Resident, ticket.placed, most)
             self._opening[weights].add_done_callback(lambda _: self._wake())
         if weights in self._opening and self._opening[weights].done():
             self._open[weights] = self._opening.pop(weights).result()
@@ -258,9 +258,16 @@ class ModelThread:
 
     def _end(self) -> None:
         """Tell all who still wait that nothing will come."""
-        left = [*self._tickets.values(), *self._turns.in_turn()]
-        self._untold += [(ticket, _stopping()) for ticket in left]
-        self._tickets.clear()
+        with self._condition:
+            waiting = list(self._turns.in_turn())
+            for ticket in (*self._tickets.values(), *waiting):
+                self._untold.append((ticket, _stopping() if self._closing else _broken()))
+            for ticket in waiting:
+                self._turns.remove(ticket)
+            for ticket in self._tickets.values():
+                self._turns.end(ticket)
+            self._tickets.clear()
+            self._open.clear()
         self._hand_on()
 
 
