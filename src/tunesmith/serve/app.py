@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from tunesmith.serve.errors import ApiError
 from tunesmith.serve.guard.headers import standing
 from tunesmith.serve.guard.middleware import guards
+from tunesmith.serve.observe.audit import audited
 from tunesmith.serve.routes import ROUTERS
 from tunesmith.serve.service import Service
 from tunesmith.serve.wire.faults import refusal
@@ -22,7 +23,7 @@ def build(service: Service) -> FastAPI:
     )
     app.state.service = service
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(audited)])
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)

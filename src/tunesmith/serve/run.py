@@ -21,6 +21,7 @@ from tunesmith.serve.chat.engine import ChatEngine
 from tunesmith.serve.guard.protocol import bounded
 from tunesmith.serve.home import alone, opened
 from tunesmith.serve.jobs.supervise import Supervisor
+from tunesmith.serve.observe.logs import log_to
 from tunesmith.serve.service import Service, assemble
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.webhooks.address import reach_of
@@ -41,6 +42,7 @@ def run(settings: Settings, tell: Tell) -> None:
         InputError: the home or the port cannot be had.
     """
     check_bases(settings)
+    log_to()
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         stack.enter_context(_signals())
         database = stack.enter_context(opened(settings))
@@ -61,6 +63,11 @@ def _beside(service: Service) -> Iterator[None]:
     """What works beside the requests: the workers that train, and the sender of webhooks."""
     supervisor = Supervisor(service.database, service.settings)
     sender = Sender(service.database, reach_of(service.settings))
+    if service.settings.workers:
+        service.health.watch("the workers", lambda: bool(supervisor.pids()))
+    service.metrics.watch(
+        "workers", "Processes of this server.", lambda: {"running": len(supervisor.pids())}
+    )
     with ExitStack() as stack:
         for part in (supervisor, sender):
             part.start()

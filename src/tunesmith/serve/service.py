@@ -9,6 +9,9 @@ from tunesmith.serve.chat.generation import Engine
 from tunesmith.serve.chat.parts import Chat, open_chat
 from tunesmith.serve.graders import Graders
 from tunesmith.serve.jobs.book import Jobs
+from tunesmith.serve.observe.audit import Audit
+from tunesmith.serve.observe.health import Health
+from tunesmith.serve.observe.metrics import Metrics
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.files import Files
@@ -35,6 +38,9 @@ class Service:
     jobs: Jobs
     graders: Graders
     webhooks: Webhooks
+    audit: Audit
+    metrics: Metrics
+    health: Health
     chat: Chat
 
 
@@ -55,5 +61,8 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         jobs=Jobs(database, settings),
         graders=Graders(settings),
         webhooks=Webhooks(database, reach_of(settings)),
+        audit=Audit(database),
+        metrics=Metrics(database, settings),
+        health=Health(database, settings),
         chat=open_chat(settings, models, engine),
     )

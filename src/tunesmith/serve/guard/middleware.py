@@ -10,6 +10,8 @@ from tunesmith.serve.guard.headers import StandingHeaders
 from tunesmith.serve.guard.keys import Authentication, Keyring
 from tunesmith.serve.guard.limits import KeyLimits
 from tunesmith.serve.guard.payload import Payload
+from tunesmith.serve.observe.audit import Conclusion
+from tunesmith.serve.observe.requests import Observation
 from tunesmith.serve.service import Service
 
 
@@ -18,11 +20,13 @@ def guards(service: Service) -> list[Middleware]:
     limits = service.settings.limits
     return [
         Middleware(StandingHeaders),
+        Middleware(Observation, metrics=service.metrics),
         *_browsers(service.settings.origins),
         Middleware(Bodies, limits=limits),
         Middleware(Authentication, keyring=Keyring(service.keys)),
         Middleware(KeyLimits, limits=limits),
         Middleware(Payload),
+        Middleware(Conclusion, audit=service.audit),
     ]
 
 

@@ -16,7 +16,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Collection
 from typing import cast
@@ -26,6 +25,7 @@ from tunesmith.serve.jobs.attempt import Work, attempt
 from tunesmith.serve.jobs.lease import Lease
 from tunesmith.serve.jobs.queue import STAGES, Queue
 from tunesmith.serve.jobs.states import Status
+from tunesmith.serve.observe.logs import log_to
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 
@@ -127,5 +127,5 @@ def _until_alone(stopping: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    log_to()
     main()

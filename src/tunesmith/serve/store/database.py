@@ -92,8 +92,9 @@ def _refused(error: DBAPIError) -> ApiError:
     return unavailable("The store cannot be reached; nothing was changed. Try again.", 5)
 
 
-_POOL = {"pool_size": 8, "max_overflow": 56}
-"""More than a server has threads, so that none waits for a connection."""
+_OPTIONS: dict[str, Any] = {"pool_size": 8, "max_overflow": 56, "hide_parameters": True}
+"""More connections than a server has threads, so that none waits for one; and no error quotes what
+was to be stored."""
 
 
 def _engine(url: str) -> Engine:
@@ -102,7 +103,7 @@ def _engine(url: str) -> Engine:
 
 def _sqlite(url: str) -> Engine:
     connect = {"timeout": PATIENCE, "isolation_level": None}
-    engine = create_engine(url, connect_args=connect, pool_timeout=PATIENCE, **_POOL)
+    engine = create_engine(url, connect_args=connect, pool_timeout=PATIENCE, **_OPTIONS)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
@@ -125,7 +126,7 @@ def _postgres(url: str) -> Engine:
     address = make_url(url).set(drivername="postgresql+psycopg")
     connect = {"connect_timeout": 5, "options": f"-c lock_timeout={PATIENCE * 1000:.0f}"}
     engine = create_engine(
-        address, connect_args=connect, pool_timeout=PATIENCE, pool_pre_ping=True, **_POOL
+        address, connect_args=connect, pool_timeout=PATIENCE, pool_pre_ping=True, **_OPTIONS
     )
     event.listen(engine, "begin", _begin_postgres)
     return engine
