@@ -147,13 +147,14 @@ def test_what_is_not_installed_is_said(
 def running(home: Path) -> Iterator[subprocess.Popen[str]]:
     """`tunesmith serve` as a process of its own, which nobody has a key for."""
     command = [sys.executable, "-m", "tunesmith", "serve", "--home", str(home)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--workers", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    with (home.parent / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--port", "0", "--workers", "1"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
     timer = threading.Timer(60, process.kill)
     timer.start()
     yield process
@@ -185,6 +186,9 @@ def test_a_server_says_what_to_do_next_and_ends_when_it_is_asked_to(
     rest = running.stdout.read()
     assert running.wait(20) == 0
     assert rest == "Stopping.\n"
+    lines = [json.loads(line) for line in (home.parent / "log").read_text().splitlines()]
+    asked_for = [line["route"] for line in lines if line["message"] == "request"]
+    assert asked_for == ["/healthz", "/v1/files"]
 
 
 def test_an_address_that_others_reach_is_warned_of(
