@@ -125,3 +125,12 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path, settings: Settings) -> Non
     found = validate(claimed(tmp_path / "job", ASKED, {"file-1": gone}), settings)
     assert found is not None
     assert found.message == "The file file-1 is not there any more. Upload it again."
+
+
+def test_hyperparameters_out_of_bounds_fail_the_job_and_not_the_worker(
+    tmp_path: Path, settings: Settings
+) -> None:
+    asked = {**ASKED, "method": {"type": "unheard of"}}
+    found = validate(claimed(tmp_path / "job", asked, {}), settings)
+    assert found is not None
+    assert found.code == "invalid_method"

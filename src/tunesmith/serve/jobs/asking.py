@@ -9,6 +9,7 @@ from typing import Any
 from tunesmith.serve.caller import Caller
 from tunesmith.serve.errors import ApiError
 from tunesmith.serve.jobs.book import NewJob
+from tunesmith.serve.jobs.recipe import check
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.files import Files
 from tunesmith.serve.wire.jobs import AUTO, Dpo, Hyperparameters, JobAsked, Method, Supervised
@@ -21,6 +22,9 @@ def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -
     files.get(caller.project, asked.training_file, param="training_file")
     if asked.validation_file is not None:
         files.get(caller.project, asked.validation_file, param="validation_file")
+    wanted = asked.model_dump(exclude_unset=True)
+    for id in check(wanted, settings):
+        files.get(caller.project, id, param="method")
     method = _method(asked)
     return NewJob(
         model=asked.model,
@@ -28,7 +32,7 @@ def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -
         validation_file=asked.validation_file,
         suffix=asked.suffix,
         seed=secrets.randbelow(1 << 31) if asked.seed is None else asked.seed,
-        asked=asked.model_dump(exclude_unset=True),
+        asked=wanted,
         method=method,
         hyperparameters=_shared(method),
         labels=asked.metadata,

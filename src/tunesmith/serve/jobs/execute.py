@@ -66,8 +66,8 @@ _FAILED: tuple[tuple[type[TunesmithError], str, str | None], ...] = (
 def validate(claimed: Claimed, settings: Settings) -> Fault | None:
     """What is wrong with the files of a job, in a sentence that names file and line; None if it can
     be run. Opens no weights. Raises StorageError where the disk refuses."""
-    method, _ = method_of(claimed.job.asked)
     try:
+        method, _ = method_of(claimed.job.asked)
         inputs = lay_out(claimed)
         recipe = recipe_of(claimed.job.asked, settings, inputs.paths, claimed.job.seed)
         admit(recipe, inputs.written, 1 if method == "tunesmith" else LEAST_ROWS)

@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.serve.blobs import Blobs
 from tunesmith.serve.jobs.recipe import file_ids, method_of
 from tunesmith.serve.jobs.unpack import ROWS, unpack_images
@@ -72,16 +72,24 @@ def lay_out(claimed: Claimed) -> Inputs:
 
 def in_their_words(message: str, claimed: Claimed) -> str:
     """The message with the client's names of files, and no path of the server."""
-    for id, place in _places(claimed).items():
-        if (file := claimed.files.get(id)) is None:
-            continue
-        if place.name == ROWS:
-            message = _with_images_named(message, place.parent, file)
-        line = rf"{re.escape(str(place))}:(\d+)"
-        message = re.sub(line, lambda found: f"{file.filename}, line {found[1]}", message)
-        message = message.replace(str(place), file.filename)
+    try:
+        ids = file_ids(claimed.job.asked)
+    except RecipeError:
+        ids = ()
+    for number, id in enumerate(ids):
+        name = claimed.files[id].filename if id in claimed.files else id
+        message = _named(message, claimed.folder / DATA / str(number), name)
     message = message.replace(f"{claimed.folder}{os.sep}", "").replace(str(claimed.folder), "it")
     return _COMMANDS.sub(".", message)
+
+
+def _named(message: str, place: Path, name: str) -> str:
+    """With `name` for the file, or the archive of images, that lies at `place`."""
+    path = re.escape(str(place))
+    message = re.sub(rf"{path}/(\d+)\.\w+", lambda at: f"{name}, image {int(at[1])}", message)
+    rows = rf"{path}(?:\.jsonl|/{re.escape(ROWS)})"
+    message = re.sub(rf"{rows}:(\d+)", lambda at: f"{name}, line {at[1]}", message)
+    return re.sub(rows, lambda _: name, message)
 
 
 def _places(claimed: Claimed) -> dict[str, Path]:
@@ -95,13 +103,6 @@ def _places(claimed: Claimed) -> dict[str, Path]:
         unpacked = method == "tunesmith" and (packed or place.is_dir())
         found[id] = place / ROWS if unpacked else place.with_suffix(".jsonl")
     return found
-
-
-def _with_images_named(message: str, folder: Path, archive: ClientFile) -> str:
-    def name(found: re.Match[str]) -> str:
-        return f"{archive.filename}, image {int(found[1]):,}"
-
-    return re.sub(rf"{re.escape(str(folder))}/(\d+)\.\w+", name, message)
 
 
 def clear(claimed: Claimed) -> None:

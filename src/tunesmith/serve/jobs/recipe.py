@@ -79,17 +79,19 @@ def file_ids(asked: Asked) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in named if each))
 
 
-def check(asked: Asked, settings: Settings) -> None:
-    """Refuse a request that can be no job, before anything is kept of it.
+def check(asked: Asked, settings: Settings) -> tuple[str, ...]:
+    """Refuse a request that can be no job, before anything is kept of it; its files' ids.
 
     Raises ApiError: 404 for a model that is not served, 400 for what no recipe can say.
     """
     if asked["model"] not in settings.bases:
         raise not_found("model", asked["model"], param="model")
     try:
-        recipe_of(asked, settings, {each: f"/{each}" for each in file_ids(asked)}, seed=0)
+        named = file_ids(asked)
+        recipe_of(asked, settings, {each: f"/{each}" for each in named}, seed=0)
     except RecipeError as error:
         raise bad_request(str(error), param="method") from None
+    return named
 
 
 def recipe_of(asked: Asked, settings: Settings, paths: Mapping[str, str], seed: int) -> Recipe:
