@@ -9,40 +9,31 @@ from collections.abc import Iterator
 import openai
 import pytest
 
+from tests.serve.chatting import chatting
 from tests.serve.fake_engine import FakeEngine
-from tests.serve.live import Live, serving
+from tests.serve.live import Live
 from tunesmith.serve.errors import unavailable
-from tunesmith.serve.service import assemble
-from tunesmith.serve.settings import Settings
-from tunesmith.serve.store.database import Database
-from tunesmith.serve.store.tables import Table
 
 HELLO = [{"role": "user", "content": "Hello?"}]
 
 
 @pytest.fixture(scope="module")
-def chatting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, FakeEngine]]:
-    """A server, and what writes its answers."""
-    settings = Settings(home=tmp_path_factory.mktemp("chatting"), workers=0)
-    database = Database(settings.database_url)
-    Table.metadata.create_all(database.engine)
-    engine = FakeEngine()
-    with serving(assemble(settings, database, engine)) as live:
-        yield live, engine
-    database.close()
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, FakeEngine]]:
+    with chatting(tmp_path_factory.mktemp("chatting")) as both:
+        yield both
 
 
 @pytest.fixture
-def live(chatting: tuple[Live, FakeEngine]) -> Iterator[Live]:
-    yield chatting[0]
-    chatting[0].close_clients()
+def live(served: tuple[Live, FakeEngine]) -> Iterator[Live]:
+    yield served[0]
+    served[0].close_clients()
 
 
 @pytest.fixture
-def engine(chatting: tuple[Live, FakeEngine]) -> FakeEngine:
+def engine(served: tuple[Live, FakeEngine]) -> FakeEngine:
     """It says the same to everyone, until a test has it say something else."""
-    chatting[1].begin_again("Good", " day", ".")
-    return chatting[1]
+    served[1].begin_again("Good", " day", ".")
+    return served[1]
 
 
 @pytest.fixture

@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.records import Chat, Message, ToolCall
 from tunesmith.data import Renderer
-from tunesmith.data.calls import PROBE_CALL, PROBE_TOOL
+from tunesmith.data.calls import PROBE_CALL, PROBE_TOOL, PROBE_WORD
 from tunesmith.data.refusals import Refused
 from tunesmith.evaluate.metrics.calls import spoken_calls
 
-_PROBE = Chat(
-    (Message("user", "What is it?"), Message("assistant", "", tool_calls=(PROBE_CALL,))),
-    (PROBE_TOOL,),
-)
+_WORDS = "Zyzzogeton 4711"
 _ARGUMENTS = ("arguments", "parameters")
+_MOST_OPENINGS = 100
+"""So many are tried to see where the text before the calls ends."""
+
 _HEAD = re.compile(r"[\[{]|" + re.escape(PROBE_CALL.name))
 
 
@@ -52,37 +53,37 @@ class CallReader:
         self._names = names
         self._held = ""
         self._calling = calling
-        self._spoken = False
 
     def feed(self, text: str) -> str:
         """What of the answer so far is certainly text."""
         self._held += text
-        if self._calling or self._waits():
+        if self._calling or not self._opening:
             return ""
         at = self._held.find(self._opening)
-        self._calling = at >= 0 and not (self._is_bracket and self._spoken)
-        end = at if self._calling else len(self._held) - self._begun()
-        shown = self._held[:end].rstrip()
+        self._calling = at >= 0
+        shown = self._held[: at if self._calling else len(self._held) - self._begun()].rstrip()
         self._held = self._held[len(shown) :]
-        self._spoken = self._spoken or bool(shown)
         return shown
 
     def rest(self) -> tuple[str, list[ToolCall]]:
         """At the end of the answer: what is left of its text, and its calls."""
-        calls = [
+        calls = self._calls(self._held)
+        if not calls:
+            return self._held, []
+        start = later = 0
+        for _ in range(_MOST_OPENINGS):
+            start = later
+            later = self._held.find(self._opening, start + 1) if self._opening else -1
+            if later < 0 or self._calls(self._held[later:]) != calls:
+                break
+        return self._held[:start].rstrip(), calls
+
+    def _calls(self, text: str) -> list[ToolCall]:
+        return [
             ToolCall(name, said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
-            for name, said in spoken_calls(self._held, self._names)
+            for name, said in spoken_calls(text, self._names)
             if name in self._names
         ]
-        return ("", calls) if calls else (self._held, [])
-
-    @property
-    def _is_bracket(self) -> bool:
-        """Whether a call is bare JSON: then a bracket opens one only where an answer begins."""
-        return self._opening in ("[", "{")
-
-    def _waits(self) -> bool:
-        return not self._opening or not self._held.strip()
 
     def _begun(self) -> int:
         """How many characters at the end may be the beginning of a call."""
@@ -94,17 +95,49 @@ class CallReader:
 def call_format(renderer: Renderer) -> CallFormat:
     """How the template of a renderer writes calls.
 
-    Raises DataError where it does not tell the model of tools, or cannot write a call.
+    Raises DataError where it tells the model of no tools, or writes calls that nothing here reads.
     """
     try:
-        written = renderer.written(_PROBE)
+        written = renderer.written(_probe(""))
+        bare = renderer.encoder.bare
+        found = CallFormat(_opening(renderer, bare(written)), *_object_in(written))
     except Refused as refused:
         raise DataError(str(refused)) from None
-    spelled = renderer.encoder.bare(written).strip()
-    head = _HEAD.search(spelled)
-    opening = "" if head is None else spelled[: head.start()].rstrip() or spelled[:1]
-    before, arguments = _object_in(written)
-    return CallFormat(opening if opening.strip() else "", before, arguments)
+    reader = found.reader([PROBE_CALL.name])
+    reader.feed(bare(written))
+    if [json.loads(call.arguments) for call in reader.rest()[1]] != [{"word": PROBE_WORD}]:
+        raise DataError(
+            "The chat template writes calls of tools in a form that is not read here, so no call "
+            "could be told from a text. Ask without tools."
+        )
+    return found
+
+
+def _probe(content: str) -> Chat:
+    called = Message("assistant", content, tool_calls=(PROBE_CALL,))
+    return Chat((Message("user", "What is it?"), called), (PROBE_TOOL,))
+
+
+def _opening(renderer: Renderer, alone: str) -> str:
+    """What stands before a call, be it all that is said or behind a text.
+
+    Thoughts and names of channels stand before the one or the other, and are no part of it.
+    """
+    head = _head(alone)
+    with suppress(Refused):  # some templates write a call or a text, never both
+        _, _, behind = renderer.encoder.bare(renderer.written(_probe(_WORDS))).partition(_WORDS)
+        if PROBE_CALL.name in behind:
+            other = _head(behind)
+            head = next(head[n:] for n in range(len(head) + 1) if other.endswith(head[n:]))
+    if head.strip():
+        return head.strip()
+    begins = _HEAD.match(alone.strip())
+    return begins[0][0] if begins and begins[0] in "[{" else ""
+
+
+def _head(text: str) -> str:
+    found = _HEAD.search(text)
+    return "" if found is None else text[: found.start()]
 
 
 def _object_in(written: str) -> tuple[str | None, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.serve.blobs import Blobs
+from tunesmith.serve.chat.engine import ChatEngine
 from tunesmith.serve.chat.generation import Engine
 from tunesmith.serve.chat.parts import Chat, open_chat
 from tunesmith.serve.graders import Graders
@@ -45,7 +46,7 @@ class Service:
 
 
 def assemble(settings: Settings, database: Database, engine: Engine | None = None) -> Service:
-    """The parts over this database; nothing is started. `engine` writes the answers of chat."""
+    """The parts over this database; nothing is started. `engine` writes the answers."""
     blobs = Blobs(settings)
     models = Models(database, settings)
     files = Files(database, blobs, settings)
@@ -64,5 +65,5 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         audit=Audit(database),
         metrics=Metrics(database, settings),
         health=Health(database, settings),
-        chat=open_chat(settings, models, engine),
+        chat=open_chat(settings, models, engine or ChatEngine(settings)),
     )

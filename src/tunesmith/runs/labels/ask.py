@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,12 +32,14 @@ _TOGETHER = 256
 class Answer:
     """One text's labels. `sure` is the probability of the likeliest class; `named` is false where
     it is under the run's threshold, so that a person should look. A number is in `labels`, too.
-    Where words are tagged, `fields` are what they mark, and `labels` the types of those."""
+    Where words are tagged, `fields` are what they mark, and `labels` the types of those. `chances`
+    are the probabilities of all classes, where there are classes."""
 
     labels: tuple[str, ...]
     sure: float | None
     named: bool
     fields: tuple[Field, ...] | None = None
+    chances: Mapping[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -158,6 +160,11 @@ def answers(outputs_RC: np.ndarray, naming: Naming) -> list[Answer]:
         return [Answer((repr(round(float(each), 6)),), None, True) for each in numbers]
     chances_RC = probabilities(outputs_RC, naming.problem, naming.temperature)
     return [
-        Answer(named(each, naming), float(each.max()), float(each.max()) >= naming.threshold)
+        Answer(
+            named(each, naming),
+            float(each.max()),
+            float(each.max()) >= naming.threshold,
+            chances=dict(zip(naming.names, each.tolist(), strict=True)),
+        )
         for each in chances_RC
     ]

@@ -51,9 +51,17 @@ class Embedder:
         self._predictor = Predictor(model, run.recipe.engine.tokens_per_micro_batch)
 
     def vectors(self, texts: Sequence[Placed]) -> Floats:
-        """One vector of length 1 a text, (R, D). Raises DataError naming a text that cannot be
-        read whole, unless the run cuts texts, or that is empty."""
-        return vectors(self._predictor, [self._tokens(*each) for each in texts])
+        """One vector of length 1 a text, (R, D). Raises DataError as `rows`."""
+        return self.of(self.rows(texts))
+
+    def rows(self, texts: Sequence[Placed]) -> list[Tokens]:
+        """What the model reads of each text. Raises DataError naming one that cannot be read whole,
+        unless the run cuts texts, or that is empty."""
+        return [self._tokens(*each) for each in texts]
+
+    def of(self, rows: Sequence[Tokens]) -> Floats:
+        """One vector of length 1 for each of `rows`, (R, D)."""
+        return vectors(self._predictor, rows)
 
     def nearest(
         self, texts: Sequence[Placed], among: Sequence[Placed], count: int

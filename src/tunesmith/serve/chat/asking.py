@@ -16,6 +16,7 @@ from tunesmith.serve.chat.prompts import Prompts, reading
 from tunesmith.serve.errors import bad_request
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.wire.chat import ChatRequest, NamedTool, ObjectFormat, SchemaFormat
+from tunesmith.serve.wire.completions import LONGEST, CompletionRequest
 from tunesmith.serve.wire.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -25,18 +26,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is to be written for one request: a generation for each answer.
+    """What is to be written for one request: `each` generations for each of its prompts, in order.
 
     `calls` is how the model writes calls of the functions `names`, None where it is told of none.
     With `begun` every answer was made to begin with one, and with `one_call` the first one counts.
+    `echoes` are texts to be put before the answers.
     """
 
     model: Model
     generations: tuple[Generation, ...]
+    each: int = 1
     calls: CallFormat | None = None
     names: tuple[str, ...] = ()
     begun: bool = False
     one_call: bool = False
+    echoes: tuple[str, ...] = ()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of all prompts, each counted once."""
+        return sum(len(one.prompt_ids) for one in self.generations[:: self.each])
 
     @property
     def fingerprint(self) -> str:
@@ -62,18 +71,35 @@ class Asking:
             ids = prompting.chat([each.plain() for each in asked.messages], tools or ())
         one = self._generation(caller, model, asked, ids, asked.longest, prompting)
         one = replace(one, schema=_schema(asked), top_logprobs=_rivals(asked))
+        count = asked.n or 1
         if not tools:
-            return Ask(model, _each(one, asked.n or 1))
+            return Ask(model, _each(one, count), count)
         ask = Ask(
             model,
-            (),
+            _each(one, count),
+            count,
             prompting.calls,
             tuple(tool["function"]["name"] for tool in tools),
             one_call=asked.parallel_tool_calls is False,
         )
         if asked.tool_choice in (None, "auto"):
-            return replace(ask, generations=_each(one, asked.n or 1))
+            return ask
         return _made_to_call(ask, one, asked, prompting)
+
+    def completion(self, caller: Caller, asked: CompletionRequest) -> Ask:
+        """The answers that texts ask for to be gone on with. Raises ApiError as `chat`."""
+        model = self._names.of_kind(caller, asked.model, "chat")
+        prompting = self._prompts.of(model)
+        count, longest = asked.n or 1, asked.max_tokens or LONGEST
+        generations: list[Generation] = []
+        echoes: list[str] = []
+        for prompt in asked.prompts:
+            ids = _ids_of(prompt, prompting)
+            one = self._generation(caller, model, asked, ids, longest, prompting)
+            generations += _each(replace(one, top_logprobs=asked.logprobs), count)
+            text = prompt if isinstance(prompt, str) else prompting.spelled(prompt)
+            echoes += [text if asked.echo else ""] * count
+        return Ask(model, tuple(generations), count, echoes=tuple(echoes))
 
     def _generation(
         self,
@@ -115,6 +141,20 @@ def _each(one: Generation, count: int) -> tuple[Generation, ...]:
     return (one, *others)
 
 
+def _ids_of(prompt: str | list[int], prompting: Prompting) -> tuple[int, ...]:
+    """Raises ApiError 400 for ids that the model does not have, and for nothing at all."""
+    ids = prompting.text(prompt) if isinstance(prompt, str) else tuple(prompt)
+    if not ids:
+        raise bad_request("The prompt is empty. Send a text to be gone on with.", param="prompt")
+    if (largest := max(ids)) >= prompting.vocabulary:
+        raise bad_request(
+            f"The prompt has the token id {largest}, and this model's are 0 to "
+            f"{prompting.vocabulary - 1}.",
+            param="prompt",
+        )
+    return ids
+
+
 def _bias(asked: Mapping[str, float], vocabulary: int) -> dict[int, float]:
     bias = {int(token): value for token, value in asked.items()}
     if beyond := [token for token in bias if token >= vocabulary]:
@@ -154,7 +194,7 @@ def _made_to_call(ask: Ask, one: Generation, asked: ChatRequest, prompting: Prom
     schema = _call_schema(asked, calls.arguments)
     ids = (*one.prompt_ids, *prompting.after(calls.before))
     made = replace(one, prompt_ids=ids, schema=schema)
-    return replace(ask, generations=_each(made, asked.n or 1), begun=True)
+    return replace(ask, generations=_each(made, ask.each), begun=True)
 
 
 def _call_schema(asked: ChatRequest, key: str) -> dict[str, Any]:

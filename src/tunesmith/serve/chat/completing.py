@@ -31,10 +31,10 @@ async def completion(
 ) -> ChatCompletion:
     """All answers, when the last one is written. Raises ApiError as the engine does."""
     said = [_Said(Writer(ask)) for _ in ask.generations]
-    spent = Spent(spend)
+    spent = Spent(ask, spend)
     async with aclosing(side_by_side(engine, ask.generations)) as pieces:
         async for number, piece in pieces:
-            spent.count(piece)
+            spent.count(number, piece)
             said[number].add(said[number].writer.hear(piece))
     tells = ask.generations[0].top_logprobs is not None
     return ChatCompletion(
@@ -82,13 +82,13 @@ async def chunks(
     made = _Chunks(ask)
     writers = [Writer(ask) for _ in ask.generations]
     begun: set[int] = set()
-    spent = Spent(spend)
+    spent = Spent(ask, spend)
     async with aclosing(side_by_side(engine, ask.generations)) as pieces:
         async for number, piece in pieces:
             if number not in begun:
                 begun.add(number)
                 yield made.chunk(number, Delta(role="assistant", content=""))
-            spent.count(piece)
+            spent.count(number, piece)
             news = writers[number].hear(piece)
             if news.text or news.logprobs:
                 yield made.chunk(number, Delta(content=news.text), news.logprobs)

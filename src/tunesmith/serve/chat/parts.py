@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from tunesmith.serve.chat.asking import Asking
 from tunesmith.serve.chat.generation import Engine
+from tunesmith.serve.chat.labelling import Labelling
 from tunesmith.serve.chat.names import Names
 from tunesmith.serve.chat.prompts import Prompts
-from tunesmith.serve.errors import unavailable
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.models import Models
 
@@ -19,17 +19,12 @@ class Chat:
 
     names: Names
     asking: Asking
-    writes: Engine | None
-
-    @property
-    def engine(self) -> Engine:
-        """What writes. Raises ApiError 503 where nothing does."""
-        if self.writes is None:
-            raise unavailable("Nothing writes answers in this process.", 60)
-        return self.writes
+    labelling: Labelling
+    engine: Engine
 
 
-def open_chat(settings: Settings, models: Models, engine: Engine | None = None) -> Chat:
+def open_chat(settings: Settings, models: Models, engine: Engine) -> Chat:
     """Over these models; they are opened when they are first asked."""
     names = Names(settings, models)
-    return Chat(names, Asking(settings, names, Prompts(settings)), engine)
+    asking, labelling = Asking(settings, names, Prompts(settings)), Labelling(settings, names)
+    return Chat(names, asking, labelling, engine)

@@ -63,32 +63,33 @@ async def side_by_side(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@dataclass(slots=True)
 class Spent:
     """Tokens of a request so far; `spend` counts them against what the key may take, as they come,
     so that an answer nobody waits for any more is counted as far as it was written."""
 
-    spend: Spend
-    prompt: int = 0
-    cached: int = 0
-    written: int = 0
+    def __init__(self, ask: Ask, spend: Spend) -> None:
+        self._ask = ask
+        self._spend = spend
+        self._written = 0
+        self._cached: dict[int, int] = {}
 
-    def count(self, piece: Piece) -> None:
-        """One more piece. All answers have one prompt, which is counted once."""
-        read = max(self.prompt, piece.prompt_tokens)
-        self.spend(piece.tokens + read - self.prompt)
-        self.prompt = read
-        self.cached = max(self.cached, piece.cached_tokens)
-        self.written += piece.tokens
+    def count(self, number: int, piece: Piece) -> None:
+        """One more piece of an answer. Prompts are read once, whatever is asked of them."""
+        first = self._written == 0
+        self._written += piece.tokens
+        self._spend(piece.tokens + (self._ask.prompt_tokens if first else 0))
+        if number % self._ask.each == 0:
+            self._cached[number] = max(piece.cached_tokens, self._cached.get(number, 0))
 
     @property
     def usage(self) -> Usage:
         """As clients are told."""
+        prompt = self._ask.prompt_tokens
         return Usage(
-            prompt_tokens=self.prompt,
-            completion_tokens=self.written,
-            total_tokens=self.prompt + self.written,
-            prompt_tokens_details=PromptDetails(cached_tokens=self.cached),
+            prompt_tokens=prompt,
+            completion_tokens=self._written,
+            total_tokens=prompt + self._written,
+            prompt_tokens_details=PromptDetails(cached_tokens=sum(self._cached.values())),
         )
 
 
@@ -135,10 +136,15 @@ def chosen(token: TokenLogprob) -> ChosenToken:
     )
 
 
+def shown(raw: bytes) -> str:
+    """A token's text; a token may be a part of a character."""
+    return raw.decode("utf-8", "replace")
+
+
+def finite(logprob: float) -> float:
+    """JSON has no infinity: the published interface writes a probability of nothing as this."""
+    return max(logprob, -9999.0)
+
+
 def _told(raw: bytes, logprob: float) -> dict[str, Any]:
-    # -9999 is how the published interface writes a probability of nothing; JSON has no infinity.
-    return {
-        "token": raw.decode("utf-8", "replace"),
-        "bytes": list(raw),
-        "logprob": max(logprob, -9999.0),
-    }
+    return {"token": shown(raw), "bytes": list(raw), "logprob": finite(logprob)}

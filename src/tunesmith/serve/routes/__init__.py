@@ -7,10 +7,13 @@ from fastapi import APIRouter
 from tunesmith.serve.routes import (
     chat,
     checkpoints,
+    completions,
+    embeddings,
     files,
     health,
     jobs,
     models,
+    moderations,
     uploads,
     webhooks,
 )
@@ -23,5 +26,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     checkpoints.router,
     models.router,
     chat.router,
+    completions.router,
+    embeddings.router,
+    moderations.router,
     webhooks.router,
 )
