@@ -1,9 +1,9 @@
 """Two projects on one service: neither learns of the other's things, by any route there is.
 
-The routes are read off the application. Each needs an entry in `ASKS`: the requests by which a
-stranger could come at something through it. `<file>` and the like stand for ids, once for those of
-the other project and once for such as never were, and the answers must be the same. The owner then
-asks the same, so that a request which never works proves nothing.
+The routes are read off the application. Each needs an entry in `ASKS`: its scope, and the requests
+by which a stranger could come at something through it. `<file>` and the like stand for ids, once
+for those of the other project and once for such as never were, and the answers must be the same.
+The owner then asks the same, so that a request which never works proves nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Ask:
 
 
 HERE = (Ask(),)
-AFTER_ALL: tuple[Ask, ...] = ()
+NOTHING: tuple[Ask, ...] = ()
 """Names nothing of anyone's."""
 
 
@@ -81,49 +81,62 @@ _JOB = "/v1/fine_tuning/jobs"
 _PERMISSIONS = "/v1/fine_tuning/checkpoints/{model:path}/permissions"
 _WEBHOOK = "/v1/webhook_endpoints"
 
-ASKS: dict[str, tuple[Ask, ...]] = {
-    "GET /healthz": AFTER_ALL,
-    "GET /readyz": AFTER_ALL,
-    "POST /v1/files": AFTER_ALL,
-    "GET /v1/files": (after("<file>"),),
-    "GET /v1/files/{file_id}": HERE,
-    "DELETE /v1/files/{file_id}": (Ask(path={"file_id": "<spare>"}),),
-    "GET /v1/files/{file_id}/content": HERE,
-    "POST /v1/uploads": AFTER_ALL,
-    "POST /v1/uploads/{upload_id}/parts": (Ask(form={"data": ("blob", b"x")}, owner=400),),
-    "POST /v1/uploads/{upload_id}/complete": (
-        Ask({"part_ids": ["<part>"]}),
-        Ask({"part_ids": ["<part>"]}, path={"upload_id": "<own upload>"}, owner=None),
-    ),
-    "POST /v1/uploads/{upload_id}/cancel": HERE,
-    f"POST {_JOB}": (train(), train(training_file="<own file>", validation_file="<file>")),
-    f"GET {_JOB}": (after("<job>"),),
-    f"GET {_JOB}/{{job_id}}": HERE,
-    f"POST {_JOB}/{{job_id}}/cancel": HERE,
-    f"POST {_JOB}/{{job_id}}/pause": HERE,
-    f"POST {_JOB}/{{job_id}}/resume": (Ask(owner=409),),
-    f"GET {_JOB}/{{job_id}}/events": (Ask(), after("<event>")),
-    f"GET {_JOB}/{{job_id}}/checkpoints": (Ask(), after("<checkpoint>")),
-    f"POST {_PERMISSIONS}": (Ask({"project_ids": ["proj_x"]}),),
-    f"GET {_PERMISSIONS}": (Ask(), after("<permission>")),
-    f"DELETE {_PERMISSIONS}/{{permission_id}}": HERE,
-    "GET /v1/models": AFTER_ALL,
-    "GET /v1/models/{model:path}": (Ask(), Ask(path={"model": "<step>"})),
-    "DELETE /v1/models/{model:path}": (Ask(), Ask(path={"model": "<step>"})),
-    "POST /v1/chat/completions": (
-        Ask({"model": "<model>", **CHAT}, owner=FOUND),
-        Ask({"model": "<step>", "stream": True, **CHAT}, owner=FOUND),
-    ),
-    f"GET {_WEBHOOK}": (after("<webhook>"),),
-    "GET /v1/webhook_event_types": AFTER_ALL,
-    f"POST {_WEBHOOK}": AFTER_ALL,
-    f"GET {_WEBHOOK}/{{webhook_id}}": HERE,
-    f"POST {_WEBHOOK}/{{webhook_id}}": (Ask({"name": "mine now"}),),
-    f"DELETE {_WEBHOOK}/{{webhook_id}}": HERE,
-    f"POST {_WEBHOOK}/{{webhook_id}}/rotate_secret": HERE,
-    f"POST {_WEBHOOK}/{{webhook_id}}/test": (Ask(WEBHOOK, owner=400),),
+ASKS: dict[str, dict[str, tuple[Ask, ...]]] = {
+    "anyone": {"GET /healthz": NOTHING, "GET /readyz": NOTHING},
+    "read": {
+        "GET /v1/files": (after("<file>"),),
+        "GET /v1/files/{file_id}": HERE,
+        "GET /v1/files/{file_id}/content": HERE,
+        f"GET {_JOB}": (after("<job>"),),
+        f"GET {_JOB}/{{job_id}}": HERE,
+        f"GET {_JOB}/{{job_id}}/events": (Ask(), after("<event>")),
+        f"GET {_JOB}/{{job_id}}/checkpoints": (Ask(), after("<checkpoint>")),
+        "GET /v1/models": NOTHING,
+        "GET /v1/models/{model:path}": (Ask(), Ask(path={"model": "<step>"})),
+    },
+    "write": {
+        "POST /v1/files": NOTHING,
+        "DELETE /v1/files/{file_id}": (Ask(path={"file_id": "<spare>"}),),
+        "POST /v1/uploads": NOTHING,
+        "POST /v1/uploads/{upload_id}/parts": (Ask(form={"data": ("blob", b"x")}, owner=400),),
+        "POST /v1/uploads/{upload_id}/complete": (
+            Ask({"part_ids": ["<part>"]}),
+            Ask({"part_ids": ["<part>"]}, path={"upload_id": "<own upload>"}, owner=None),
+        ),
+        "POST /v1/uploads/{upload_id}/cancel": HERE,
+        "DELETE /v1/models/{model:path}": (Ask(), Ask(path={"model": "<step>"})),
+    },
+    "chat": {
+        "POST /v1/chat/completions": (
+            Ask({"model": "<model>", **CHAT}, owner=FOUND),
+            Ask({"model": "<step>", "stream": True, **CHAT}, owner=FOUND),
+        ),
+    },
+    "train": {
+        f"POST {_JOB}": (train(), train(training_file="<own file>", validation_file="<file>")),
+        f"POST {_JOB}/{{job_id}}/cancel": HERE,
+        f"POST {_JOB}/{{job_id}}/pause": HERE,
+        f"POST {_JOB}/{{job_id}}/resume": (Ask(owner=409),),
+    },
+    "admin": {
+        "GET /metrics": NOTHING,
+        f"POST {_PERMISSIONS}": (Ask({"project_ids": ["proj_x"]}),),
+        f"GET {_PERMISSIONS}": (Ask(), after("<permission>")),
+        f"DELETE {_PERMISSIONS}/{{permission_id}}": HERE,
+        f"GET {_WEBHOOK}": (after("<webhook>"),),
+        "GET /v1/webhook_event_types": NOTHING,
+        f"POST {_WEBHOOK}": NOTHING,
+        f"GET {_WEBHOOK}/{{webhook_id}}": HERE,
+        f"POST {_WEBHOOK}/{{webhook_id}}": (Ask({"name": "mine now"}),),
+        f"DELETE {_WEBHOOK}/{{webhook_id}}": HERE,
+        f"POST {_WEBHOOK}/{{webhook_id}}/rotate_secret": HERE,
+        f"POST {_WEBHOOK}/{{webhook_id}}/test": (Ask(WEBHOOK, owner=400),),
+    },
 }
+"""What each route is asked, by the scope that it needs."""
 
+ENTRIES = {name: asks for routes in ASKS.values() for name, asks in routes.items()}
+SCOPE_OF = {name: scope for scope, routes in ASKS.items() for name in routes}
 ROUTES = {
     f"{method} {route.path}": route
     for router in ROUTERS
@@ -131,15 +144,9 @@ ROUTES = {
     if isinstance(route, APIRoute)
     for method in sorted(route.methods)
 }
-GUARDED = sorted(name for name in ROUTES if name.partition(" ")[2] not in OPEN)
-NAMING = sorted((name, n) for name in GUARDED for n in range(len(ASKS.get(name, ()))))
+GUARDED = sorted(name for name in ENTRIES if SCOPE_OF[name] != "anyone")
+NAMING = sorted((name, n) for name in GUARDED for n in range(len(ENTRIES[name])))
 LISTS = sorted(name for name in ROUTES if name.startswith("GET") and "{" not in name)
-
-
-def scope_of(route: APIRoute) -> str | None:
-    """Which scope a route asks for."""
-    scopes = [getattr(needed.call, "scope", None) for needed in route.dependant.dependencies]
-    return next((scope for scope in scopes if scope is not None), None)
 
 
 UPLOAD = {"bytes": 4, "filename": "a.jsonl", "mime_type": "text/plain", "purpose": "fine-tune"}
@@ -292,24 +299,23 @@ def own(world: World) -> dict[str, str]:
 
 
 def test_every_route_has_an_entry_and_no_entry_is_left_over() -> None:
-    assert ASKS.keys() == ROUTES.keys()
+    assert sorted(ENTRIES) == sorted(ROUTES)
+    assert {f"GET {path}" for path in OPEN} - {"GET /openapi.json"} <= ASKS["anyone"].keys()
 
 
 def test_every_route_that_names_something_is_asked_for_it() -> None:
     for name in GUARDED:
-        assert ASKS[name] or "{" not in name, name
+        assert ENTRIES[name] or "{" not in name, name
 
 
 @pytest.mark.parametrize("name", GUARDED)
 def test_without_a_key_or_its_scope_nothing_is_answered(
     world: World, own: dict[str, str], theirs: dict[str, str], name: str
 ) -> None:
-    scope = scope_of(ROUTES[name])
-    assert scope in SCOPES
-    others = [each for each in SCOPES if each != scope]
+    others = [scope for scope in SCOPES if scope != SCOPE_OF[name]]
     weak, _ = world.service.keys.create("one", scopes=others)
     before = world.rows()
-    for ask in ASKS[name] or HERE:
+    for ask in ENTRIES[name] or HERE:
         assert world.ask(None, name, ask, theirs | own).status_code == 401
         answer = world.ask(weak, name, ask, theirs | own)
         assert answer.status_code == 403
@@ -321,7 +327,7 @@ def test_without_a_key_or_its_scope_nothing_is_answered(
 def test_what_is_another_s_is_as_if_it_never_was(
     world: World, own: dict[str, str], theirs: dict[str, str], name: str, number: int
 ) -> None:
-    ask = ASKS[name][number]
+    ask = ENTRIES[name][number]
     before = world.rows()
     files = sorted(world.service.settings.home.rglob("*"))
     answer = world.ask(world.keys["two"], name, ask, theirs | own)

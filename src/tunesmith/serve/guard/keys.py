@@ -107,7 +107,6 @@ def requires(scope: Scope) -> Callable[..., Awaitable[Caller]]:
             )
         return caller
 
-    check.scope = scope  # type: ignore[attr-defined]  # tests read it off the route table
     return check
 
 
