@@ -77,6 +77,8 @@ WEBHOOK = {"event_type": "fine_tuning.job.succeeded"}
 CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
 FOUND = 503
 """The model is there, but not its weights, which no test here makes."""
+WRITES = 400
+"""The model is there, and is none of the kind that the route takes."""
 _JOB = "/v1/fine_tuning/jobs"
 _PERMISSIONS = "/v1/fine_tuning/checkpoints/{model:path}/permissions"
 _WEBHOOK = "/v1/webhook_endpoints"
@@ -111,6 +113,9 @@ ASKS: dict[str, dict[str, tuple[Ask, ...]]] = {
             Ask({"model": "<model>", **CHAT}, owner=FOUND),
             Ask({"model": "<step>", "stream": True, **CHAT}, owner=FOUND),
         ),
+        "POST /v1/completions": (Ask({"model": "<model>", "prompt": "Hello"}, owner=FOUND),),
+        "POST /v1/embeddings": (Ask({"model": "<model>", "input": "Hello"}, owner=WRITES),),
+        "POST /v1/moderations": (Ask({"model": "<model>", "input": "Hello"}, owner=WRITES),),
     },
     "train": {
         f"POST {_JOB}": (train(), train(training_file="<own file>", validation_file="<file>")),
