@@ -19,12 +19,9 @@ def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -
     """Raises ApiError 400 and 404."""
     if asked.model not in settings.bases:
         raise _no_base(asked.model, settings)
-    files.get(caller.project, asked.training_file, param="training_file")
-    if asked.validation_file is not None:
-        files.get(caller.project, asked.validation_file, param="validation_file")
-    wanted = asked.model_dump(exclude_unset=True)
-    for id in check(wanted, settings):
-        files.get(caller.project, id, param="method")
+    request = asked.model_dump(exclude_unset=True)
+    for id in check(request, settings):
+        files.get(caller.project, id, param=_param(asked, id))
     method = _method(asked)
     return NewJob(
         model=asked.model,
@@ -32,11 +29,17 @@ def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -
         validation_file=asked.validation_file,
         suffix=asked.suffix,
         seed=secrets.randbelow(1 << 31) if asked.seed is None else asked.seed,
-        asked=wanted,
+        asked=request,
         method=method,
         hyperparameters=_shared(method),
         labels=asked.metadata,
     )
+
+
+def _param(asked: JobAsked, id: str) -> str:
+    """The field that names the file."""
+    named = {asked.training_file: "training_file", asked.validation_file: "validation_file"}
+    return named.get(id, "method")
 
 
 def _method(asked: JobAsked) -> dict[str, Any]:
