@@ -220,3 +220,17 @@ def test_a_file_stays_as_long_as_a_job_needs_it(live: Live) -> None:
 def test_nothing_is_done_without_a_key(live: Live) -> None:
     with pytest.raises(openai.AuthenticationError):
         live.client("none").fine_tuning.jobs.list()
+
+
+def test_a_grader_is_tried_before_a_job_is_made_with_it(live: Live) -> None:
+    graders = live.client().fine_tuning.alpha.graders
+    validated = graders.validate(grader=GRADER)
+    assert validated.grader is not None
+    assert validated.grader.to_dict() == GRADER
+    right = graders.run(grader=GRADER, model_sample="yes", item={"answer": "yes"})
+    wrong = graders.run(grader=GRADER, model_sample="no", item={"answer": "yes"})
+    assert (right.reward, wrong.reward) == (1.0, 0.0)
+    assert right.metadata.name == "same"
+    assert not right.metadata.errors.invalid_variable_error
+    with pytest.raises(openai.BadRequestError, match="operation"):
+        graders.validate(grader={**GRADER, "operation": "same"})

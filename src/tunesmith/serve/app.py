@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,9 +18,23 @@ from tunesmith.serve.service import Service
 from tunesmith.serve.wire.faults import refusal
 
 
+class Application(FastAPI):
+    """FastAPI, but for the schema: what it would answer with 422 is 400 here."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Every path, with what it takes and all that it can answer."""
+        schema = super().openapi()
+        for acts in schema["paths"].values():
+            for act in acts.values():
+                act["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schema["components"]["schemas"].pop(unused, None)
+        return schema
+
+
 def build(service: Service) -> FastAPI:
     """The application over this service; nothing is opened or started here."""
-    app = FastAPI(
+    app = Application(
         title="Tunesmith", version="1", docs_url=None, redoc_url=None, middleware=guards(service)
     )
     app.state.service = service

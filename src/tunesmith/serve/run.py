@@ -24,6 +24,7 @@ from tunesmith.serve.jobs.supervise import Supervisor
 from tunesmith.serve.observe.logs import log_to
 from tunesmith.serve.service import Service, assemble
 from tunesmith.serve.settings import Settings
+from tunesmith.serve.tidy import tidying
 from tunesmith.serve.webhooks.address import reach_of
 from tunesmith.serve.webhooks.sender import Sender
 
@@ -60,7 +61,8 @@ def run(settings: Settings, tell: Tell) -> None:
 
 @contextmanager
 def _beside(service: Service) -> Iterator[None]:
-    """What works beside the requests: the workers that train, and the sender of webhooks."""
+    """What works beside the requests: the workers that train, the sender of webhooks, and what
+    removes what nobody needs any more."""
     supervisor = Supervisor(service.database, service.settings)
     sender = Sender(service.database, reach_of(service.settings))
     if service.settings.workers:
@@ -72,6 +74,7 @@ def _beside(service: Service) -> Iterator[None]:
         for part in (supervisor, sender):
             part.start()
             stack.callback(part.stop)
+        stack.enter_context(tidying(service))
         yield
 
 
