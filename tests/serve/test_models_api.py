@@ -21,9 +21,8 @@ def made(live: Live, client: openai.OpenAI) -> str:
     """A model of the client's project."""
     project = project_of(live, client)
     name = f"ft:anvil:tunesmith:x:{project}"
-    folder = live.service.settings.jobs / project / "model"
-    folder.mkdir(parents=True)
-    (folder / "weights").write_text("w")
+    folder = live.service.settings.jobs / project / "run"
+    (folder / "adapter").mkdir(parents=True)
     row = ModelRow(
         id=name,
         project_id=project,
@@ -41,12 +40,13 @@ def made(live: Live, client: openai.OpenAI) -> str:
 def test_a_model_is_listed_found_and_deleted_with_its_weights(live: Live) -> None:
     client = live.client()
     name = made(live, client)
-    folder = live.service.settings.jobs / project_of(live, client) / "model"
+    weights = live.service.settings.jobs / project_of(live, client) / "run" / "adapter"
     assert [model.id for model in client.models.list()] == ["anvil", name]
+    assert weights.exists()
     found = client.models.retrieve(name)
     assert (found.object, found.created) == ("model", 5)
     assert client.models.delete(name).deleted
-    assert not folder.exists()
+    assert not weights.exists()
     for act in (client.models.retrieve, client.models.delete):
         with pytest.raises(openai.NotFoundError):
             act(name)
