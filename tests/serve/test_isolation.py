@@ -122,6 +122,8 @@ ASKS: dict[str, dict[str, tuple[Ask, ...]]] = {
         f"POST {_JOB}/{{job_id}}/cancel": HERE,
         f"POST {_JOB}/{{job_id}}/pause": HERE,
         f"POST {_JOB}/{{job_id}}/resume": (Ask(owner=409),),
+        "POST /v1/fine_tuning/alpha/graders/run": NOTHING,
+        "POST /v1/fine_tuning/alpha/graders/validate": NOTHING,
     },
     "admin": {
         "GET /metrics": NOTHING,
