@@ -78,10 +78,9 @@ class Row:
         self._spelling = spelling
         self._tail = Tail(wanted.stop, spelling.drops_first_space)
         self._grammar = Grammar(wanted.grammar, spelling) if wanted.grammar else None
-        vocabulary = spelling.tokens.vocab_size
         self._edits = None
         if wanted.choice.edits:
-            self._edits = Edits(wanted.choice, vocabulary, device)
+            self._edits = Edits(wanted.choice, spelling.vocabulary, device)
         self._draws: np.ndarray | None = None
         if wanted.choice.temperature > 0:
             self._draws = uniforms(wanted.choice.seed, wanted.max_new_tokens)

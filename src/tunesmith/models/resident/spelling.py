@@ -16,15 +16,17 @@ from tunesmith.core.errors import Unsupported
 class Spelling:
     """The bytes that each token id stands for in an answer: none for special tokens.
 
+    `vocabulary` is how many ids the model has; its tokenizer may know more, or fewer.
+
     Raises Unsupported for a tokenizer whose tokens are not bytes laid end to end.
     """
 
     def __init__(self, tokenizer: Any, vocabulary: int, stop_ids: Sequence[int]) -> None:
-        self._tokenizer, self._vocabulary = tokenizer, vocabulary
+        self._tokenizer, self.vocabulary = tokenizer, vocabulary
         self.stop_ids = frozenset(stop_ids)
         try:
             self.tokens: LLTokenizer = from_tokenizer(
-                tokenizer, n_vocab=vocabulary, eos_token=list(stop_ids)
+                tokenizer, n_vocab=max(vocabulary, len(tokenizer)), eos_token=list(stop_ids)
             )
         except ValueError as error:
             raise Unsupported(
@@ -41,7 +43,7 @@ class Spelling:
         special |= {*self._tokenizer.all_special_ids, *self.stop_ids}
         return [
             b"" if id in special else self.tokens.decode_bytes([id])
-            for id in range(self._vocabulary)
+            for id in range(self.tokens.vocab_size)
         ]
 
     def name(self, id: int) -> bytes:
