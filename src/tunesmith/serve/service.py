@@ -13,6 +13,9 @@ from tunesmith.serve.jobs.book import Jobs
 from tunesmith.serve.observe.audit import Audit
 from tunesmith.serve.observe.health import Health
 from tunesmith.serve.observe.metrics import Metrics
+from tunesmith.serve.own.aliases import Aliases
+from tunesmith.serve.own.feedback import FeedbackBook
+from tunesmith.serve.own.looks import Looks
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.files import Files
@@ -38,6 +41,9 @@ class Service:
     permissions: Permissions
     jobs: Jobs
     graders: Graders
+    looks: Looks
+    feedback: FeedbackBook
+    aliases: Aliases
     webhooks: Webhooks
     audit: Audit
     metrics: Metrics
@@ -61,6 +67,9 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         permissions=Permissions(database),
         jobs=Jobs(database, settings),
         graders=Graders(settings),
+        looks=Looks(database, settings),
+        feedback=FeedbackBook(settings),
+        aliases=Aliases(settings),
         webhooks=Webhooks(database, reach_of(settings)),
         audit=Audit(database),
         metrics=Metrics(database, settings),

@@ -66,7 +66,7 @@ def lay_out(claimed: Claimed) -> Inputs:
         if place.name == ROWS:
             unpack_images(file.path, file.filename, place.parent)
         else:
-            _link(file.path, place)
+            link(file.path, place)
     return Inputs(paths, tuple(written))
 
 
@@ -110,7 +110,7 @@ def clear(claimed: Claimed) -> None:
     shutil.rmtree(claimed.folder / DATA, ignore_errors=True)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """The same bytes under another name; a copy where the file system has no links."""
     try:
         os.link(source, target)

@@ -32,6 +32,7 @@ ASKS = frozenset(
         "/v1/moderations",
         "/v1/fine_tuning/alpha/graders/run",
         "/v1/fine_tuning/alpha/graders/validate",
+        "/v1/tunesmith/files/{file_id}/check",
     }
 )
 """Routes that are asked by POST and change nothing."""

@@ -15,6 +15,7 @@ from tunesmith.serve.routes import (
     jobs,
     models,
     moderations,
+    own,
     uploads,
     webhooks,
 )
@@ -32,4 +33,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     embeddings.router,
     moderations.router,
     webhooks.router,
+    own.router,
 )

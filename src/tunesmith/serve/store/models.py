@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from sqlalchemy import Select, delete, or_, select
+from sqlalchemy import ColumnElement, Select, delete, or_, select
 
 from tunesmith.runs.finished import KINDS
-from tunesmith.serve.errors import ApiError, forbidden
+from tunesmith.serve.errors import ApiError, bad_request, forbidden
+from tunesmith.serve.own.aliases import Aliases
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.tables import ModelRow, PermissionRow
+
+_CHECKPOINT = ":ckpt-step-"
 
 
 class Models:
@@ -21,6 +25,7 @@ class Models:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
+        self._aliases = Aliases(settings)
 
     def all(self, project: str) -> Sequence[ModelRow]:
         """Those that the project has made or may ask, oldest first."""
@@ -28,12 +33,29 @@ class Models:
             return session.scalars(_visible(project).order_by(ModelRow.seq)).all()
 
     def get(self, project: str, id: str) -> ModelRow:
-        """Raises ApiError 404."""
+        """By its id, or by a name that leads to it. Raises ApiError 404."""
         with self._database.read() as session:
             row = session.scalar(_visible(project).where(ModelRow.id == id))
+            if row is None and (job := self._aliases.job_of(project, id)) is not None:
+                row = session.scalar(_visible(project).where(*_made_by(job)))
         if row is None:
             raise no_model(id)
         return row
+
+    def judged(self, project: str, id: str) -> Path:
+        """The run folder of a model that a job of the project ended with, and was judged.
+
+        Raises ApiError 400, 404.
+        """
+        row = self.get(project, id)
+        if row.project_id != project:
+            raise no_model(id)
+        if _CHECKPOINT in row.id:
+            raise bad_request(
+                f"{id} is a checkpoint, which was not judged. Name the model of its job.",
+                param="model",
+            )
+        return self._settings.home / row.folder
 
     def delete(self, project: str, id: str) -> None:
         """Take a model away, with its weights; verdict and report stay with their job.
@@ -52,6 +74,11 @@ class Models:
             session.execute(delete(PermissionRow).where(PermissionRow.model_id == id))
         for kind in KINDS:
             shutil.rmtree(self._settings.home / row.folder / kind, ignore_errors=True)
+
+
+def _made_by(job: str) -> tuple[ColumnElement[bool], ...]:
+    """The model that the job ended with, none of its checkpoints."""
+    return ModelRow.job_id == job, ModelRow.id.not_like(f"%{_CHECKPOINT}%")
 
 
 def _visible(project: str) -> Select[ModelRow]:
