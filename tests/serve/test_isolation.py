@@ -20,10 +20,12 @@ from sqlalchemy import select
 
 from tests.serve.fake_engine import FakeEngine
 from tests.serve.jobbing import new_job
+from tunesmith.runs.registry import Named, Registry, Version
 from tunesmith.serve.app import build
 from tunesmith.serve.caller import SCOPES, Caller
 from tunesmith.serve.guard.keys import OPEN
 from tunesmith.serve.ids import Prefix, new_id
+from tunesmith.serve.own.projects import folder_of
 from tunesmith.serve.routes import ROUTERS
 from tunesmith.serve.service import assemble
 from tunesmith.serve.settings import Settings
@@ -42,6 +44,8 @@ PARAMETERS = {
     "model": "<model>",
     "permission_id": "<permission>",
     "webhook_id": "<webhook>",
+    "alias": "<alias>",
+    "part": "plan",
 }
 FORM = {"file": ("rows.jsonl", b'{"messages": []}\n')}
 
@@ -82,6 +86,9 @@ WRITES = 400
 _JOB = "/v1/fine_tuning/jobs"
 _PERMISSIONS = "/v1/fine_tuning/checkpoints/{model:path}/permissions"
 _WEBHOOK = "/v1/webhook_endpoints"
+_OWN = "/v1/tunesmith"
+UNREADY = 409
+"""The job has no run yet, the model no files, or the alias no version before."""
 
 ASKS: dict[str, dict[str, tuple[Ask, ...]]] = {
     "anyone": {"GET /healthz": NOTHING, "GET /readyz": NOTHING},
@@ -94,7 +101,17 @@ ASKS: dict[str, dict[str, tuple[Ask, ...]]] = {
         f"GET {_JOB}/{{job_id}}/events": (Ask(), after("<event>")),
         f"GET {_JOB}/{{job_id}}/checkpoints": (Ask(), after("<checkpoint>")),
         "GET /v1/models": NOTHING,
-        "GET /v1/models/{model:path}": (Ask(), Ask(path={"model": "<step>"})),
+        "GET /v1/models/{model:path}": (
+            Ask(),
+            Ask(path={"model": "<step>"}),
+            Ask(path={"model": "<alias>"}),
+        ),
+        f"POST {_OWN}/files/{{file_id}}/check": HERE,
+        f"GET {_OWN}/jobs/{{job_id}}/{{part}}": (Ask(owner=UNREADY),),
+        f"GET {_OWN}/jobs/{{job_id}}/report": (Ask(owner=UNREADY),),
+        f"GET {_OWN}/feedback/rows": NOTHING,
+        f"GET {_OWN}/aliases": NOTHING,
+        f"GET {_OWN}/aliases/{{alias}}": HERE,
     },
     "write": {
         "POST /v1/files": NOTHING,
@@ -107,6 +124,7 @@ ASKS: dict[str, dict[str, tuple[Ask, ...]]] = {
         ),
         "POST /v1/uploads/{upload_id}/cancel": HERE,
         "DELETE /v1/models/{model:path}": (Ask(), Ask(path={"model": "<step>"})),
+        f"POST {_OWN}/feedback": NOTHING,
     },
     "chat": {
         "POST /v1/chat/completions": (
@@ -138,6 +156,8 @@ ASKS: dict[str, dict[str, tuple[Ask, ...]]] = {
         f"DELETE {_WEBHOOK}/{{webhook_id}}": HERE,
         f"POST {_WEBHOOK}/{{webhook_id}}/rotate_secret": HERE,
         f"POST {_WEBHOOK}/{{webhook_id}}/test": (Ask(WEBHOOK, owner=400),),
+        f"POST {_OWN}/aliases/{{alias}}/promote": (Ask({"model": "<model>"}, owner=UNREADY),),
+        f"POST {_OWN}/aliases/{{alias}}/rollback": (Ask(owner=UNREADY),),
     },
 }
 """What each route is asked, by the scope that it needs."""
@@ -182,6 +202,16 @@ def state_of(job: str, model: str, id: str) -> CheckpointRow:
     return CheckpointRow(
         id=id, job_id=job, model_id=model, step_number=1, metrics={"step": 1}, created_at=1
     )
+
+
+def led_to(settings: Settings, project: str, job: str) -> str:
+    """A name that leads to the model of a job."""
+    registry = Registry(folder_of(settings, project))
+    run = str(settings.jobs / job / "run")
+    version = Version(1, run, run, "anvil", {}, "ship", "A secret.", "2026-01-01T00:00:00+00:00")
+    with registry.locked():
+        registry.put(Named(f"alias-{job}", 1, (version,), ()))
+    return f"alias-{job}"
 
 
 class World:
@@ -242,6 +272,7 @@ class World:
         ids = (file, spare, upload, part, job, model, step, event, checkpoint)
         found = dict(zip(names, ids, strict=True))
         found |= {"permission": permission, "webhook": webhook}
+        found |= {"alias": led_to(service.settings, caller.project, job)}
         return {f"<{name}>": id for name, id in found.items()}
 
     def _post(self, project: str, path: str, **given: Any) -> str:
@@ -273,7 +304,8 @@ def never_were(ids: Mapping[str, str]) -> dict[str, str]:
     }  # fmt: skip
     names = {name: new_id(prefixes[name]) for name in ids if name in prefixes}
     model = f"ft:anvil:tunesmith::{new_id('ftjob-')}"
-    return {**names, "<model>": model, "<step>": f"{model}:ckpt-step-1"}
+    models = {"<model>": model, "<step>": f"{model}:ckpt-step-1"}
+    return {**names, **models, "<alias>": f"alias-{new_id('ftjob-')}"}
 
 
 def told(answer: Response, ids: Mapping[str, str]) -> tuple[int, str]:

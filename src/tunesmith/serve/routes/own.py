@@ -66,7 +66,7 @@ def add_feedback(asked: Judgements, caller: Writer, parts: Parts) -> JudgementsK
 def export_feedback(
     caller: Reader,
     parts: Parts,
-    form: Literal["preference", "rating", "sft"],
+    form: Literal["preference", "rating", "sft"] = "preference",
     agreed: Annotated[bool, Query(description="Only what nobody disputes.")] = False,
     persons: Annotated[bool, Query(description="Rows name who judged.")] = False,
 ) -> LearnedRows:
