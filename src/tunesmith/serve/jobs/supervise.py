@@ -20,9 +20,10 @@ from tunesmith.serve.store.database import Database
 
 LOOK = 0.2
 """Seconds between two looks at the workers."""
-STEADY = 60.0
+STEADY = 5.0
 """A worker that dies after so many seconds is started again at once; one that dies sooner after a
-pause that doubles, up to as many."""
+pause that doubles, up to LONGEST_PAUSE."""
+LONGEST_PAUSE = 30.0
 PATIENCE = 20.0
 """Seconds that workers have to save where they are, when the server ends."""
 
@@ -124,7 +125,7 @@ class _Place:
     def _fell(self, process: subprocess.Popen[bytes], now: float) -> None:
         _log.warning("worker %s ended with %d", self._owner, process.returncode)
         lived = now - self._started
-        self._pause = LOOK if lived >= STEADY else min(STEADY, 2 * self._pause)
+        self._pause = LOOK if lived >= STEADY else min(LONGEST_PAUSE, 2 * self._pause)
         self._due = now + self._pause
         self._clear(process)
 
