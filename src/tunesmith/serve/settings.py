@@ -76,7 +76,8 @@ class Settings(BaseModel):
     """The models that jobs may start from and that are served: the name that clients give, and a
     model folder, a hub name, or `anvil`, the small one inside the package. No other is opened."""
     workers: Annotated[int, Field(ge=0)] = 1
-    """Processes that train. 0 for a server that others run workers beside."""
+    """Processes that train; beside them one looks at the files of new jobs. 0 for a server
+    that others run workers beside."""
     resident_adapters: Count = 32
     """Adapters of one base that are kept in memory; the one used least recently goes first."""
     resident_bases: Count = 2
@@ -92,7 +93,7 @@ class Settings(BaseModel):
     lease_seconds: Seconds = 30
     """A worker that has not been heard of for so long has lost its job to another."""
     max_attempts: Count = 5
-    """So often is a job taken up again whose worker died, before it fails."""
+    """So often in a row, without coming further, is a job taken up again before it fails."""
     verdict: Literal["none", "quick", "standard", "full"] = "quick"
     """How much is measured of a tuned model against its base, as `evaluate.level` of a recipe."""
     origins: tuple[str, ...] = ()
