@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from tunesmith.core.errors import InputError
 from tunesmith.serve.app import build
-from tunesmith.serve.chat.engine import ChatEngine
+from tunesmith.serve.chat.parts import open_engine
 from tunesmith.serve.guard.protocol import bounded
 from tunesmith.serve.home import alone, opened
 from tunesmith.serve.jobs.supervise import Supervisor
@@ -49,7 +49,7 @@ def run(settings: Settings, tell: Tell) -> None:
         database = stack.enter_context(opened(settings))
         stack.enter_context(alone(settings.home))
         listener = stack.enter_context(listening(settings.host, settings.port))
-        engine = ChatEngine(settings)
+        engine = open_engine(settings)
         stack.callback(engine.close)
         service = assemble(settings, database, engine)
         stack.enter_context(_beside(service))

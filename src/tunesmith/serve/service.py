@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.serve.blobs import Blobs
-from tunesmith.serve.chat.engine import ChatEngine
 from tunesmith.serve.chat.generation import Engine
-from tunesmith.serve.chat.parts import Chat, open_chat
+from tunesmith.serve.chat.parts import Chat, open_chat, open_engine
 from tunesmith.serve.graders import Graders
 from tunesmith.serve.jobs.book import Jobs
 from tunesmith.serve.observe.audit import Audit
@@ -74,5 +73,5 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         audit=Audit(database),
         metrics=Metrics(database, settings),
         health=Health(database, settings),
-        chat=open_chat(settings, models, engine or ChatEngine(settings)),
+        chat=open_chat(settings, models, engine or open_engine(settings)),
     )

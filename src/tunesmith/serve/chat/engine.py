@@ -76,7 +76,7 @@ class ChatEngine:
             placed = placing.find(self._settings.bases[asked.model.base], asked.model.folder)
         wanted = Wanted(
             asked.prompt_ids,
-            min(asked.max_new_tokens, _room(asked, placed)),
+            min(asked.max_new_tokens, room_for(asked, placed)),
             placed.spelling,
             Choice(
                 asked.temperature,
@@ -94,7 +94,7 @@ class ChatEngine:
         return thread, placed, wanted
 
 
-def _room(asked: Generation, placed: Placed) -> int:
+def room_for(asked: Generation, placed: Placed) -> int:
     """How many tokens of the context are left. Raises ApiError where none is."""
     room = placed.context - len(asked.prompt_ids)
     if room < 1:
