@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fastapi.testclient import TestClient
@@ -23,6 +24,9 @@ from tunesmith.serve.service import Service, assemble
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.tables import Table
+
+if TYPE_CHECKING:
+    from tunesmith.runs.open import Run
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -129,3 +133,11 @@ def live(
         running[kind] = stack.enter_context(serving(assemble(settings, database)))
     yield running[kind]
     running[kind].close_clients()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Finished runs, to be asked and not changed; all in one folder."""
+    from tests.serve.trained import three_runs
+
+    return three_runs(tmp_path_factory.mktemp("trained"))

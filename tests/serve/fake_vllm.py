@@ -1,4 +1,4 @@
-"""A server that speaks vLLM's protocol over no model: it says the letters of what it was asked by."""
+"""A server that speaks vLLM's protocol over no model."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tunesmith.serve.chat.engine import room_for
 from tunesmith.serve.chat.generation import Generation, Piece, TokenLogprob
 from tunesmith.serve.chat.prompts import opening
 from tunesmith.serve.chat.vllm import UnknownModel, VllmServer, broke_off, understood
-from tunesmith.serve.errors import bad_request, unavailable
+from tunesmith.serve.errors import ApiError, bad_request, unavailable
 from tunesmith.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,15 +46,16 @@ class PassThrough:
     async def generate(self, asked: Generation) -> AsyncGenerator[Piece, None]:
         """See Engine."""
         placed = await asyncio.to_thread(self._placed, asked)
-        try:
-            async with aclosing(self._pieces(asked, placed)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except UnknownModel:  # the server was started anew since the adapter was registered
-            self._names.clear()
-            async with aclosing(self._pieces(asked, placed)) as pieces:
-                async for piece in pieces:
-                    yield piece
+        for tried in range(2):
+            try:
+                async with aclosing(self._pieces(asked, placed)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except UnknownModel:  # the server was started anew since the adapter was registered
+                self._names.clear()
+                if tried:
+                    raise _not_served(asked.model.id) from None
 
     def close(self) -> None:
         """See Engine; nothing is held here."""
@@ -104,7 +105,11 @@ class PassThrough:
         for name, root in (await self._server.models()).items():
             if name in wanted or root in wanted:
                 return name
-        raise unavailable(f"The vLLM server behind this service does not serve {base}.", 60)
+        raise _not_served(base)
+
+
+def _not_served(name: str) -> ApiError:
+    return unavailable(f"The vLLM server behind this service does not serve {name}.", 60)
 
 
 def _request(asked: Generation, placed: Placed, name: str) -> dict[str, Any]:

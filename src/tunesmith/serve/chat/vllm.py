@@ -79,7 +79,9 @@ class VllmServer:
     async def _connected(self) -> AsyncGenerator[httpx2.AsyncClient, None]:
         """Raises ApiError 503 where the server cannot be reached."""
         try:
-            async with httpx2.AsyncClient(base_url=self._url, timeout=_PATIENCE) as client:
+            async with httpx2.AsyncClient(
+                base_url=self._url, timeout=_PATIENCE, trust_env=False
+            ) as client:
                 yield client
         except httpx2.HTTPError as error:
             _log.error("the vLLM server at %s: %s: %s", self._url, type(error).__name__, error)
