@@ -53,6 +53,9 @@ SURFACE = {
     ],
     "tunesmith keys list": ["--database", "--help", "--home", "--json", "--project"],
     "tunesmith keys revoke": ["KEY_ID", "--database", "--help", "--home"],
+    "tunesmith backup": ["--database", "--help", "--home", "--out"],
+    "tunesmith restore": ["FILE", "--database", "--help", "--home"],
+    "tunesmith audit": ["--database", "--help", "--home", "--json", "--limit"],
     "tunesmith train": [
         "RECIPE",
         "--base",

@@ -29,6 +29,7 @@ from tunesmith.cli.improve import improve
 from tunesmith.cli.judge import judge
 from tunesmith.cli.keys import keys
 from tunesmith.cli.label import label
+from tunesmith.cli.operate import audit, backup, restore
 from tunesmith.cli.plan import plan
 from tunesmith.cli.recipe import recipe
 from tunesmith.cli.sample import sample
@@ -61,6 +62,9 @@ app.command()(models)
 app.command()(export)
 app.command()(serve)
 app.add_typer(keys, name="keys")
+app.command()(backup)
+app.command()(restore)
+app.command()(audit)
 app.command()(recipe)
 app.command()(doctor)
 

@@ -95,7 +95,8 @@ def _rows(database: Database) -> Iterator[Metric]:
             select(func.min(JobRow.created_at)).where(JobRow.status == "queued")
         )
         waiting = session.scalar(select(func.count()).where(DeliveryRow.due_at.is_not(None)))
-        kept = session.scalar(select(func.coalesce(func.sum(FileRow.bytes), 0)))
+        there = FileRow.deleted_at.is_(None)
+        kept = session.scalar(select(func.sum(FileRow.bytes)).where(there))
     jobs = GaugeMetricFamily("tunesmith_jobs", "Fine-tuning jobs by state.", labels=("status",))
     for status in STATUSES:
         jobs.add_metric((status,), counts.get(status, 0))
