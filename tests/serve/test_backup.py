@@ -68,9 +68,9 @@ def check(settings: Settings) -> list[str]:
     """Every row of the restored service has its bytes; returns the contents of its files."""
     database = Database(settings.database_url)
     service = assemble(settings, database)
-    contents = []
+    contents, there = [], FileRow.deleted_at.is_(None)
     with database.read() as session:
-        for row in session.scalars(select(FileRow).where(FileRow.deleted_at.is_(None))):
+        for row in session.scalars(select(FileRow).where(there).order_by(FileRow.seq)):
             contents.append(service.blobs.path(row.blob).read_text())
         for row in session.scalars(select(ModelRow)):
             parts = (settings.home / row.folder / "adapter").iterdir()
