@@ -17,6 +17,7 @@ from tunesmith.core.batch import Batch, Pooling
 from tunesmith.core.errors import ModelError
 from tunesmith.core.seeds import derive
 from tunesmith.models.body import Body, choose_body
+from tunesmith.models.defaults import changing_defaults
 from tunesmith.models.hub import reason
 from tunesmith.models.open import DTYPES, Described, require_safetensors
 from tunesmith.models.quantised import NONE, keep_differentiable, loading
@@ -127,13 +128,14 @@ def open_body(
     location = described.location
     require_safetensors(location)
     try:
-        loaded: Any = AutoModel.from_pretrained(
-            location,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **loading(DTYPES[dtype], quantize, device),
-        )
+        with changing_defaults():
+            loaded: Any = AutoModel.from_pretrained(
+                location,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **loading(DTYPES[dtype], quantize, device),
+            )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"The weights in {location} could not be read: {reason(error)}") from error
     model: PreTrainedModel

@@ -33,6 +33,7 @@ from transformers.utils import logging as transformers_logging
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.core.ports import Eyes
 from tunesmith.core.seeds import derive
+from tunesmith.models.defaults import changing_defaults
 from tunesmith.models.encoder_decoder import AnyEncoderDecoder, choose_encoder_decoder
 from tunesmith.models.forward import Forward, choose_forward
 from tunesmith.models.fused import fuse
@@ -299,13 +300,14 @@ def load_weights(
     """
     require_safetensors(location)
     try:
-        loaded: Any = opener.from_pretrained(
-            location,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **loading(DTYPES[dtype], quantize, device),
-        )
+        with changing_defaults():
+            loaded: Any = opener.from_pretrained(
+                location,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **loading(DTYPES[dtype], quantize, device),
+            )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"The weights in {location} could not be read: {reason(error)}") from error
     model: PreTrainedModel

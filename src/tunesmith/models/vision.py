@@ -22,6 +22,7 @@ from tunesmith.core.batch import ImageBatch
 from tunesmith.core.errors import ModelError, Unsupported
 from tunesmith.core.files import read_json
 from tunesmith.core.seeds import derive
+from tunesmith.models.defaults import changing_defaults
 from tunesmith.models.hub import fetch, reason
 from tunesmith.models.open import DTYPES, locate, require_safetensors
 from tunesmith.models.seeding import seeded
@@ -245,15 +246,16 @@ def _tapped(layer: nn.Module) -> Iterator[list[torch.Tensor]]:
 def _loaded(location: str, config: Any, dtype: str, *, whole: bool = False) -> PreTrainedModel:
     require_safetensors(location)
     try:
-        loaded: Any = AutoModelForImageClassification.from_pretrained(
-            location,
-            config=config,
-            dtype=DTYPES[dtype],
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=not whole,
-            output_loading_info=True,
-        )
+        with changing_defaults():
+            loaded: Any = AutoModelForImageClassification.from_pretrained(
+                location,
+                config=config,
+                dtype=DTYPES[dtype],
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=not whole,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"The weights in {location} could not be read: {reason(error)}") from error
     model: PreTrainedModel

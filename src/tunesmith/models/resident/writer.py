@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tunesmith.core.errors import Unsupported
+from tunesmith.models.defaults import keeping_defaults
 from tunesmith.models.forward import PackedForward
 from tunesmith.models.open import Base
 from tunesmith.models.resident.bank import Bank
@@ -71,9 +72,10 @@ class Writer:
         What can be told of each row; a row whose answer is finished has left.
         """
         told: list[Told] = []
-        for found in (self._decoder.write(), self._decoder.read()):
-            if found is not None:
-                told += self._go_on(*found)
+        with keeping_defaults():
+            for found in (self._decoder.write(), self._decoder.read()):
+                if found is not None:
+                    told += self._go_on(*found)
         for row, written in told:
             if written.finish is not None:
                 self.leave(row)

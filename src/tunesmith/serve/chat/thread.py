@@ -25,6 +25,9 @@ _FLUSH_SECONDS = 0.03
 """Pieces are handed on so often: to wake a client for every token of every row costs as much as to
 write it."""
 
+_PATIENCE_SECONDS = 5.0
+"""That an answer waits for its adapter before others wait for it."""
+
 _LOADERS = 2
 """Threads that read weights and adapters from the disk."""
 
@@ -153,11 +156,21 @@ class ModelThread:
                 self._leave(ticket)
 
     def _begin(self) -> None:
-        """Every answer that waits and can be begun now."""
+        """Every answer that waits and can be begun now.
+
+        Where one has waited long for its adapter, because those in memory are used without a pause,
+        nothing is begun behind it until some of them are idle.
+        """
+        now, held = time.monotonic(), set[Weights]()
         for ticket in self._turns.in_turn():
+            weights = ticket.placed.weights
+            if weights in held:
+                continue
             try:
                 resident = self._resident(ticket)
                 if resident is None or not self._has_place(resident, ticket):
+                    if now - ticket.since > _PATIENCE_SECONDS:
+                        held.add(weights)
                     continue
             except TunesmithError as error:
                 _log.error("a model could not be opened: %s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 
@@ -24,6 +25,7 @@ class Ticket:
         self.loop = asyncio.get_running_loop()
         self.pieces: deque[Piece | ApiError] = deque()
         self.news = asyncio.Event()
+        self.since = time.monotonic()
         self.row: Row | None = None
         self.cancelled = False
 
