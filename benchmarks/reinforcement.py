@@ -7,7 +7,8 @@ say how often it succeeds, at the temperature that it learns at.
 
 The same prompts and the same verifier teach it in three ways: GRPO, PPO, and rejection sampling
 (sample, keep what the verifier accepts, tune on it, again), each beside the tokens that it sampled
-and the seconds that it took, of this machine and of the processor.
+and the seconds that it took, of this machine and of the processor. Writes
+benchmarks/REINFORCEMENT.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.files import read_jsonl, write_jsonl
+from benchmarks.machine import describe as describe_machine
+from tunesmith.core.files import read_jsonl, write_jsonl, write_text
 from tunesmith.core.records import Prompt
 from tunesmith.models.open import describe, open_base
 from tunesmith.models.rollouts import InProcessRollouts
@@ -30,6 +32,27 @@ from tunesmith.runs.reinforce.exam import Examiner, success_share
 from tunesmith.runs.reinforce.setup import set_up_reinforced
 from tunesmith.runs.rewards import open_reward
 from tunesmith.runs.train import train
+
+PAGE = Path(__file__).with_name("REINFORCEMENT.md")
+
+_PAGE = """\
+# A skill learned from grades alone
+
+Made by `python -m benchmarks.reinforcement --steps {steps} --rounds {rounds}`: all rows in one
+run, on {machine}.
+
+The embedded base is to answer requests for three things in three lines, each a dash and one word,
+no word twice; three regular expressions grade what it tries. *Base* and *tuned* are the shares of
+{held_out} held-out prompts answered so, at temperature 1, before and after; the last column
+follows some of them while the model learns (for rejection sampling all of them, after each round).
+*To 80 %* is how many tokens had been sampled when that column first reached it.
+
+{table}
+"""
+_HEAD = (
+    "| | base | tuned | tokens sampled | to 80 % | seconds | processor | held-out success |",
+    "|---|---|---|---|---|---|---|---|",
+)
 
 ANSWERS, LONGEST, HELD_OUT = 8, 24, 60
 SUCCESS = 0.8
@@ -88,20 +111,31 @@ def main() -> None:
     """Learn in each way, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, default=Path("build/grades"))
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=["grpo", "ppo", "rejection"])
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     prompts, held_out = write_prompts(asked.out)
-    print("| | base | tuned | tokens sampled | to 80 % | seconds | processor | held-out success |")
-    print("|---|---|---|---|---|---|---|---|")
+    lines = list(_HEAD)
+    print("\n".join(lines))
     for name in asked.only:
-        common = _settings(prompts, held_out)
-        if name == "rejection":
-            print(rejected(asked.out / name, common, asked.rounds).line(), flush=True)
-        else:
-            print(reinforced(name, asked.out / name, common, asked.steps).line(), flush=True)
+        lines.append(_learned(name, asked, _settings(prompts, held_out)).line())
+        print(lines[-1], flush=True)
+    page = _PAGE.format(
+        steps=asked.steps,
+        rounds=asked.rounds,
+        machine=describe_machine(),
+        held_out=HELD_OUT,
+        table="\n".join(lines),
+    )
+    write_text(PAGE, page)
+
+
+def _learned(name: str, asked: argparse.Namespace, common: dict[str, Any]) -> Result:
+    if name == "rejection":
+        return rejected(asked.out / name, common, asked.rounds)
+    return reinforced(name, asked.out / name, common, asked.steps)
 
 
 def write_prompts(folder: Path) -> tuple[Path, Path]:
