@@ -19,6 +19,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.core.version import VERSION
+
 if TYPE_CHECKING:
     from typing import TypeAlias
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "open_run", "progress", "train"]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # The hub's library tells the hub which other packages and agents it runs beside, unless it is told
 # not to before it is imported; nothing is sent that was not asked for.

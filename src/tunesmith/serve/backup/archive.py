@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from tunesmith import __version__
 from tunesmith.core.errors import InputError, StorageError
+from tunesmith.core.version import VERSION
 
 LIST = "backup.json"
 _FORMAT = 1
@@ -53,7 +53,7 @@ class Writer:
 
     def finish(self) -> None:
         """Write the list."""
-        listed = {"format": _FORMAT, "tunesmith": __version__, "files": self.entries}
+        listed = {"format": _FORMAT, "tunesmith": VERSION, "files": self.entries}
         content = json.dumps({**listed, "made_at": int(time.time())}).encode()
         self._put(LIST, io.BytesIO(content), len(content), time.time())
         self._tar.close()
