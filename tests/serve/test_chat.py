@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
@@ -13,6 +14,7 @@ from tests.serve.chatting import chatting
 from tests.serve.fake_engine import FakeEngine
 from tests.serve.live import Live
 from tunesmith.serve.errors import unavailable
+from tunesmith.serve.settings import Limits
 
 HELLO = [{"role": "user", "content": "Hello?"}]
 
@@ -155,9 +157,10 @@ def test_an_asynchronous_client(live: Live, engine: FakeEngine) -> None:
         ({"max_tokens": 10**6}, "at most 4096"),
         ({"logit_bias": {"999999": 1}}, "logit_bias names the token 999999"),
         ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user"}]}, "of the role user needs content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "takes text alone"),
         ({"messages": [{"role": "user", "content": "<|end|>"}]}, "special token"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "does not write the tools"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "does not tell it of tools"),
         ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "not a function tool"),
     ],
 )
@@ -168,3 +171,17 @@ def test_what_cannot_be_done_is_refused(
         ask.chat.completions.create(**{"model": "anvil", "messages": HELLO, **more})
     assert refused.value.status_code in (400, 404)
     assert engine.asked == []
+
+
+def test_tokens_count_against_the_key(tmp_path: Path) -> None:
+    limits = Limits(tokens_per_minute=30)
+    with chatting(tmp_path, limits=limits) as (live, engine):
+        engine.begin_again("Good", " day", ".")
+        client = live.client()
+        spent = client.chat.completions.create(model="anvil", messages=HELLO).usage.total_tokens
+        stream = client.chat.completions.create(model="anvil", messages=HELLO, stream=True)
+        assert len(list(stream)) == 5
+        assert spent < 30 < 2 * spent
+        with pytest.raises(openai.RateLimitError, match="30 tokens within a minute"):
+            client.chat.completions.create(model="anvil", messages=HELLO)
+        live.close_clients()

@@ -102,6 +102,11 @@ def call_format(renderer: Renderer) -> CallFormat:
         bare = renderer.encoder.bare
         found = CallFormat(_opening(renderer, bare(written)), *_object_in(written))
     except Refused as refused:
+        if refused.reason == "template_hides_tools":
+            raise DataError(
+                "The chat template of this model does not tell it of tools, so it could not call "
+                "any. Ask without tools, or ask a model whose template writes them."
+            ) from None
         raise DataError(str(refused)) from None
     reader = found.reader([PROBE_CALL.name])
     reader.feed(bare(written))

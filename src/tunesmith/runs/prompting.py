@@ -58,16 +58,14 @@ class Prompting:
     ) -> tuple[int, ...]:
         """The ids that ask for the answer to a conversation, spelled as OpenAI's API has it.
 
-        Raises DataError for a message that cannot be read or rendered, and for tools where the
-        template tells the model nothing of them.
+        Raises DataError for a message that cannot be read or rendered. Whether the template tells
+        the model of tools is asked of `calls`.
         """
         try:
             said = listed(list(messages), "messages")
             functions = schemas({"tools": list(tools)})
         except Unusable as error:
             raise DataError(str(error)) from None
-        if functions:
-            _ = self.calls  # raises where tools would not be seen
         return _plain(self._renderer.ask(said, functions))
 
     def text(self, prompt: str) -> tuple[int, ...]:

@@ -67,6 +67,9 @@ class Asking:
         model = self._names.of_kind(caller, asked.model, "chat")
         prompting = self._prompts.of(model)
         tools = asked.tools if asked.may_call else None
+        if tools:
+            with reading("tools"):
+                _ = prompting.calls  # refused where the model would not see them
         with reading("messages"):
             ids = prompting.chat([each.plain() for each in asked.messages], tools or ())
         one = self._generation(caller, model, asked, ids, asked.longest, prompting)

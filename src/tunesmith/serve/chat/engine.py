@@ -112,7 +112,7 @@ def _grammar(asked: Generation, placed: Placed) -> str | None:
     try:
         return placed.grammar(asked.schema)
     except Unsupported as error:
-        raise bad_request(str(error)) from error
+        raise bad_request(str(error), param="response_format") from error
 
 
 def _ends(piece: Piece | ApiError) -> bool:

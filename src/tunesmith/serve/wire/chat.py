@@ -130,6 +130,14 @@ class Message(AskedPart):
     audio: NoAudio = None
     function_call: NoOldCall = None
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Message:
+        if self.role == "assistant" and (self.refusal is not None or self.tool_calls):
+            return self
+        if self.content is None:
+            raise ValueError(f"a message of the role {self.role} needs content")
+        return self
+
     def plain(self) -> dict[str, Any]:
         """As rows of training data spell it."""
         row = self.model_dump(exclude_none=True, exclude={"refusal", "annotations"})
