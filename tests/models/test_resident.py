@@ -205,6 +205,23 @@ def test_a_known_beginning_is_not_computed_again_and_is_each_adapters_own(
             assert row.ids[len(asked.prompt) :] == _written(cold, [asked])[0]
 
 
+def test_a_beginning_that_is_being_read_is_waited_for(
+    tiny_base: Path, spelling: Spelling, adapters: dict[str, Path]
+) -> None:
+    """Of prompts that come at once, too, the common beginning is computed once an adapter."""
+    writer = _writer(tiny_base, adapters, portion=256)
+    system = tuple(range(5, 75))
+    asked = [
+        Wanted((*system, n), 3, spelling, Choice(temperature=0), adapter=adapter)
+        for adapter in ("wide", None)
+        for n in (80, 81, 82)
+    ]
+    rows = [writer.join(each) for each in asked]
+    while writer.rows:
+        writer.step()
+    assert [row.cached for row in rows] == [0, 64, 64, 0, 64, 64]
+
+
 def test_beginnings_stay_within_their_bytes_and_the_oldest_goes_first(
     tiny_base: Path, spelling: Spelling
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftModel, PromptTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from tests.serve.resident import save_run, write_recipe
@@ -28,11 +28,12 @@ Engines = Callable[..., ChatEngine]
 
 @pytest.fixture(scope="module")
 def models(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
-    """The base, three adapters of it, one that cannot share it, and a whole model."""
+    """The base, three adapters of it, two that cannot share it, and a whole model."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in range(3):
         save_run(tiny_base, folder / str(seed), seed)
     save_run(tiny_base, folder / "dora", 3, use_dora=True)
+    _save_prompt(tiny_base, folder / "prompt")
     whole = folder / "whole"
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     for weight in model.parameters():
@@ -40,10 +41,20 @@ def models(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     model.save_pretrained(whole / "model")
     describe(str(tiny_base)).save_reader(whole / "model")
     write_recipe(tiny_base, whole)
-    names = ("0", "1", "2", "dora", "whole")
+    names = ("0", "1", "2", "dora", "prompt", "whole")
     return {"base": Model("tiny", "tiny")} | {
         name: Model(f"ft:{name}", "tiny", "chat", folder / name) for name in names
     }
+
+
+def _save_prompt(base: Path, folder: Path) -> None:
+    """Virtual tokens before each prompt."""
+    torch.manual_seed(4)
+    config = PromptTuningConfig(num_virtual_tokens=8, task_type="CAUSAL_LM")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
+    write_recipe(base, folder)
+    describe(str(base)).save_reader(folder / "adapter")
 
 
 @pytest.fixture
@@ -80,7 +91,7 @@ def test_all_kinds_of_models_answer_as_each_would_alone(
     """Adapters share their base; what cannot has one of its own; the whole model is one."""
 
     async def ask() -> list[list[Piece]]:
-        one = engine(resident_bases=4)
+        one = engine(resident_bases=5)
         found = await asyncio.gather(*(_all(one, _asked(model)) for model in models.values()))
         counts = one.counts()
         assert counts is not None
@@ -96,7 +107,10 @@ def test_all_kinds_of_models_answer_as_each_would_alone(
             assert folder is not None
             plain = PeftModel.from_pretrained(plain, folder / "adapter")
         ids = plain.eval().generate(
-            input_ids=torch.tensor([[5, 6, 7]]), max_new_tokens=12, do_sample=False
+            input_ids=torch.tensor([[5, 6, 7]]),
+            attention_mask=torch.ones(1, 3, dtype=torch.long),
+            max_new_tokens=12,
+            do_sample=False,
         )[0, 3:]
         raw = b"".join(spelling.raw[id] for id in ids.tolist())
         assert "".join(p.text for p in pieces) == raw.decode("utf-8", "replace").rstrip("\ufffd"), (
@@ -115,7 +129,7 @@ def test_more_adapters_and_bases_than_fit_take_turns(
     engine: Engines, models: dict[str, Model]
 ) -> None:
     one = engine(resident_adapters=1, resident_bases=1)
-    alone = engine(resident_bases=4)
+    alone = engine(resident_bases=5)
 
     async def ask() -> None:
         together = await asyncio.gather(
@@ -188,6 +202,10 @@ def test_what_cannot_be_written_is_refused_by_sentence(
         return error.value
 
     base = models["base"]
+    behind = models["prompt"]
+    reads = describe(str(tiny_base)).context
+    full = asyncio.run(refused(_asked(behind, *[5] * (reads - 8))))
+    assert full.code == "context_length_exceeded"
     long = asyncio.run(refused(_asked(base, *range(2, 200), *range(2, 200), *range(2, 200))))
     assert (long.status, long.code) == (400, "context_length_exceeded")
     schema = asyncio.run(refused(_asked(base, schema={"not": {}})))

@@ -20,7 +20,7 @@ from tunesmith.models.open import Described, locate, open_base
 from tunesmith.models.quantised import NONE
 from tunesmith.models.resident.choosing import Choice
 from tunesmith.models.resident.grammar import compiled
-from tunesmith.models.resident.lora import Lora, alone, read_lora
+from tunesmith.models.resident.lora import Lora, alone, read_lora, virtual_tokens
 from tunesmith.models.resident.row import Row, Wanted, Written
 from tunesmith.models.resident.spelling import Spelling
 from tunesmith.models.resident.writer import Writer
@@ -65,13 +65,9 @@ class Placed:
 
     described: Described
     spelling: Spelling
+    context: int
     weights: Weights
     adapter: Path | None = None
-
-    @property
-    def context(self) -> int:
-        """Tokens of prompt and answer together."""
-        return self.described.context
 
     def grammar(self, schema: Mapping[str, Any] | Literal[True]) -> str:
         """Of a JSON schema, or of any object. Raises Unsupported for one that cannot be kept to."""
@@ -105,19 +101,21 @@ class Placing:
 
     def _place(self, base: str, folder: Path | None) -> Placed:
         described, spelling = self._reads(base, folder)
+        read = described, spelling, described.context
         if folder is None:
             bare = load(None, (), {"model.base": base})
             model = early_choices(bare, facts_of(described), 1).recipe.model
-            return Placed(described, spelling, Weights(base, str(model.dtype), str(model.device)))
+            return Placed(*read, Weights(base, str(model.dtype), str(model.device)))
         run = run_folder(folder)
         recipe, artefact = load(run.recipe), artefact_of(run)
         _require_base(recipe, base)
         opened = str(recipe.model.dtype), device_here(recipe), recipe.model.quantize
         if artefact.name != ADAPTER:
-            return Placed(described, spelling, Weights(str(artefact), *opened))
-        if alone(artefact):
-            return Placed(described, spelling, Weights(base, *opened, artefact))
-        return Placed(described, spelling, Weights(base, *opened), artefact)
+            return Placed(*read, Weights(str(artefact), *opened))
+        if not alone(artefact):
+            return Placed(*read, Weights(base, *opened), artefact)
+        room = described.context - virtual_tokens(artefact)
+        return Placed(described, spelling, room, Weights(base, *opened, artefact))
 
     def _reads(self, base: str, folder: Path | None) -> tuple[Described, Spelling]:
         """One for all that read alike: what a tokenizer holds is larger than many adapters."""

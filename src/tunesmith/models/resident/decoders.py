@@ -22,7 +22,7 @@ from tunesmith.models.open import Base
 from tunesmith.models.resident.attending import Portion, Reading, Writing
 from tunesmith.models.resident.bank import Bank, Products
 from tunesmith.models.resident.kept import Form, Kept, Shelves
-from tunesmith.models.resident.prefixes import BLOCK, Prefixes
+from tunesmith.models.resident.prefixes import BLOCK, Beginning, Prefixes
 from tunesmith.models.resident.row import Row
 from tunesmith.models.rollouts.decoding import Decoding, begin
 
@@ -153,11 +153,20 @@ class Batched:
         return step.rows, self._forward.head(hidden_TD[: len(step.rows)])
 
     def _next_portion(self) -> tuple[list[Row], list[int]]:
-        """The first rows that wait, and how many tokens of each fit."""
+        """The first rows that wait, and how many tokens of each fit.
+
+        A row whose beginning is just being read for another waits for it, and finds it known.
+        """
         left, rows, counts = self._portion, [], []
+        being_read: set[Beginning] = set()
         for row in self._waiting:
+            beginning = self._prefixes.unknown(row.wanted.adapter, row.ids)
             if row.number not in self._drafts:
+                if beginning in being_read:
+                    continue
                 self._begin(row)
+            if beginning is not None:
+                being_read.add(beginning)
             rows.append(row)
             counts.append(min(left, len(row.ids) - row.kept))
             left -= counts[-1]

@@ -78,6 +78,11 @@ def alone(folder: Path) -> str:
     return ""
 
 
+def virtual_tokens(folder: Path) -> int:
+    """How many tokens of the context an adapter takes that puts learned ones before the first."""
+    return int(_config(folder).get("num_virtual_tokens") or 0)
+
+
 def read_lora(folder: Path, model: PreTrainedModel) -> Lora:
     """The matrices of an adapter that `alone` has nothing against, in the type of `model`.
 

@@ -17,7 +17,7 @@ from tunesmith.models.resident.kept import Kept
 BLOCK = 32
 """Tokens of a block."""
 
-_Key = tuple[object, tuple[int, ...]]
+Beginning = tuple[object, tuple[int, ...]]
 """What stands before a block (a block's number, or the adapter's name), and the block's ids."""
 
 
@@ -32,7 +32,7 @@ class Prefixes:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._blocks: OrderedDict[_Key, _Block] = OrderedDict()
+        self._blocks: OrderedDict[Beginning, _Block] = OrderedDict()
         self._made = 0
         self.bytes = 0
 
@@ -42,6 +42,11 @@ class Prefixes:
         for key, _ in reversed(found):
             self._blocks.move_to_end(key)
         return [block.kept for _, block in found]
+
+    def unknown(self, adapter: str | None, ids: Sequence[int]) -> Beginning | None:
+        """The first block of a prompt, if it will be kept once it has been read and is not yet."""
+        key = (adapter,), tuple(ids[:BLOCK])
+        return None if not self._most or len(ids) <= BLOCK or key in self._blocks else key
 
     def add(self, adapter: str | None, ids: Sequence[int], kept: Kept) -> None:
         """Keep the whole blocks of a row of these ids that are not kept yet."""
@@ -62,7 +67,7 @@ class Prefixes:
             _, oldest = self._blocks.popitem(last=False)
             self.bytes -= oldest.kept.bytes
 
-    def _chain(self, adapter: str | None, ids: Sequence[int]) -> Iterator[tuple[_Key, _Block]]:
+    def _chain(self, adapter: str | None, ids: Sequence[int]) -> Iterator[tuple[Beginning, _Block]]:
         before: object = (adapter,)
         for start in range(0, len(ids) - BLOCK + 1, BLOCK):
             key = (before, tuple(ids[start : start + BLOCK]))
