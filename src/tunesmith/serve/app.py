@@ -18,8 +18,12 @@ from tunesmith.serve.service import Service
 from tunesmith.serve.wire.faults import refusal
 
 
+_JSON = "application/json"
+
+
 class Application(FastAPI):
-    """FastAPI, but for the schema: what it would answer with 422 is 400 here."""
+    """FastAPI, but for the schema: what it would answer with 422 is 400 here, and a refusal is JSON
+    also where the answer is none."""
 
     def openapi(self) -> dict[str, Any]:
         """Every path, with what it takes and all that it can answer."""
@@ -27,6 +31,9 @@ class Application(FastAPI):
         for acts in schema["paths"].values():
             for act in acts.values():
                 act["responses"].pop("422", None)
+                for status, answer in act["responses"].items():
+                    if status >= "400":
+                        answer["content"] = {_JSON: next(iter(answer["content"].values()))}
         for unused in ("HTTPValidationError", "ValidationError"):
             schema["components"]["schemas"].pop(unused, None)
         return schema
