@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from types import SimpleNamespace
 
 import openai
 import pytest
 
 from tests.serve.live import Live
 from tests.serve.test_files import LINE, blobs
+from tunesmith.serve.store import uploads
 
 pytestmark = pytest.mark.stores
 
@@ -112,6 +114,17 @@ def test_an_upload_that_is_never_completed_goes_after_an_hour(live: Live) -> Non
     assert len(blobs(live) - before) == 1
     live.service.uploads.expire(time.time() + 3601)
     assert not blobs(live) - before
+    with pytest.raises(openai.ConflictError, match="expired"):
+        send(client, upload, WHOLE)
+
+
+def test_an_upload_takes_nothing_after_its_hour(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = live.client()
+    upload = begin(client)
+    now = time.time()
+    monkeypatch.setattr(uploads, "time", SimpleNamespace(time=lambda: now + 3601))
     with pytest.raises(openai.ConflictError, match="expired"):
         send(client, upload, WHOLE)
 
