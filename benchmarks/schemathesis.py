@@ -1,6 +1,6 @@
 """The service under requests that its own schema makes up: valid, nearly valid, and in sequences.
 
-    pip install schemathesis
+    pip install -e ".[serve,fuzz]"
     python -m benchmarks.schemathesis --requests 20000
 
 A real server is started over an empty home. Every second round is told the ids of objects that are

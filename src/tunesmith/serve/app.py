@@ -17,7 +17,6 @@ from tunesmith.serve.routes import ROUTERS
 from tunesmith.serve.service import Service
 from tunesmith.serve.wire.faults import refusal
 
-
 _JSON = "application/json"
 
 
