@@ -21,7 +21,7 @@ from tunesmith.serve.chat.parts import open_engine
 from tunesmith.serve.guard.protocol import bounded
 from tunesmith.serve.home import alone, opened
 from tunesmith.serve.jobs.supervise import Supervisor
-from tunesmith.serve.observe.logs import log_to
+from tunesmith.serve.observe.logs import logging_to
 from tunesmith.serve.service import Service, assemble
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.tidy import tidying
@@ -43,9 +43,9 @@ def run(settings: Settings, tell: Tell) -> None:
         InputError: the home or the port cannot be had.
     """
     check_bases(settings)
-    log_to()
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         stack.enter_context(_signals())
+        stack.enter_context(logging_to())
         database = stack.enter_context(opened(settings))
         stack.enter_context(alone(settings.home))
         listener = stack.enter_context(listening(settings.host, settings.port))

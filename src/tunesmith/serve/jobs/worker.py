@@ -25,7 +25,7 @@ from tunesmith.serve.jobs.attempt import Work, attempt
 from tunesmith.serve.jobs.lease import Lease
 from tunesmith.serve.jobs.queue import STAGES, Queue
 from tunesmith.serve.jobs.states import Status
-from tunesmith.serve.observe.logs import log_to
+from tunesmith.serve.observe.logs import logging_to
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 
@@ -127,5 +127,5 @@ def _until_alone(stopping: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    log_to()
-    main()
+    with logging_to():
+        main()

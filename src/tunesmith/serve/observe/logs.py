@@ -11,6 +11,9 @@ import json
 import logging
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import TextIO
@@ -43,11 +46,21 @@ def _places(trace: TracebackType | None) -> list[str]:
     ]
 
 
-def log_to(stream: TextIO | None = None) -> None:
-    """Of this process, from now on, to standard error unless said otherwise."""
+@contextmanager
+def logging_to(stream: TextIO | None = None) -> Iterator[None]:
+    """Of this process, while the block runs, to standard error unless said otherwise."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
-    root = logging.getLogger()
+    root, ours = logging.getLogger(), logging.getLogger("tunesmith")
+    before = root.handlers[:], root.level, ours.level
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)  # others' libraries: what is amiss
-    logging.getLogger("tunesmith").setLevel(logging.INFO)
+    ours.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks of libraries to programmers, and no JSON
+            yield
+    finally:
+        root.handlers[:], level, our_level = before
+        root.setLevel(level)
+        ours.setLevel(our_level)
