@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from tunesmith.evaluate.labels.probe import STRENGTH, fit_probe
+from tunesmith.evaluate.labels.probe import STRENGTH, Probe, fit_choice, fit_probe
 
 R, D = 120, 6
 
@@ -91,3 +91,23 @@ def test_a_class_that_no_row_has_is_the_least_likely(features_RD: NDArray[np.flo
 def test_one_class_alone_says_nothing(features_RD: NDArray[np.float32]) -> None:
     probe = fit_probe(features_RD, np.ones(R), "single_label", 3, bias=True)
     assert not probe(features_RD).any()
+
+
+def test_what_people_prefer_is_not_learned_by_heart() -> None:
+    """Of a noisy preference the choice is as strong as helps with pairs that it has not seen."""
+    generator = np.random.default_rng(0)
+    features_BD = generator.normal(size=(1200, 60)).astype(np.float32)
+    difference_PD = features_BD[0::2] - features_BD[1::2]
+    liked_P = generator.random(600) < expit(0.5 * difference_PD[:, 0])
+    for place in np.flatnonzero(~liked_P):  # the better answer first
+        features_BD[[2 * place, 2 * place + 1]] = features_BD[[2 * place + 1, 2 * place]]
+    seen_BD, unseen_BD = features_BD[:240], features_BD[240:]
+
+    def loss(probe: Probe) -> float:
+        margin_P = probe(unseen_BD[0::2] - unseen_BD[1::2])[:, 0]
+        return float(np.logaddexp(0, -margin_P).mean())
+
+    both_RD = np.concatenate([d_PD := seen_BD[0::2] - seen_BD[1::2], -d_PD])
+    at_one_strength = fit_probe(both_RD, np.repeat([1, 0], 120), "single_label", 2, bias=False)
+    fixed = Probe(np.diff(at_one_strength.weight_CD, axis=0), None)
+    assert loss(fit_choice(seen_BD)) < np.log(2) < loss(fixed)

@@ -6,7 +6,7 @@ Logistic regression for classes, ridge regression for numbers, through scikit-le
 begins with this head instead of a random one does not first spoil the body's states for the sake of
 a head that knows nothing (Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features, §3.3).
 
-Shape legend: R rows, D features, C classes.
+Shape legend: R rows, D features, C classes, P pairs, B answers of pairs side by side.
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ Floats = NDArray[np.float32]
 STRENGTH = 0.03
 """scikit-learn's C for features of deviation 1: the best of 0.003 to 1 with ten rows a class, and
 it leaves a loss that training can still lower (ours)."""
+
+_STRENGTHS = (0.03, 0.01, 0.003, 0.001, 0.0003)
+"""Those that pairs choose from. What people prefer is noisy, and C=0.03 learns the noise by heart:
+of two linear rewards on Anvil, each made from half of 1,700 pairs of hh-rlhf-harmless-test, it had
+60 % of the other half right and 81 % of its own, and the two agreed with a correlation of 0.35;
+chosen among these 62 % and 70 %, and 0.63 (ours)."""
+
+_FOLDS = 4
 
 _FLATTEST = 0.01
 """A feature that hardly varies is scaled as if it varied by this share of the median one: divided
@@ -54,6 +62,7 @@ def fit_probe(
     *,
     bias: bool,
     balanced: bool = False,
+    strength: float = STRENGTH,
 ) -> Probe:
     """The probe on these rows.
 
@@ -65,6 +74,7 @@ def fit_probe(
         outputs: C; a class that no row has is as likely as the least likely one of a mean row.
         bias: whether the head has one.
         balanced: rare classes count as much as common ones.
+        strength: scikit-learn's C; the lower, the nearer to zero are the weights.
     """
     deviation_D = features_RD.std(0, dtype=np.float64)
     floor = _FLATTEST * float(np.median(deviation_D)) or 1.0
@@ -73,7 +83,7 @@ def fit_probe(
     centre_D = features_RD.mean(0, dtype=np.float64) if bias else np.zeros(len(scale_D))
     scaled_RD = (features_RD - centre_D) / scale_D
     learner = LogisticRegression(
-        C=STRENGTH,
+        C=strength,
         max_iter=_MOST_STEPS,
         fit_intercept=bias,
         class_weight="balanced" if balanced else None,
@@ -93,16 +103,37 @@ def fit_choice(features_BD: Floats) -> Probe:
     """A reward that is linear in features, from pairs of a better answer before a worse one.
 
     That is logistic regression without a bias on the differences of features, in both directions
-    (the model of Bradley & Terry 1952 with linear strengths). What all answers have in common is
-    taken out of it, so that the mean of their rewards is 0.
+    (the model of Bradley & Terry 1952 with linear strengths), as strong as tells pairs best that
+    it was not fitted on. What all answers have in common is taken out of it, so that the mean of
+    their rewards is 0.
     """
     difference_PD = features_BD[0::2] - features_BD[1::2]
-    both_RD = np.concatenate([difference_PD, -difference_PD])
-    chosen_R = np.repeat([1, 0], len(difference_PD))
-    probe = fit_probe(both_RD, chosen_R, "single_label", 2, bias=False)
-    weight_D, mean_D = np.diff(probe.weight_CD, axis=0)[0], features_BD.mean(0)
+    fold_P = np.arange(len(difference_PD)) % _FOLDS
+    strength = STRENGTH
+    if len(difference_PD) >= 2 * _FOLDS:
+        strength = min(_STRENGTHS, key=lambda each: _unseen_loss(difference_PD, fold_P, each))
+    weight_D, mean_D = _choice(difference_PD, strength), features_BD.mean(0)
     shared = float(weight_D @ mean_D) / (float(mean_D @ mean_D) or 1.0)
     return Probe((weight_D - shared * mean_D)[None].astype(np.float32), None)
+
+
+def _choice(difference_PD: Floats, strength: float) -> Floats:
+    """The weights (D) by which the first of two answers has the higher reward."""
+    both_RD = np.concatenate([difference_PD, -difference_PD])
+    chosen_R = np.repeat([1, 0], len(difference_PD))
+    probe = fit_probe(both_RD, chosen_R, "single_label", 2, bias=False, strength=strength)
+    weight_D: Floats = np.diff(probe.weight_CD, axis=0)[0]
+    return weight_D
+
+
+def _unseen_loss(difference_PD: Floats, fold_P: NDArray[np.int64], strength: float) -> float:
+    """The sum of −log P(the first is better) over all pairs, each by weights of other folds."""
+    total = 0.0
+    for fold in range(_FOLDS):
+        left_P = fold_P == fold
+        weight_D = _choice(difference_PD[~left_P], strength)
+        total += float(np.logaddexp(0, -(difference_PD[left_P] @ weight_D)).sum())
+    return total
 
 
 def _classes(
