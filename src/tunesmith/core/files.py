@@ -72,29 +72,25 @@ def write_text(path: Path, text: str) -> None:
 
 def write_texts(path: Path, texts: Iterable[str]) -> None:
     """Write a file as `write_text` does, from its parts, of which one is held at a time."""
-    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
-    with storage_errors(path):
-        try:
-            with open(temporary, "w", encoding="utf-8") as handle:
-                handle.writelines(texts)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
-        except BaseException:  # also what making a part raises: nothing is left behind
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+    with _whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as handle:
+        handle.writelines(texts)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file as `write_text` does, of bytes."""
+    with _whole_file(path) as temporary, open(temporary, "wb") as handle:
+        handle.write(data)
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[Path]:
+    """Yields where to write what is to be the file `path`: it appears once it is all on disk, and
+    after any error, also one in making its content, nothing is left behind."""
     temporary = path.with_name(f"{_TEMPORARY}{path.name}")
     with storage_errors(path):
         try:
-            with open(temporary, "wb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
+            yield temporary
+            _sync_file(temporary)
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from tunesmith.core.records import (
     Chat,
@@ -21,26 +20,9 @@ from tunesmith.core.records import (
     Text,
     Triplet,
 )
+from tunesmith.recipe.kinds import REINFORCED, ObjectiveKind
 
-Kind = Literal[
-    "sft",
-    "text",
-    "classify",
-    "tag",
-    "embed",
-    "image",
-    "reward",
-    "dpo",
-    "simpo",
-    "orpo",
-    "cpo",
-    "kto",
-    "bco",
-    "grpo",
-    "rloo",
-    "reinforce",
-    "ppo",
-]
+Kind = ObjectiveKind
 
 KINDS: tuple[type[Content], ...] = (
     Chat,
@@ -67,9 +49,7 @@ TRAINED: Mapping[str, tuple[type[Content], ...]] = {
     "image": (ImageLabel,),
     **dict.fromkeys(("dpo", "simpo", "orpo", "cpo"), (Preference,)),
     **dict.fromkeys(("kto", "bco"), (Rating, Preference)),
-    **dict.fromkeys(
-        ("grpo", "rloo", "reinforce", "ppo"), (Prompted, Chat, Completion, Preference, Rating)
-    ),
+    **dict.fromkeys(REINFORCED, (Prompted, Chat, Completion, Preference, Rating)),
     "reward": (Preference, Rating, Scored, Stepwise),
 }
 """The kinds that each objective of this version trains."""
@@ -77,7 +57,7 @@ TRAINED: Mapping[str, tuple[type[Content], ...]] = {
 PAIRED = ("dpo", "simpo", "orpo", "cpo")
 """Objectives that hold the two answers of a row against each other: a micro-batch has both."""
 
-ASKED = ("grpo", "rloo", "reinforce", "ppo")
+ASKED = REINFORCED
 """Objectives that take the questions of rows alone: the model is to find the answers."""
 
 ANSWERED = ("sft", *PAIRED, "kto", "bco", *ASKED)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
-import torch
 
 from tunesmith.core.ports import SiteModel
 from tunesmith.core.records import Score, Tokens
-from tunesmith.data.pack import pack, within_budget
-from tunesmith.engine.loop import on_device
 from tunesmith.models.open import Base
 from tunesmith.objectives.cross_entropy import nll_of_batch
+from tunesmith.runs.of_sites import Floats, of_each
 
 
 class ModelScorer:
@@ -28,25 +27,20 @@ class ModelScorer:
 
     def score(self, examples: Sequence[Tokens]) -> list[Score]:
         """One Score an example, in order. Nats, summed over its weighted tokens."""
-        self._base.model.eval()
-        scores: dict[int, Score] = {}
-        share = self._base.forward.shares
-        for run in within_budget(examples, self._budget, share):
-            rows = [examples[i] for i in run]
-            batch = on_device(pack(rows, share), self._base.model.device)
-            with torch.inference_mode():
-                nll_S = nll_of_batch(self._forward, batch).cpu().double().numpy()
-            weights_S = batch.weights_S.cpu().double().numpy()
-            owner_S = batch.owner_S.cpu().numpy()
-            nll = np.bincount(owner_S, nll_S * weights_S, minlength=len(run))
-            count = np.bincount(owner_S, weights_S, minlength=len(run))
-            for i, row in enumerate(rows):
-                scores[run[i]] = Score(
-                    row.origin, float(nll[i]), float(count[i]), row.learned_bytes
-                )
-        return [scores[i] for i in range(len(examples))]
+        base = self._base
+        base.model.eval()
+        nll = partial(nll_of_batch, self._forward)
+        found = of_each(nll, examples, self._budget, base.forward.shares, base.model.device)
+        return [_score(row, nll_S) for row, nll_S in zip(examples, found, strict=True)]
 
     def mean_loss(self, examples: Sequence[Tokens]) -> float:
         """Nats per supervised token over all examples."""
         scores = self.score(examples)
         return sum(score.nll for score in scores) / sum(score.count for score in scores)
+
+
+def _score(row: Tokens, nll_S: Floats) -> Score:
+    """Of what its learned tokens cost."""
+    weights_S = row.weights_N[1:][row.weights_N[1:] > 0].astype(np.float64)
+    nll, count = float(nll_S.astype(np.float64) @ weights_S), float(weights_S.sum())
+    return Score(row.origin, nll, count, row.learned_bytes)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from tunesmith.core.errors import NonFiniteLoss, RunFolderError
 from tunesmith.core.files import remove_partial, write_bytes
@@ -22,12 +22,11 @@ from tunesmith.core.records import Tokens
 from tunesmith.data import PackedBatches
 from tunesmith.data.known import Known
 from tunesmith.data.lay_compared import known_tokens
-from tunesmith.data.pack import pack, within_budget
-from tunesmith.engine.loop import on_device
 from tunesmith.models.open import Base
 from tunesmith.objectives.cross_entropy import nll_of_batch
 from tunesmith.recipe import REFERRED
 from tunesmith.runs.folder import RunFolder
+from tunesmith.runs.of_sites import of_each
 from tunesmith.runs.preferences.objective import looked_at
 from tunesmith.runs.setup import Setup
 
@@ -106,22 +105,19 @@ def log_probs(base: Base, rows: Sequence[Tokens], budget: int) -> np.ndarray:
     Raises NonFiniteLoss, naming the rows, where one is not finite.
     """
     base.model.eval()
-    share, found = base.forward.shares, {}
-    for run in within_budget(rows, budget, share, whole=True):
-        some = [rows[number] for number in run]
-        batch = pack(some, share)
-        with torch.inference_mode():
-            nll_S = nll_of_batch(base.forward, on_device(batch, base.model.device))
-        values_S = -nll_S.float().cpu().numpy()
-        for place, number in enumerate(run):
-            found[number] = values_S[batch.owner_S == place]
-    broken = [str(rows[n].origin) for n in sorted(found) if not np.isfinite(found[n]).all()]
+    share, device = base.forward.shares, base.model.device
+    nll = of_each(partial(nll_of_batch, base.forward), rows, budget, share, device, whole=True)
+    broken = [
+        str(row.origin)
+        for row, nll_S in zip(rows, nll, strict=True)
+        if not np.isfinite(nll_S).all()
+    ]
     if broken:
         raise NonFiniteLoss(
             f"The base gives {len(broken)} of these answers no finite probability, first "
             f"{', '.join(broken[:5])}. Try --set model.dtype=float32, or look at these rows."
         )
-    return np.concatenate([found[number] for number in range(len(rows))])
+    return -np.concatenate(nll)
 
 
 def _file(folder: Path, start: int) -> Path:

@@ -6,25 +6,19 @@ looks at the first of them to see that it would have drawn them as the sampler d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Unsupported
 from tunesmith.core.ports import SiteModel
 from tunesmith.core.records import Tokens
-from tunesmith.data.pack import pack, within_budget
-from tunesmith.engine.loop import on_device
 from tunesmith.evaluate.on_policy import gap_between
 from tunesmith.objectives.reinforcement.policy import log_probs
+from tunesmith.runs.of_sites import Floats, OfSites, of_each
 from tunesmith.runs.reinforce.experience import Tried
-
-Floats = NDArray[np.float32]
-OfSites = Callable[[Batch], torch.Tensor]
-"""A number for each site of a batch, (S,)."""
 
 
 class LookBack:
@@ -46,17 +40,10 @@ class LookBack:
 
         return self.each(of_sites, tried)
 
-    @torch.no_grad()
     def each(self, of_sites: OfSites, tried: Sequence[Tried]) -> list[Floats]:
         """What `of_sites` makes of the tokens of each answer, in order."""
-        examples = [_tokens(each) for each in tried]
-        found: dict[int, Floats] = {}
-        for run in within_budget(examples, self._budget, self._share):
-            batch = pack([examples[i] for i in run], self._share)
-            values_S = of_sites(on_device(batch, self._device)).float().cpu().numpy()
-            ends = np.cumsum([len(tried[i].rollout.ids_N) for i in run])[:-1]
-            found |= dict(zip(run, np.split(values_S, ends), strict=True))
-        return [found[place] for place in range(len(tried))]
+        rows = [_tokens(each) for each in tried]
+        return of_each(of_sites, rows, self._budget, self._share, self._device)
 
 
 def require_on_policy(tried: Sequence[Tried], again: Sequence[Floats], dtype: str) -> str:
