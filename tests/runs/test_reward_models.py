@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from tunesmith.engine.loop import on_device
 from tunesmith.evaluate.graders import run as run_grader
 from tunesmith.objectives.rewards import BradleyTerry
 from tunesmith.recipe import Recipe, RewardSection, load
+from tunesmith.runs.kinds import set_up_any
 from tunesmith.runs.labels.reward_grader import RewardGrader
 from tunesmith.runs.labels.setup import set_up_labels
 from tunesmith.runs.open import Run
@@ -71,6 +73,22 @@ def test_a_reward_names_it_among_its_graders(finished: Run, tmp_path: Path) -> N
     with pytest.raises(RunFolderError, match="none"):
         open_reward(RewardSection.model_validate({"graders": missing}))
     assert "opens a run of this machine" in str(_refused(graders[0]))
+
+
+@pytest.mark.parametrize("kind", ["grpo", "dpo"])
+def test_a_run_knows_its_reward_model_by_its_weights(
+    finished: Run, tiny_base: Path, tmp_path: Path, kind: str
+) -> None:
+    """What resumes a run refuses inputs that changed: see `changed_inputs`."""
+    reward = Path(copytree(finished.path, tmp_path / "reward"))
+    graders = f"reward.graders={{type: model, run: {reward}}}"
+    data = write(tmp_path / "rows.jsonl", pairs(40))
+    asked = _recipe(tiny_base, data, f"objective.kind={kind}", graders)
+    before = set_up_any(asked).inputs
+    (weights,) = (reward / finished.artefact.name).glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-2] + b"\0\0")
+    after = set_up_any(asked).inputs
+    assert {path for path in before if before[path] != after[path]} == {str(weights)}
 
 
 def _refused(grader: dict[str, Any]) -> RecipeError:

@@ -33,6 +33,7 @@ from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.environment import fast_bfloat16
 from tunesmith.runs.eyes import described_base, reads_alone
 from tunesmith.runs.findings import require_checked
+from tunesmith.runs.graded_files import grader_files
 from tunesmith.runs.grading import graded_by, require_metrics, with_metrics
 from tunesmith.runs.heldout import HeldOut, divide, spread
 from tunesmith.runs.opinion import require_judge
@@ -280,6 +281,7 @@ def _hashes(
     for folder in (Path(described.location) for described in models):
         for pattern in ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"):
             paths += sorted(folder.glob(pattern))
+    paths += grader_files(recipe.reward)
     return {str(path): digest(path) for path in paths}
 
 

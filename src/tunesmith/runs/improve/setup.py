@@ -16,8 +16,8 @@ from tunesmith.data.kinds import PAIRED, Kind
 from tunesmith.models.open import Described
 from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, JudgeSection, Recipe, Source
-from tunesmith.recipe.graders import SHAPES, walk
 from tunesmith.runs.findings import require_checked
+from tunesmith.runs.graded_files import grader_files
 from tunesmith.runs.heldout import HeldOut, divide
 from tunesmith.runs.improve.rows import Question
 from tunesmith.runs.improve.wanted import LONGEST, Wanted
@@ -182,15 +182,7 @@ def _hashes(recipe: Recipe, models: Sequence[Described]) -> dict[str, str]:
     patterns = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
     folders = [Path(described.location) for described in models]
     paths = [path for each in folders for name in patterns for path in sorted(each.glob(name))]
-    graders = [each for given in recipe.reward.graders or () for each in walk(given)]
-    named = [
-        Path(each[name])
-        for each in graders
-        for name, field in SHAPES[each["type"]].fields.items()
-        if field.kind == "path" and name in each
-    ]
-    for path in named:  # a file, or the run of a reward model with its weights in a folder
-        paths += sorted(path.glob("*/*.safetensors")) if path.is_dir() else [path]
+    paths += grader_files(recipe.reward)
     if recipe.data.template != AUTO:
         paths.append(Path(recipe.data.template))
     return {str(path): digest(path) for path in paths}

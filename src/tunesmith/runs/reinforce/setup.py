@@ -16,9 +16,9 @@ from tunesmith.engine.libraries import require as require_optimizer
 from tunesmith.models.open import Described
 from tunesmith.models.teacher import describe_teacher
 from tunesmith.recipe import AUTO, Recipe, Resolved
-from tunesmith.recipe.graders import walk
 from tunesmith.recipe.methods import METHODS
 from tunesmith.runs.findings import require_checked
+from tunesmith.runs.graded_files import grader_files
 from tunesmith.runs.heldout import HeldOut, divide, spread
 from tunesmith.runs.rendering import require_going_on
 from tunesmith.runs.rewards import open_reward
@@ -147,6 +147,5 @@ def _hashes(models: Sequence[Described], recipe: Recipe) -> dict[str, str]:
     folders = [Path(described.location) for described in models]
     patterns = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
     paths = [path for each in folders for name in patterns for path in sorted(each.glob(name))]
-    for grader in recipe.reward.graders or ():
-        paths += [Path(str(each["path"])) for each in walk(grader) if "path" in each]
+    paths += grader_files(recipe.reward)
     return {str(path): digest(path) for path in paths}
