@@ -257,8 +257,11 @@ def test_the_weights_of_a_reward_model_are_an_input(tmp_path: Path) -> None:
     weights = tmp_path / "run" / "adapter" / "adapter_model.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
+    recipe = tmp_path / "run" / "recipe.yaml"
+    recipe.write_text("", encoding="utf-8")
     grader = {"type": "model", "run": str(tmp_path / "run")}
-    assert [*_hashes(load(None, (), {"reward.graders": grader}), [])] == [str(weights)]
+    found = _hashes(load(None, (), {"reward.graders": grader}), [])
+    assert [*found] == [str(recipe), str(weights)]
 
 
 def answer(text: str, reward: float | None, *, ended: bool = True) -> Sampled:

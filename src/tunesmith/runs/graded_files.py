@@ -12,7 +12,7 @@ from tunesmith.runs.folder import RunFolder
 
 def grader_files(section: RewardSection) -> list[Path]:
     """Those that the graders name, and of a reward model's run its recipe and its weights with all
-    that is read beside them.
+    that is read beside them. What is not there is refused where graders are opened.
 
     Raises RunFolderError where such a run has saved no model.
     """
@@ -23,10 +23,11 @@ def grader_files(section: RewardSection) -> list[Path]:
         for name, field in SHAPES[grader["type"]].fields.items()
         if field.kind == "path" and name in grader
     ]
-    return [file for path in named for file in (_of_run(path) if path.is_dir() else [path])]
+    return [file for path in named for file in _files(path)]
 
 
-def _of_run(path: Path) -> list[Path]:
-    folder = RunFolder(path)
-    saved = artefact_of(folder).rglob("*")
-    return [folder.recipe, *sorted(file for file in saved if file.is_file())]
+def _files(path: Path) -> list[Path]:
+    run = RunFolder(path)
+    if not run.recipe.is_file():
+        return [path] if path.is_file() else []
+    return [run.recipe, *sorted(file for file in artefact_of(run).rglob("*") if file.is_file())]
