@@ -262,6 +262,7 @@ def test_an_address_with_a_nul_is_refused(connect: Connect, sent: str) -> None:
 def test_a_head_that_is_ambiguous_packed_or_a_flood_is_refused(
     connect: Connect, headers: dict[str, str], status: int
 ) -> None:
+    headers = {"content-type": "application/json", **headers}
     answer = connect().post("/parse", content=b"{}", headers=headers)
     assert answer.status_code == status
     assert answer.json()["error"]["type"] == "invalid_request_error"

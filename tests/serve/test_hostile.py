@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -285,17 +286,35 @@ def endless(server: Server, head: bytes, most: int = 40_000_000) -> tuple[bytes,
 def test_an_endless_body_is_cut_off(
     server: Server, method: str, path: str, kind: str, status: int
 ) -> None:
-    answer, sent = endless(server, server.head(method, path, kind, CHUNKED) + (
-        b"" if kind != FORM else chunk(form(b"{")[:-10])
-    ))  # fmt: skip
+    begun = chunk(form(b"{")[:-10]) if kind == FORM else b""
+    answer, sent = endless(server, staying(server.head(method, path, kind, CHUNKED)) + begun)
     assert refusal(answer)[0] == status
     assert sent < 40_000_000
 
 
 def test_without_a_key_an_endless_body_is_cut_off_too(server: Server) -> None:
-    answer, sent = endless(server, server.head("POST", "/v1/files", FORM, CHUNKED, key=new_key()))
+    head = server.head("POST", "/v1/files", FORM, CHUNKED, key=new_key())
+    answer, sent = endless(server, staying(head))
     assert refusal(answer)[0] == 401
     assert sent < 40_000_000
+
+
+def test_a_body_announced_too_large_is_refused_before_it_comes(server: Server) -> None:
+    for path, kind in (("/v1/files", FORM), ("/v1/fine_tuning/jobs", "x: 1")):
+        head = server.head("POST", path, kind, "Content-Length: 1000000000")
+        assert refusal(server.send(head))[0] == 413
+
+
+def test_who_sends_first_and_reads_then_still_reads_why_it_was_refused(server: Server) -> None:
+    head = server.head("POST", "/v1/files", FORM, "Content-Length: 8000000")
+    with server.connect() as connection:
+        connection.sendall(head + b"a" * 8_000_000)
+        assert refusal(heard(connection, 2))[0] == 413
+
+
+def staying(head: bytes) -> bytes:
+    """Of a request that does not say that its connection is to end."""
+    return head.replace(b"Connection: close\r\n", b"")
 
 
 def chunk(content: bytes) -> bytes:
@@ -403,23 +422,23 @@ def test_a_method_is_the_one_in_the_first_line(server: Server) -> None:
     answer = server.send(server.head("GET", "/v1/files?_method=DELETE", *tricks))
     assert status_of(answer) == 200
     upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
-    head = server.head("GET", "/v1/files", *upgrade).replace(b"Connection: close\r\n", b"")
+    head = staying(server.head("GET", "/v1/files", *upgrade))
     assert status_of(server.send(head, seconds=0.3)) in (200, 400)
 
 
 def test_one_connection_too_many_is_told_so_and_the_next_is_welcome(server: Server) -> None:
-    held = [server.connect() for _ in range(LIMITS.connections)]
-    time.sleep(0.1)
-    status, error = refusal(server.send(server.head("GET", "/healthz")))
-    assert status == 503
-    assert "as many connections" in error["message"]
-    for connection in held:
-        connection.close()
+    with ExitStack() as held:
+        for _ in range(LIMITS.connections):
+            held.enter_context(server.connect())
+        time.sleep(0.1)
+        status, error = refusal(server.send(server.head("GET", "/healthz")))
+        assert status == 503
+        assert "as many connections" in error["message"]
     time.sleep(0.1)
 
 
 def test_a_client_that_does_not_read_is_let_go(server: Server) -> None:
-    head = server.head("GET", "/openapi.json").replace(b"Connection: close\r\n", b"")
+    head = staying(server.head("GET", "/openapi.json"))
     with server.connect() as connection, pytest.raises(ConnectionError):
         connection.sendall(head * 200_000)
 

@@ -13,7 +13,6 @@ clients of the hosted service may still send, are not read.
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -60,7 +59,7 @@ class Keyring:
     def _look_up(self, digest: str) -> Caller:
         until = self._clock() + _TRUSTED_SECONDS
         row = self._keys.holding(digest)
-        if row is None or not hmac.compare_digest(row.sha256, digest):
+        if row is None:
             self._known.pop(digest, None)
             raise _wrong()
         caller = Caller(row.project_id, row.id, frozenset(row.scopes))

@@ -37,7 +37,8 @@ def new_key() -> str:
 def digest_of(key: str) -> str | None:
     """What is kept of a key; None of a text that no key can be.
 
-    A plain hash is enough: nobody can try 2^256 keys, so there is nothing to slow down.
+    A plain hash is enough: nobody can try 2^256 keys, so there is nothing to slow down. Keys are
+    looked up by it alone, so the time that takes tells nothing of how near a guess came.
     """
     if not _FORM.fullmatch(key):
         return None
