@@ -28,7 +28,9 @@ def test_models_are_loaded_whole_whoever_loads_or_computes_beside(tiny_base: Pat
     with ThreadPoolExecutor(4) as pool:
         beside = pool.submit(compute)
         loads = [pool.submit(load_weights, str(tiny_base), "bfloat16") for _ in range(6)]
-        whole = [load.result(timeout=30).num_parameters() for load in loads]
-        ended.set()
+        try:
+            whole = [load.result(timeout=30).num_parameters() for load in loads]
+        finally:
+            ended.set()
         assert beside.result() == {torch.float32}
     assert len(set(whole)) == 1
