@@ -87,11 +87,19 @@ def modules(*rooms: str) -> list[str]:
 
 
 def test_recipe_core_data_and_judgement_load_no_tensor_library(tmp_path: Path) -> None:
-    names = modules("core", "recipe", "data", "evaluate")
+    assert tensor_libraries(modules("core", "recipe", "data", "evaluate"), tmp_path) == "[]"
+
+
+def test_a_server_listens_before_a_tensor_library_is_loaded(tmp_path: Path) -> None:
+    assert tensor_libraries(["tunesmith.serve.run"], tmp_path) == "[]"
+
+
+def tensor_libraries(names: list[str], folder: Path) -> str:
+    """Those that are loaded once these modules are imported, as a list is printed."""
     code = (
         f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
         f"print([name for name in {LIBRARIES} if name in sys.modules])"
     )
-    result = run(code, ROOMS.parent, tmp_path)
+    result = run(code, ROOMS.parent, folder)
     assert result.stderr == ""
-    assert result.stdout.strip() == "[]"
+    return result.stdout.strip()

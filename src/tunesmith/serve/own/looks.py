@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
-from tunesmith.runs.admit import count_rows
 from tunesmith.runs.check import check_data
+from tunesmith.runs.count_rows import count_rows
 from tunesmith.serve.blobs import Blobs
 from tunesmith.serve.errors import ApiError, bad_request, conflict, too_large, unavailable
 from tunesmith.serve.jobs.inputs import files_of, in_their_words, link
