@@ -21,9 +21,11 @@ SFT model on test prompts: several answers of each at temperature 1, all of one 
 other, ties half, with a 95 % interval over prompts. *The judge* is a reward model made from pairs
 that nothing else was made from. Test prompts were in no way learned from or chosen by.
 
-A reward model is not a person: how often the judge has people's choice right stands below, and it
-shares its frozen body, if not its pairs, with the reward. The answers of so small a base are seldom
-sensible sentences; what is shown is that what people chose carries over, by another judge's word.
+A reward model is not a person. How often the judge has people's choice right stands below, and it
+shares its frozen body, if not its pairs, with the reward. So small a base, tuned on so little,
+seldom writes a sensible sentence, before or after: what is shown is that what one reward learned of
+people's choices carries over to another that learned of other choices, not that a reader would be
+pleased. What the reward sees and the judge does not is the reward's own error, learned, too.
 
 {machine}
 """
@@ -67,8 +69,8 @@ def _part(found: Found) -> Iterator[str]:
         f"{found['agreement']:.2f}."
     )
     yield f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
-    for name, title in _WAYS.items():
-        yield _line(title, found["ways"][name])
+    for name, way in found["ways"].items():
+        yield _line(_WAYS[name], way)
     yield ""
 
 
