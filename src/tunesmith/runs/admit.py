@@ -1,4 +1,4 @@
-"""The act that looks at a stranger's data before anything is trained on it. No weights are opened."""
+"""The act that looks at a stranger's data before it is trained on. No weights are opened."""
 
 from __future__ import annotations
 
