@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
+from tunesmith.serve.chat.counts import Counts
 from tunesmith.serve.chat.generation import Generation, Piece, TokenLogprob
 
 Script = Callable[[Generation], "list[str | Exception]"]
@@ -39,6 +40,10 @@ class FakeEngine:
         except (GeneratorExit, asyncio.CancelledError):
             self.given_up.append(asked)
             raise
+
+    def counts(self) -> Counts:
+        """See Engine."""
+        return Counts(answers=len(self.asked))
 
     def close(self) -> None:
         """See Engine."""

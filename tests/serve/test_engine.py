@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,6 @@ def test_all_kinds_of_models_answer_as_each_would_alone(
         one = engine(resident_bases=5)
         found = await asyncio.gather(*(_all(one, _asked(model)) for model in models.values()))
         counts = one.counts()
-        assert counts is not None
         assert (counts.adapters, counts.answers, counts.failures) == (3, len(models), 0)
         assert counts.written_tokens == sum(p.tokens for pieces in found for p in pieces)
         return found
@@ -143,7 +142,6 @@ def test_more_adapters_and_bases_than_fit_take_turns(
         expected = [await _text(alone, _asked(model)) for model in models.values()]
         assert together == [text for text in expected for _ in range(2)]
         counts = one.counts()
-        assert counts is not None
         assert counts.bases == 1
 
     asyncio.run(ask())
@@ -159,7 +157,6 @@ def test_the_answer_ends_when_nobody_waits_for_it(
         async with aclosing(one.generate(long)) as pieces:
             await anext(pieces)
         counts = one.counts()
-        assert counts is not None
         await _until(lambda: _under_way(one) == 0)
         assert counts.answers == 0
 
@@ -168,7 +165,6 @@ def test_the_answer_ends_when_nobody_waits_for_it(
 
 def _under_way(engine: ChatEngine) -> int:
     counts = engine.counts()
-    assert counts is not None
     return counts.under_way + counts.waiting
 
 
@@ -252,7 +248,7 @@ def test_closing_tells_all_who_wait(engine: Engines, models: dict[str, Model]) -
     async def ask() -> list[Any]:
         long = _asked(models["base"], max_new_tokens=400, logit_bias={1: -100.0})
         tasks = [asyncio.create_task(_text(one, long)) for _ in range(3)]
-        await _until(lambda: one.counts() is not None and _under_way(one) == 3)
+        await _until(lambda: _under_way(one) == 3)
         await asyncio.to_thread(one.close)
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -270,8 +266,7 @@ def _in_loop(act: Callable[[], None]) -> None:
     async def run() -> None:
         act()
 
-    go: Awaitable[None] = run()
-    asyncio.run(go)  # type: ignore[arg-type]  # a coroutine
+    asyncio.run(run())
 
 
 def test_the_key_with_the_fewest_under_way_is_next() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from tunesmith.serve.blobs import Blobs
 from tunesmith.serve.chat.generation import Engine
@@ -55,6 +55,9 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
     blobs = Blobs(settings)
     models = Models(database, settings)
     files = Files(database, blobs, settings)
+    chat = open_chat(settings, models, engine or open_engine(settings))
+    metrics = Metrics(database, settings)
+    metrics.watch("engine", "Of what writes answers here.", lambda: asdict(chat.engine.counts()))
     return Service(
         settings=settings,
         database=database,
@@ -71,7 +74,7 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         aliases=Aliases(settings),
         webhooks=Webhooks(database, reach_of(settings)),
         audit=Audit(database),
-        metrics=Metrics(database, settings),
+        metrics=metrics,
         health=Health(database, settings),
-        chat=open_chat(settings, models, engine or open_engine(settings)),
+        chat=chat,
     )

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import Unsupported
+from tunesmith.serve.chat.counts import Counts
 from tunesmith.serve.chat.generation import Generation, Piece
 from tunesmith.serve.chat.prompts import opening
 from tunesmith.serve.errors import ApiError, bad_request
@@ -15,7 +16,7 @@ from tunesmith.serve.settings import Settings
 
 if TYPE_CHECKING:
     from tunesmith.runs.resident import Placed, Placing, Wanted
-    from tunesmith.serve.chat.thread import Counts, ModelThread
+    from tunesmith.serve.chat.thread import ModelThread
 
 
 class ChatEngine:
@@ -49,9 +50,9 @@ class ChatEngine:
             if not finished:
                 thread.cancel(ticket)
 
-    def counts(self) -> Counts | None:
-        """What has been done so far, and what is now; None before the first answer."""
-        return None if self._parts is None else self._parts[1].counts()
+    def counts(self) -> Counts:
+        """See Engine."""
+        return Counts() if self._parts is None else self._parts[1].counts()
 
     def close(self) -> None:
         """See Engine."""

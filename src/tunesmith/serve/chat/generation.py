@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from tunesmith.serve.chat.counts import Counts
 from tunesmith.serve.jobs.work import Kind
 
 
@@ -85,6 +86,10 @@ class Engine(Protocol):
         Raises ApiError: a model that cannot be opened, a prompt longer than the context, a queue
         that is full.
         """
+        ...
+
+    def counts(self) -> Counts:
+        """What has been done here so far, and what is held now."""
         ...
 
     def close(self) -> None:

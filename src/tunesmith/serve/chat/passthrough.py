@@ -15,6 +15,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.serve.chat.counts import Counts
 from tunesmith.serve.chat.engine import room_for
 from tunesmith.serve.chat.generation import Generation, Piece, TokenLogprob
 from tunesmith.serve.chat.prompts import opening
@@ -56,6 +57,10 @@ class PassThrough:
                 self._names.clear()
                 if tried:
                     raise _not_served(asked.model.id) from None
+
+    def counts(self) -> Counts:
+        """See Engine; the work is the server's, which counts it itself."""
+        return Counts()
 
     def close(self) -> None:
         """See Engine; nothing is held here."""

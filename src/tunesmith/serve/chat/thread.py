@@ -9,11 +9,11 @@ import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Condition, Thread
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.runs.resident import Resident, Row, Weights, Written
+from tunesmith.serve.chat.counts import Counts
 from tunesmith.serve.chat.generation import Piece, TokenLogprob
 from tunesmith.serve.chat.turns import Ticket, Turns
 from tunesmith.serve.errors import ApiError, unavailable
@@ -32,30 +32,6 @@ _LOADERS = 2
 """Threads that read weights and adapters from the disk."""
 
 Told = tuple[Ticket, Piece | ApiError]
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has been done so far, and what is now."""
-
-    answers: int = 0
-    failures: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    written_tokens: int = 0
-    steps: int = 0
-    rows_stepped: int = 0
-    waiting: int = 0
-    under_way: int = 0
-    bases: int = 0
-    adapters: int = 0
-    adapter_bytes: int = 0
-    prefix_bytes: int = 0
-
-    @property
-    def occupancy(self) -> float:
-        """Rows written side by side in a step, on average."""
-        return self.rows_stepped / self.steps if self.steps else 0.0
 
 
 class ModelThread:
