@@ -197,7 +197,7 @@ def test_nobody_works_in_a_folder_while_another_does(
 ) -> None:
     held = threading.Event()
     held.set()
-    monkeypatch.setattr(module, "_locked", lambda descriptor: not held.is_set())
+    monkeypatch.setattr(module, "locked", lambda descriptor: not held.is_set())
     id = made(database, jobs)
     with working(database, settings):
         until(lambda: jobs.get("proj_a", id).lease_owner is not None)

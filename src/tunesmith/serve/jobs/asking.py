@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.serve.caller import Caller
-from tunesmith.serve.errors import ApiError
+from tunesmith.serve.errors import ApiError, bad_request
 from tunesmith.serve.jobs.book import NewJob
 from tunesmith.serve.jobs.recipe import check
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.files import Files
 from tunesmith.serve.wire.jobs import AUTO, Dpo, Hyperparameters, JobAsked, Method, Supervised
+
+LONGEST = 128 << 10
+"""Characters of a request as JSON."""
 
 
 def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -> NewJob:
@@ -20,6 +24,7 @@ def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -
     if asked.model not in settings.bases:
         raise _no_base(asked.model, settings)
     request = asked.model_dump(exclude_unset=True)
+    _require_short(request)
     for id in check(request, settings):
         files.get(caller.project, id, param=_param(asked, id))
     method = _method(asked)
@@ -34,6 +39,16 @@ def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -
         hyperparameters=_shared(method),
         labels=asked.metadata,
     )
+
+
+def _require_short(request: Mapping[str, Any]) -> None:
+    """A job is kept for good, and listed with up to a thousand others."""
+    size = len(json.dumps(request))
+    if size > LONGEST:
+        raise bad_request(
+            f"The request has {size:,} characters, and {LONGEST:,} are the most that a job may "
+            "have. Send a shorter grader or recipe, and put data into files."
+        )
 
 
 def _param(asked: JobAsked, id: str) -> str:

@@ -25,7 +25,7 @@ from tunesmith.serve.jobs.work import Claimed, Fault, LeaseLost, Outcome, Tell
 from tunesmith.serve.settings import Settings
 
 LOG = "worker.log"
-_LOCK = ".lock"
+LOCK = ".lock"
 _VALIDATED = ".validated"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -124,13 +124,14 @@ def _alone(folder: Path, tell: Tell) -> Iterator[bool]:
     One whose lease ran out while it slept may still do so for a moment: until it ends, this waits.
     The lock is the system's, and goes with the process that holds it.
     """
-    with (folder / _LOCK).open("w") as lock:
-        while not (alone := _locked(lock.fileno())) and tell.wanted() is None:
+    with (folder / LOCK).open("w") as lock:
+        while not (alone := locked(lock.fileno())) and tell.wanted() is None:
             time.sleep(0.2)
         yield alone
 
 
-def _locked(descriptor: int) -> bool:
+def locked(descriptor: int) -> bool:
+    """Lock a file without waiting; False while another process has it."""
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -80,7 +80,12 @@ def in_their_words(message: str, claimed: Claimed) -> str:
         name = claimed.files[id].filename if id in claimed.files else id
         message = _named(message, claimed.folder / DATA / str(number), name)
     message = message.replace(f"{claimed.folder}{os.sep}", "").replace(str(claimed.folder), "it")
-    return _COMMANDS.sub(".", message)
+    return storable(_COMMANDS.sub(".", message))
+
+
+def storable(message: str) -> str:
+    """What quotes a client's file may hold half a character, or a NUL, that nothing can carry."""
+    return message.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _named(message: str, place: Path, name: str) -> str:

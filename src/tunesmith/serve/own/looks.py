@@ -14,7 +14,7 @@ from tunesmith.runs.check import check_data
 from tunesmith.runs.count_rows import count_rows
 from tunesmith.serve.blobs import Blobs
 from tunesmith.serve.errors import ApiError, bad_request, conflict, too_large, unavailable
-from tunesmith.serve.jobs.inputs import files_of, in_their_words, link
+from tunesmith.serve.jobs.inputs import files_of, in_their_words, link, storable
 from tunesmith.serve.jobs.work import Claimed, ClientFile
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
@@ -109,7 +109,7 @@ def _looked_at(row: FileRow, blob: Path) -> dict[str, Any]:
 
         def told(message: str) -> str:
             named = message.replace(f"{place}:", f"{row.filename}, line ")
-            return named.replace(str(place), row.filename)
+            return storable(named.replace(str(place), row.filename))
 
         try:
             count_rows(str(place))
@@ -126,7 +126,7 @@ def _looked_at(row: FileRow, blob: Path) -> dict[str, Any]:
                 "reason": each.reason,
                 "grade": each.check.grade,
                 "rows": len(each.rows),
-                "message": f"{each.counted}.",
+                "message": told(f"{each.counted}."),
                 "advice": each.check.advice,
                 "places": [
                     {"line": at.origin.line, "message": told(at.says)}

@@ -18,7 +18,7 @@ from tunesmith.serve.jobs.states import FINISHED
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.page import Page, cut, place_of
-from tunesmith.serve.store.tables import FileRow, JobRow
+from tunesmith.serve.store.tables import FileRow, JobRow, UploadRow
 
 _LOOKED_AT = 1 << 16
 
@@ -126,16 +126,17 @@ class Files:
             check_lines(source.read(_LOOKED_AT))
 
     def make_sure_of_room(self, session: Session, project: str, coming: int) -> None:
-        """Raises ApiError 413 where the project would have more than it may."""
-        stored = session.scalar(
-            select(func.coalesce(func.sum(FileRow.bytes), 0)).where(
-                FileRow.project_id == project, FileRow.deleted_at.is_(None)
-            )
-        )
-        if int(stored or 0) + coming > self._project_bytes:
+        """Raises ApiError 413 where the project would have more than it may, what uploads that are
+        not complete have announced included."""
+        there = FileRow.project_id == project, FileRow.deleted_at.is_(None)
+        pending = UploadRow.project_id == project, UploadRow.status == "pending"
+        stored = session.scalar(select(func.sum(FileRow.bytes)).where(*there)) or 0
+        announced = session.scalar(select(func.sum(UploadRow.bytes)).where(*pending)) or 0
+        if int(stored) + int(announced) + coming > self._project_bytes:
             raise too_large(
                 f"This project would have more than {self._project_bytes} bytes of files, the most "
-                "it may. Delete files that are not needed any more."
+                "it may. Delete files that are not needed any more, and cancel uploads that will "
+                "not be completed."
             )
 
 

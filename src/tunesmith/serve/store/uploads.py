@@ -114,8 +114,9 @@ class Uploads:
             self._files.look(new)
             with self._database.write() as session:
                 upload = _pending(session, project, id, lock=True)
+                upload.status = "completed"  # its room is the file's from here on
                 file = self._files.add(session, project, new)
-                upload.status, upload.file_id = "completed", file.id
+                upload.file_id = file.id
                 gone = _forget_parts(session, id)
         except BaseException:
             self._blobs.remove([blob.name])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
@@ -17,11 +17,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+MOST_FAULTS = 100
+"""Of one request, that are looked at one by one."""
 
 
 class AskedPart(BaseModel):
@@ -39,6 +44,21 @@ class Asked(AskedPart):
     def _can_be_kept(cls, value: Any) -> Any:
         _check(value)
         return value
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _has_few_faults(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """To write out a million faults takes a minute and gigabytes, and one is told."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            if error.error_count() <= MOST_FAULTS:
+                raise
+            raise PydanticCustomError(
+                "faults",
+                "{count} values in it are wrong, too many to be told; look at its longest list",
+                {"count": error.error_count()},
+            ) from None
 
 
 class Answer(BaseModel):

@@ -109,7 +109,8 @@ def _form(content: Any) -> str:
 
 
 Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[list[Part], Field(max_length=1000), Tag("parts")],
+    Annotated[str, Tag("text")]
+    | Annotated[list[Part], Field(max_length=1000, fail_fast=True), Tag("parts")],
     Discriminator(_form),
 ]
 """What is said: a text, or parts of one, which are joined by line ends."""
@@ -175,7 +176,7 @@ class SchemaFormat(AskedPart):
 class ChatRequest(Sampling):
     """POST /v1/chat/completions."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)]
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None

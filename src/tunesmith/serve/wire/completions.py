@@ -10,12 +10,12 @@ from tunesmith.serve.wire.base import Answer
 from tunesmith.serve.wire.completion import Usage
 from tunesmith.serve.wire.sampling import Refused, Sampling
 
-Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, fail_fast=True)]
 Prompt = (
     str
-    | Annotated[list[str], Field(min_length=1, max_length=128)]
+    | Annotated[list[str], Field(min_length=1, max_length=128, fail_fast=True)]
     | Ids
-    | Annotated[list[Ids], Field(min_length=1, max_length=128)]
+    | Annotated[list[Ids], Field(min_length=1, max_length=128, fail_fast=True)]
 )
 NoSuffix = Annotated[None, Refused("answers are written from the left; send no suffix")]
 
