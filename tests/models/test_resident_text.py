@@ -13,7 +13,7 @@ import torch
 from tunesmith.core.errors import Unsupported
 from tunesmith.models.open import describe, open_base
 from tunesmith.models.resident.choosing import Choice, Choosing, nucleus, uniforms
-from tunesmith.models.resident.grammar import Grammar, compiled
+from tunesmith.models.resident.grammar import compiled
 from tunesmith.models.resident.row import Row, Wanted, Written
 from tunesmith.models.resident.spelling import Spelling, Tail
 from tunesmith.models.resident.writer import Writer
@@ -143,7 +143,7 @@ def test_an_answer_follows_its_schema(writer: Writer, spelling: Spelling) -> Non
 
 
 def test_any_object_may_be_asked_for(spelling: Spelling) -> None:
-    grammar = Grammar(compiled(True, spelling), spelling)
+    grammar = compiled(True, spelling)
     first = torch.zeros(spelling.vocabulary)
     grammar.forbid(first)
     allowed = {spelling.raw[id][:1] for id in first.isfinite().nonzero()[:, 0].tolist()}
@@ -156,6 +156,7 @@ def test_any_object_may_be_asked_for(spelling: Spelling) -> None:
         ({"not": {"type": "integer"}}, '"not"'),
         ({"type": "nothing"}, "nothing"),
         ({"$ref": "http://example.com/schema"}, "example.com"),
+        ({"enum": ["x" * 40_000]}, "32,000 are the most"),
     ],
 )
 def test_a_schema_that_cannot_be_kept_to_is_refused(
@@ -165,6 +166,21 @@ def test_a_schema_that_cannot_be_kept_to_is_refused(
         compiled(schema, spelling)
     assert said in str(refused.value)
     assert str(refused.value).endswith("simplify it.")
+
+
+def test_a_grammar_that_gives_up_ends_its_own_answer_and_not_as_if_it_were_complete(
+    writer: Writer, spelling: Spelling
+) -> None:
+    many = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(900)}}
+    grammar = compiled(many, spelling)
+    one = Wanted((5, 6), 9, spelling, Choice(temperature=0))
+    rows = [
+        writer.join(each)
+        for each in (one, Wanted((5, 6), 9, spelling, one.choice, grammar=grammar))
+    ]
+    while writer.rows:
+        writer.step()
+    assert [row.finish for row in rows] == ["length", "failed"]
 
 
 def test_a_model_that_gives_no_numbers_fails_its_own_rows_alone(

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 from tests.serve.resident import save_run, write_recipe
 from tunesmith.models.open import describe
 from tunesmith.models.resident.spelling import Spelling
-from tunesmith.runs.resident import Placing, Wanted
+from tunesmith.runs.resident import Placing, Resident, Wanted
 from tunesmith.serve.chat.engine import ChatEngine
 from tunesmith.serve.chat.generation import Generation, Model, Piece
 from tunesmith.serve.chat.turns import Ticket, Turns
@@ -240,6 +240,29 @@ def test_an_adapter_that_was_damaged_fails_alone(
     failed, answered = asyncio.run(ask())
     assert isinstance(failed, ApiError)
     assert isinstance(answered, str)
+
+
+def test_what_fails_while_an_answer_is_begun_fails_alone(
+    engine: Engines, models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = engine()
+    ready = Resident.ready
+
+    def fails(self: Resident, adapter: Path | None, *more: Any) -> bool:
+        if adapter is not None:
+            raise OSError("the disk")
+        return ready(self, adapter, *more)
+
+    monkeypatch.setattr(Resident, "ready", fails)
+
+    async def ask() -> list[Any]:
+        asked = [_asked(models["base"], max_new_tokens=60), _asked(models["0"])]
+        return await asyncio.gather(*(_text(one, each) for each in asked), return_exceptions=True)
+
+    answered, failed = asyncio.run(ask())
+    assert isinstance(answered, str)
+    assert isinstance(failed, ApiError)
+    assert "could not be opened" in failed.message
 
 
 def test_closing_tells_all_who_wait(engine: Engines, models: dict[str, Model]) -> None:

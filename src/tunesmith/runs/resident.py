@@ -19,7 +19,7 @@ from tunesmith.models.methods import ADAPTER, reopen
 from tunesmith.models.open import Described, locate, open_base
 from tunesmith.models.quantised import NONE
 from tunesmith.models.resident.choosing import Choice
-from tunesmith.models.resident.grammar import compiled
+from tunesmith.models.resident.grammar import Grammar, compiled
 from tunesmith.models.resident.lora import Lora, alone, read_lora, virtual_tokens
 from tunesmith.models.resident.row import Row, Wanted, Written
 from tunesmith.models.resident.spelling import Spelling
@@ -32,6 +32,7 @@ from tunesmith.runs.setup import early_choices, facts_of
 
 __all__ = [
     "Choice",
+    "Grammar",
     "Placed",
     "Placing",
     "Resident",
@@ -69,7 +70,7 @@ class Placed:
     weights: Weights
     adapter: Path | None = None
 
-    def grammar(self, schema: Mapping[str, Any] | Literal[True]) -> str:
+    def grammar(self, schema: Mapping[str, Any] | Literal[True]) -> Grammar:
         """Of a JSON schema, or of any object. Raises Unsupported for one that cannot be kept to."""
         return compiled(schema, self.spelling)
 

@@ -33,7 +33,7 @@ class Wanted:
     choice: Choice = field(default_factory=Choice)
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
-    grammar: str | None = None
+    grammar: Grammar | None = None
     adapter: str | None = None
 
 
@@ -77,7 +77,7 @@ class Row:
         self.finish: Finish | None = None
         self._spelling = spelling
         self._tail = Tail(wanted.stop, spelling.drops_first_space)
-        self._grammar = Grammar(wanted.grammar, spelling) if wanted.grammar else None
+        self._grammar = wanted.grammar.begun() if wanted.grammar else None
         self._edits = None
         if wanted.choice.edits:
             self._edits = Edits(wanted.choice, spelling.vocabulary, device)

@@ -15,7 +15,7 @@ from tunesmith.serve.errors import ApiError, bad_request
 from tunesmith.serve.settings import Settings
 
 if TYPE_CHECKING:
-    from tunesmith.runs.resident import Placed, Placing, Wanted
+    from tunesmith.runs.resident import Grammar, Placed, Placing, Wanted
     from tunesmith.serve.chat.thread import ModelThread
 
 
@@ -107,7 +107,7 @@ def room_for(asked: Generation, placed: Placed) -> int:
     return room
 
 
-def _grammar(asked: Generation, placed: Placed) -> str | None:
+def _grammar(asked: Generation, placed: Placed) -> Grammar | None:
     if asked.schema is None:
         return None
     try:

@@ -148,14 +148,18 @@ class ModelThread:
                     if now - ticket.since > _PATIENCE_SECONDS:
                         held.add(weights)
                     continue
-            except TunesmithError as error:
-                _log.error("a model could not be opened: %s", error)
+                row = resident.writer.join(ticket.wanted)
+            except Exception as error:  # of whatever kind: it is this answer's alone
+                if isinstance(error, TunesmithError):
+                    _log.error("a model could not be opened: %s", error)
+                else:
+                    _log.exception("an answer could not be begun")
                 self._turns.remove(ticket)
                 self._tell(ticket, _not_opened())
                 continue
             self._turns.begin(ticket)
-            ticket.row = resident.writer.join(ticket.wanted)
-            self._tickets[ticket.row] = ticket
+            ticket.row = row
+            self._tickets[row] = ticket
 
     def _has_place(self, resident: Resident, ticket: Ticket) -> bool:
         if len(resident.writer.rows) >= self._settings.batch_size:
