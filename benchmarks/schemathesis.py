@@ -11,6 +11,7 @@ status, content type or body that the schema does not tell of.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import re
 import subprocess
@@ -32,6 +33,7 @@ ROUND = 40
 LIMITS = "limits: {jobs_waiting: 1000000, answer_tokens: 16}\n"
 """Jobs never end where nothing trains, and long answers show nothing more than short ones."""
 
+_REFERENCE = re.compile(r'"\$ref": "#/components/schemas/(\w+)"')
 _ROW = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
 
 
@@ -87,18 +89,19 @@ def there(url: str, key: str) -> dict[str, list[str]]:
     }
 
 
-def narrowed(schema: Any, known: Mapping[str, list[str]]) -> Any:
-    """The schema in which these fields and parameters take these values alone."""
-    if isinstance(schema, list):
-        return [narrowed(each, known) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    changed = {name: narrowed(value, known) for name, value in schema.items()}
-    if schema.get("in") in ("path", "query") and schema.get("name") in known:
-        changed["schema"] = {"type": "string", "enum": known[schema["name"]]}
-    for name, values in known.items():
-        if isinstance(schema.get("properties"), dict) and name in schema["properties"]:
-            changed["properties"][name] = {"type": "string", "enum": values}
+def narrowed(schema: dict[str, Any], known: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The interface in which requests fill these fields and parameters with these values alone.
+
+    Answers stay as they are: they may hold any value.
+    """
+    changed = copy.deepcopy(schema)
+    for operation in (each for path in changed["paths"].values() for each in path.values()):
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] in known:
+                parameter["schema"] = {"type": "string", "enum": known[parameter["name"]]}
+        for name in _REFERENCE.findall(json.dumps(operation.get("requestBody", {}))):
+            fields = changed["components"]["schemas"][name].get("properties", {})
+            fields.update({f: {"type": "string", "enum": known[f]} for f in fields if f in known})
     return changed
 
 
