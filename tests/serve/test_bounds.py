@@ -13,6 +13,9 @@ from tests.serve.test_jobs_api import GRADER
 from tests.serve.test_own import upload
 from tests.serve.test_tidy import put
 from tunesmith.serve.caller import Caller
+from tunesmith.serve.chat.generation import Model
+from tunesmith.serve.chat.labelling import Labelling
+from tunesmith.serve.chat.names import Names
 from tunesmith.serve.errors import ApiError
 from tunesmith.serve.jobs.inputs import in_their_words, lay_out
 from tunesmith.serve.jobs.queue import Queue
@@ -23,6 +26,7 @@ from tunesmith.serve.store.uploads import NewUpload
 from tunesmith.serve.tidy import tidy
 from tunesmith.serve.wire.chat import ChatRequest
 from tunesmith.serve.wire.completions import CompletionRequest
+from tunesmith.serve.wire.embeddings import EmbeddingRequest
 
 CHAT = {"role": "user", "content": "a"}
 CHATS = [{"messages": [CHAT, {"role": "assistant", "content": f"b {n}"}]} for n in range(12)]
@@ -112,3 +116,25 @@ def test_half_a_character_in_a_file_is_told_and_not_stumbled_over(
     said = in_their_words(f"The role is {HALF}x\0.", lease.claimed)
     assert said == "The role is ?x?."
     json.dumps(said, ensure_ascii=False).encode()
+
+
+def test_models_that_label_hold_only_so_many_threads(
+    service: Service, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelling = service.chat.labelling
+    asked = EmbeddingRequest(model="ft:embeds", input="a")
+    statuses = []
+
+    def meanwhile(*given: Any) -> Any:
+        """As if the model took long, and another asked."""
+        try:
+            labelling.embed(caller, asked)
+        except ApiError as refused:
+            statuses.append(refused.status)
+
+    monkeypatch.setattr(Names, "of_kind", lambda *given: Model("ft:embeds", "anvil", "embedder"))
+    monkeypatch.setattr(Labelling, "_embedded", meanwhile)
+    labelling.embed(caller, asked)
+    assert statuses == [429]
+    labelling.embed(caller, asked)  # all have given their places back
+    assert statuses == [429, 429]
