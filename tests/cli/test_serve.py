@@ -60,12 +60,17 @@ def test_the_home_is_its_owner_s_alone(home: Path, capsys: pytest.CaptureFixture
     assert home.stat().st_mode & 0o077 == 0
 
 
-def test_a_key_is_revoked_by_its_id(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_is_listed_with_its_priority_and_revoked_by_its_id(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     made(home, capsys)
-    made(home, capsys, "--project", "other")
+    made(home, capsys, "--project", "other", "--priority", "5")
+    assert run(["keys", "list", "--home", str(home)]) == 0
+    assert capsys.readouterr().out.count("  priority 5  ") == 1
     (record,) = listed(home, capsys, "--project", "other")
     assert run(["keys", "revoke", str(record["id"]), "--home", str(home)]) == 0
     assert "is revoked" in capsys.readouterr().out
+    assert [one["priority"] for one in listed(home, capsys)] == [0, 5]
     states = [one["state"] for one in listed(home, capsys)]
     assert states[0] == "holds"
     assert str(states[1]).startswith("revoked 2")

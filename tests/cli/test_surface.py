@@ -48,6 +48,7 @@ SURFACE = {
         "--help",
         "--home",
         "--name",
+        "--priority",
         "--project",
         "--scopes",
     ],

@@ -205,6 +205,17 @@ def test_a_known_beginning_is_not_computed_again_and_is_each_adapters_own(
             assert row.ids[len(asked.prompt) :] == _written(cold, [asked])[0]
 
 
+def test_a_known_beginning_is_shared_with_nobody_else(tiny_base: Path, spelling: Spelling) -> None:
+    writer = _writer(tiny_base, {})
+    cached = []
+    for whose in ("one", "one", "two"):
+        row = writer.join(Wanted(tuple(range(5, 75)), 2, spelling, whose=whose))
+        while writer.rows:
+            writer.step()
+        cached.append(row.cached)
+    assert cached == [0, 64, 0]
+
+
 def test_a_beginning_that_is_being_read_is_waited_for(
     tiny_base: Path, spelling: Spelling, adapters: dict[str, Path]
 ) -> None:

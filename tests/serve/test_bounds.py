@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,14 @@ from tests.serve.test_jobs_api import GRADER
 from tests.serve.test_own import upload
 from tests.serve.test_tidy import put
 from tunesmith.serve.caller import Caller
+from tunesmith.serve.chat.generation import Model
+from tunesmith.serve.chat.labelling import Labelling
+from tunesmith.serve.chat.names import Names
 from tunesmith.serve.errors import ApiError
+from tunesmith.serve.home import opened
 from tunesmith.serve.jobs.inputs import in_their_words, lay_out
 from tunesmith.serve.jobs.queue import Queue
+from tunesmith.serve.own import feedback
 from tunesmith.serve.service import Service, assemble
 from tunesmith.serve.settings import Limits, Settings
 from tunesmith.serve.store.database import Database
@@ -23,6 +30,7 @@ from tunesmith.serve.store.uploads import NewUpload
 from tunesmith.serve.tidy import tidy
 from tunesmith.serve.wire.chat import ChatRequest
 from tunesmith.serve.wire.completions import CompletionRequest
+from tunesmith.serve.wire.embeddings import EmbeddingRequest
 
 CHAT = {"role": "user", "content": "a"}
 CHATS = [{"messages": [CHAT, {"role": "assistant", "content": f"b {n}"}]} for n in range(12)]
@@ -99,6 +107,30 @@ def test_nothing_of_a_deleted_file_stays_with_a_job_that_came_to_nothing(
     assert list((lease.claimed.folder / "run").iterdir()) == [kept]
 
 
+def test_a_store_of_feedback_stays_small_enough_to_be_read(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = {"prompt": "a", "answer": "b", "liked": True, "person": "me"}
+    first = client.post("/v1/tunesmith/feedback", json={"judgements": [judged]})
+    assert first.status_code == 200, first.text
+    monkeypatch.setattr(feedback, "LARGEST", 1)
+    again = client.post("/v1/tunesmith/feedback", json={"judgements": [judged]})
+    assert again.status_code == 413
+
+
+def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Also where the home was made before, and for everyone to read."""
+    before = os.umask(0o022)
+    try:
+        home = tmp_path / "home"
+        home.mkdir()
+        with opened(Settings(home=home)):
+            pass
+        assert [each.name for each in home.iterdir() if each.stat().st_mode & 0o077] == []
+    finally:
+        os.umask(before)
+
+
 def test_half_a_character_in_a_file_is_told_and_not_stumbled_over(
     service: Service, client: TestClient
 ) -> None:
@@ -112,3 +144,25 @@ def test_half_a_character_in_a_file_is_told_and_not_stumbled_over(
     said = in_their_words(f"The role is {HALF}x\0.", lease.claimed)
     assert said == "The role is ?x?."
     json.dumps(said, ensure_ascii=False).encode()
+
+
+def test_models_that_label_hold_only_so_many_threads(
+    service: Service, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelling = service.chat.labelling
+    asked = EmbeddingRequest(model="ft:embeds", input="a")
+    statuses = []
+
+    def meanwhile(*given: Any) -> Any:
+        """As if the model took long, and another asked."""
+        try:
+            labelling.embed(caller, asked)
+        except ApiError as refused:
+            statuses.append(refused.status)
+
+    monkeypatch.setattr(Names, "of_kind", lambda *given: Model("ft:embeds", "anvil", "embedder"))
+    monkeypatch.setattr(Labelling, "_embedded", meanwhile)
+    labelling.embed(caller, asked)
+    assert statuses == [429]
+    labelling.embed(caller, asked)  # all have given their places back
+    assert statuses == [429, 429]

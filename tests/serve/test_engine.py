@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -242,6 +244,20 @@ def test_an_adapter_that_was_damaged_fails_alone(
     assert isinstance(answered, str)
 
 
+def test_adapters_that_nobody_waits_for_any_more_do_not_stay(
+    tiny_base: Path, models: dict[str, Model]
+) -> None:
+    resident = Resident(Placing().find(str(tiny_base)), 1)
+    with ThreadPoolExecutor(1) as pool:
+        for name in ("0", "1", "2"):
+            folder = models[name].folder
+            assert folder is not None
+            read = threading.Event()
+            resident.ready(folder / "adapter", pool, read.set)
+            assert read.wait(10)
+    assert len(resident._loads) == 1
+
+
 def test_what_fails_while_an_answer_is_begun_fails_alone(
     engine: Engines, models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +306,21 @@ def _in_loop(act: Callable[[], None]) -> None:
         act()
 
     asyncio.run(run())
+
+
+def test_one_key_fills_no_queue_for_the_others() -> None:
+    def act() -> None:
+        turns = Turns(4)
+        for _ in range(4):
+            turns.add(_ticket("a"))
+        for _ in range(2):
+            turns.add(_ticket("b"))
+        for key in ("a", "b"):
+            with pytest.raises(ApiError) as refused:
+                turns.add(_ticket(key))
+            assert refused.value.code == "queue_full"
+
+    _in_loop(act)
 
 
 def test_the_key_with_the_fewest_under_way_is_next() -> None:

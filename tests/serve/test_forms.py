@@ -56,6 +56,8 @@ def test_the_file_may_stand_before_its_purpose_and_behind_it(
         (part(b"file", LINE, b"\xff.jsonl") + PURPOSE + END, "not UTF-8"),
         (part(b"file", LINE, "a\u202egnp.jsonl".encode()) + PURPOSE + END, "cannot be shown"),
         (part(b"file", LINE, b"n" * 300) + PURPOSE + END, "255"),
+        (part(b"file", b"", b"") + PURPOSE + END, "an empty name"),
+        (part(b"file", LINE, b"") + PURPOSE + END, "an empty name"),
         (FILE + part(b"purpose", b"x" * 5000) + END, "longer than 4096"),
         (b"nothing like a form", "cannot be read"),
         (b"", "ends in the middle"),

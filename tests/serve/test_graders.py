@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.serve.test_recipe import GRADER, PYTHON
+from tunesmith.runs.grader_trial import Trial, try_grader
 from tunesmith.serve.errors import ApiError
 from tunesmith.serve.graders import Graders
 from tunesmith.serve.settings import Settings
@@ -76,6 +77,27 @@ def test_what_cannot_be_tried_here_is_refused(graders: Graders) -> None:
     assert "is not run here" in refusal(graders, {"type": "regex", "pattern": "(a+)+$"})
     assert "16,000 are the most" in refusal(graders, GRADER, "x" * 16_001)
     assert "must be an object" in refusal(graders, GRADER, "x", [1])
+    many = {"type": "multi", "graders": {f"g{n}": GRADER for n in range(16)}}
+    assert "16 are the most" in refusal(graders, {**many, "calculate_output": "g0"})
+    often = {**GRADER, "input": "{{ sample.output_text }}" * 9}
+    assert "filled in" in refusal(graders, often, "x" * 15_000, {"answer": "a"})
+
+
+def test_few_graders_are_tried_at_once(graders: Graders, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (GRADER, "Paris", {"answer": "Paris"})
+    statuses = []
+
+    def meanwhile(*given: Any) -> Trial:
+        """As if this took long, and another was sent."""
+        try:
+            graders.run(*asked)
+        except ApiError as refused:
+            statuses.append(refused.status)
+        return try_grader(*given)
+
+    monkeypatch.setattr("tunesmith.serve.graders.try_grader", meanwhile)
+    assert graders.run(*asked)["reward"] == 1.0
+    assert statuses == [429]
 
 
 def test_code_that_fails_is_a_flag_with_its_words(tmp_path: Path) -> None:

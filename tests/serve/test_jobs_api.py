@@ -6,10 +6,14 @@ from typing import Any
 
 import openai
 import pytest
+from fastapi.testclient import TestClient
 from openai.types.fine_tuning import FineTuningJob
 
 from tests.serve.live import Live
 from tests.serve.test_files import LINE
+from tunesmith.serve.app import build
+from tunesmith.serve.jobs.queue import Queue
+from tunesmith.serve.service import Service
 
 pytestmark = pytest.mark.stores
 
@@ -86,6 +90,26 @@ def test_a_seed_is_kept_and_one_is_chosen_where_none_is_said(live: Live) -> None
     chosen = {make(client, seed=None).seed for _ in range(2)}
     assert len(chosen) == 2
     assert all(0 <= seed < 1 << 31 for seed in chosen)
+
+
+def test_a_job_of_a_key_with_a_higher_priority_is_taken_up_first(service: Service) -> None:
+    made = {}
+    with TestClient(build(service)) as client:
+        for priority in (-1, 0, 7):
+            key, _ = service.keys.create("one", priority=priority)
+            headers = {"authorization": f"Bearer {key}"}
+            sent = client.post(
+                "/v1/files",
+                headers=headers,
+                data={"purpose": "fine-tune"},
+                files={"file": ("rows.jsonl", LINE * 10)},
+            )
+            asked = {"model": "anvil", "training_file": sent.json()["id"]}
+            job = client.post("/v1/fine_tuning/jobs", headers=headers, json=asked)
+            made[job.json()["id"]] = priority
+    queue = Queue(service.database, service.settings)
+    taken = [lease.claimed.job.id for _ in made if (lease := queue.claim("worker"))]
+    assert [made[id] for id in taken] == [7, 0, -1]
 
 
 def test_a_list_is_walked_with_each_job_exactly_once(live: Live) -> None:

@@ -49,6 +49,7 @@ def test_the_server_reads_what_training_read(ask: openai.OpenAI, vllm: FakeVllm)
     assert asked["prompt"] == list(prompting.chat(HELLO))
     assert asked["stop_token_ids"] == list(prompting.stop_ids)
     assert (asked["model"], asked["seed"], asked["max_tokens"]) == ("base", 4, 9)
+    assert asked["cache_salt"].startswith("proj_"), "no project learns what another has asked"
 
 
 def test_an_adapter_is_registered_once_and_again_where_it_was_forgotten(
@@ -62,6 +63,17 @@ def test_an_adapter_is_registered_once_and_again_where_it_was_forgotten(
     del vllm.models[name]
     ask.chat.completions.create(model=TUNED, messages=HELLO)
     assert name in vllm.models
+
+
+def test_what_it_says_of_folders_is_not_passed_on(
+    ask: openai.OpenAI, vllm: FakeVllm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = {"error": {"message": "Loading /srv/home/jobs/7/adapter failed.", "code": 400}}
+    vllm.models.pop(next((name for name in vllm.models if name.startswith("tunesmith-")), ""), None)
+    monkeypatch.setattr(FakeVllm, "load", lambda self, asked: (400, error))
+    with pytest.raises(openai.InternalServerError, match="cannot load this model") as refused:
+        ask.chat.completions.create(model=TUNED, messages=HELLO)
+    assert "/srv" not in str(refused.value)
 
 
 def test_a_stream_with_log_probabilities(ask: openai.OpenAI, vllm: FakeVllm) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import stat
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,23 @@ def test_links_and_damage_are_refused(tmp_path: Path) -> None:
     (tmp_path / "no.zip").write_bytes(b"PK no archive")
     with pytest.raises(DataError, match=r"no\.zip is no \.zip file"):
         unpack_images(tmp_path / "no.zip", "no.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_damage_of_any_kind_is_the_archives_fault(tmp_path: Path, method: int) -> None:
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w", method) as archive:
+        for name in ("cats/1.png", "dögs/2.png"):
+            archive.writestr(name, bytes(range(250)))
+    content, draw = whole.read_bytes(), random.Random(0)
+    for number in range(60):
+        damaged = bytearray(content)
+        damaged[draw.randrange(len(damaged))] ^= draw.randrange(1, 256)
+        (tmp_path / "a.zip").write_bytes(damaged)
+        with suppress(DataError):
+            unpack_images(tmp_path / "a.zip", "a.zip", tmp_path / str(number))
 
 
 def test_a_directory_of_millions_is_refused_before_it_is_read(tmp_path: Path) -> None:

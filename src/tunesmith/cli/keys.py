@@ -38,6 +38,15 @@ def create(
             metavar="LIST", help="Of read,write,chat,train,admin; else read,write,chat,train."
         ),
     ] = None,
+    priority: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=-100,
+            max=100,
+            help="Of the jobs made with it: those with a higher one go first.",
+        ),
+    ] = 0,
     expires: Annotated[
         str | None,
         typer.Option(metavar="WHEN", help="In 12h, 30d or 8w, or at a date: 2030-12-31."),
@@ -52,6 +61,7 @@ def create(
             _named("--project", project, 128),
             name=_named("--name", name, 128) if name else "",
             scopes=_scopes(scopes),
+            priority=priority,
             expires_at=end,
         )
     until = f" until {_day(row.expires_at)}" if row.expires_at else ""
@@ -68,7 +78,7 @@ def list_(
     database: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what is known of each key: its id, first letters, project, scopes and end."""
+    """Print what is known of each key: its id, first letters, project, scopes, priority and end."""
     with _keys(home, database) as keys:
         listed = keys.all(project)
     records = [_record(one) for one in listed]
@@ -80,9 +90,10 @@ def list_(
     for record in records:
         label = f"  {record['name']}" if record["name"] else ""
         scopes = ",".join(record["scopes"])
+        priority = f"priority {record['priority']}  " if record["priority"] else ""
         typer.echo(
             f"{record['id']}  {record['shown']}…  {record['project']}  {scopes}  "
-            f"{record['state']}{label}"
+            f"{priority}{record['state']}{label}"
         )
 
 
@@ -173,6 +184,7 @@ def _record(one: Listed) -> dict[str, Any]:
         "project_id": key.project_id,
         "name": key.name,
         "scopes": key.scopes,
+        "priority": key.priority,
         "state": _state(one),
         "created_at": key.created_at,
         "expires_at": key.expires_at,

@@ -168,6 +168,8 @@ class Resident:
         if adapter is None or str(adapter) in self.writer.bank:
             return True
         if adapter not in self._loads:
+            if not self._may_load():
+                return False
             self._loads[adapter] = pool.submit(read_lora, adapter, self._model)
             self._loads[adapter].add_done_callback(lambda _: wake())
         if not self._loads[adapter].done():
@@ -177,3 +179,14 @@ class Resident:
             return True
         self._loads[adapter] = load
         return False
+
+    def _may_load(self) -> bool:
+        """No more is read than there are seats for; what was read and not taken, as when nobody
+        waits for it any more, gives way."""
+        seats = self.writer.bank.idle
+        if len(self._loads) >= seats:
+            through = next((each for each, load in self._loads.items() if load.done()), None)
+            if not seats or through is None:
+                return False
+            del self._loads[through]
+        return True

@@ -14,8 +14,9 @@ promotion, webhooks."""
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key that holds: its project, and its scopes."""
+    """A key that holds: its project, its scopes, and the priority of the jobs made with it."""
 
     project: str
     key: str
     scopes: frozenset[str]
+    priority: int = 0

@@ -133,7 +133,7 @@ class _Reader:
             raise bad_request(f"The form has two files named {self._field!r}.", param=self._field)
         if self._is_file:
             self._found = True
-            self.filename = _text(options.get(b"filename", b""))
+            self.filename = _filename(options.get(b"filename"), self._field)
         elif self._name in self.fields or len(self.fields) >= _FIELDS:
             raise bad_request(f"The form has the field {self._name!r} twice, or too many fields.")
 
@@ -149,6 +149,17 @@ class _Reader:
 
     def _end_form(self) -> None:
         self._ended = True
+
+
+def _filename(raw: bytes | None, field: str) -> str:
+    """The name that was sent with the file; empty where none was."""
+    if raw == b"":
+        raise bad_request(
+            f"The file {field!r} has an empty name, as forms send it where no file was chosen. "
+            "Choose a file, or give it a name.",
+            param=field,
+        )
+    return _text(raw or b"")
 
 
 def _text(raw: bytes) -> str:

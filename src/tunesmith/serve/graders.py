@@ -7,18 +7,25 @@ what could take for ever, and what asks a model, is for jobs, or refused.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.core.errors import RecipeError, Unsupported
 from tunesmith.recipe.graders import names_of, walk
 from tunesmith.runs.grader_trial import Trial, grader_faults, try_grader
-from tunesmith.serve.errors import bad_request
+from tunesmith.serve.errors import bad_request, too_many
 from tunesmith.serve.jobs.recipe import require_allowed
 from tunesmith.serve.settings import Settings
 
 LONGEST = 16_000
 """Characters of an answer, and of an item as JSON: comparing texts takes the square of these."""
+
+LONGEST_FILLED = 64_000
+"""Characters of a grader as JSON, once all names in it stand for an answer or an item."""
+MOST_INSIDE = 16
+TRIED = 2
+"""Graders that are tried at once."""
 
 _PATIENT = ("regex", "json_schema")
 """Graders with patterns of the client, which have no bound on the time that they take."""
@@ -53,6 +60,7 @@ class Graders:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._trying = threading.BoundedSemaphore(TRIED)
 
     def validate(self, grader: Any) -> Mapping[str, Any]:
         """The grader, if a job may use it. Raises ApiError 400, with every fault."""
@@ -80,10 +88,33 @@ class Graders:
                 "patterns may take for ever. Try it with `tunesmith grade`.",
                 param="grader",
             )
+        _require_small(grader, model_sample, item)
+        if not self._trying.acquire(blocking=False):
+            raise too_many("Other graders are being tried. Try again.", 1)
         try:
             return _shown(grader, try_grader(grader, item or {}, model_sample))
         except Unsupported as error:
             raise bad_request(str(error), param="grader") from None
+        finally:
+            self._trying.release()
+
+
+def _require_small(grader: Mapping[str, Any], model_sample: str, item: Any) -> None:
+    """What is compared is as long as its templates make it, as often as there are graders."""
+    inside = sum(1 for _ in walk(grader))
+    if inside > MOST_INSIDE:
+        raise bad_request(
+            f"The grader has {inside} graders in it, and {MOST_INSIDE} are the most here.",
+            param="grader",
+        )
+    written = json.dumps(grader)
+    filled = len(written) + written.count("{{") * max(len(model_sample), len(json.dumps(item)))
+    if filled > LONGEST_FILLED:
+        raise bad_request(
+            f"With its names filled in the grader would have {filled:,} characters, and "
+            f"{LONGEST_FILLED:,} are the most here. Try it on a shorter answer or item.",
+            param="grader",
+        )
 
 
 def _require_short(model_sample: str, item: Any) -> None:

@@ -24,6 +24,21 @@ def opened(settings: Settings) -> Iterator[Database]:
         InputError: the home cannot be made or written, or the URL of the database means none.
         StorageError: the database cannot be reached.
     """
+    with _for_its_owner_alone():
+        yield from _opened(settings)
+
+
+@contextmanager
+def _for_its_owner_alone() -> Iterator[None]:
+    """What this process, and its workers, write meanwhile nobody else may read."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _opened(settings: Settings) -> Iterator[Database]:
     make(settings.home)
     try:
         database = open_store(settings)

@@ -153,6 +153,11 @@ class Bank:
         """That the adapters take."""
         return sum(pool.bytes for pool in self._pools.values())
 
+    @property
+    def idle(self) -> int:
+        """How many more could be put in, those that no row uses making room."""
+        return self._most - sum(seat.users > 0 for seat in self._seated.values())
+
     def put(self, name: str, lora: Lora) -> bool:
         """Take an adapter in; False where rows use all that are in, so that there is no room."""
         while len(self._seated) >= self._most:

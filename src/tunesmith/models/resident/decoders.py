@@ -98,9 +98,7 @@ class Batched:
             self._bank.release(row.wanted.adapter)
         if row in self._rows:
             self._rows.remove(row)
-            self._prefixes.add(
-                row.wanted.adapter, row.ids[: row.kept], self._shelves.of(row.number)
-            )
+            self._prefixes.add(row.wanted.reader, row.ids[: row.kept], self._shelves.of(row.number))
             self._shelves.take(row.number)
             self._step = None
         else:
@@ -160,7 +158,7 @@ class Batched:
         left, rows, counts = self._portion, [], []
         being_read: set[Beginning] = set()
         for row in self._waiting:
-            beginning = self._prefixes.unknown(row.wanted.adapter, row.ids)
+            beginning = self._prefixes.unknown(row.wanted.reader, row.ids)
             if row.number not in self._drafts:
                 if beginning in being_read:
                     continue
@@ -177,7 +175,7 @@ class Batched:
     def _begin(self, row: Row) -> None:
         """Make room for the prompt, and fill in what is known of its beginning."""
         draft = Kept.empty(self._form, 1, len(row.ids))
-        for known in self._prefixes.find(row.wanted.adapter, row.ids):
+        for known in self._prefixes.find(row.wanted.reader, row.ids):
             draft.set_part(row.kept, known)
             row.kept += BLOCK
         row.cached = row.kept
@@ -196,7 +194,7 @@ class Batched:
                 sites.append(end - 1)
         for row in through:
             draft = self._drafts.pop(row.number)
-            self._prefixes.add(row.wanted.adapter, row.ids, draft)
+            self._prefixes.add(row.wanted.reader, row.ids, draft)
             self._shelves.put(row.number, draft, row.kept)
             self._waiting.remove(row)
             self._rows.append(row)

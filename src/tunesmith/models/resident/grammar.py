@@ -71,7 +71,7 @@ class Grammar:
         return Grammar(self._matcher, self._vocabulary)
 
     def forbid(self, logits_V: torch.Tensor) -> None:
-        """Take away, in place, the tokens that may not come next: all, where the grammar gave up."""
+        """Take away, in place, what may not come next: all tokens, where the grammar gave up."""
         fill_next_token_bitmask(self._matcher, self._bits, 0)
         if self._matcher.is_error():
             logits_V.fill_(-torch.inf)

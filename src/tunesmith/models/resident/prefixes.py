@@ -1,9 +1,8 @@
 """What was computed for the beginnings of prompts, kept for the next prompt that begins so.
 
 A beginning is a chain of blocks of 32 tokens. Each block is known by the one before it and its own
-ids, and a chain begins at an adapter, whose weights are in every key and value. Where bytes run
-out, the block used least recently goes; since a chain is marked as used from its end to its
-beginning, that is always a last one.
+ids, and a chain begins at its reader. Where bytes run out, the block used least recently goes;
+since a chain is marked as used from its end to its beginning, that is always a last one.
 """
 
 from __future__ import annotations
@@ -17,8 +16,12 @@ from tunesmith.models.resident.kept import Kept
 BLOCK = 32
 """Tokens of a block."""
 
+Reader = tuple[str | None, str]
+"""An adapter, None for the base, whose weights are in every key and value; and whose prompt it is:
+nobody is to learn, by the time that an answer takes, what others have asked."""
+
 Beginning = tuple[object, tuple[int, ...]]
-"""What stands before a block (a block's number, or the adapter's name), and the block's ids."""
+"""What stands before a block (a block's number, or the reader), and the block's ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class _Block:
 
 
 class Prefixes:
-    """Blocks of all adapters, `most` bytes of them."""
+    """Blocks of all readers, `most` bytes of them."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -36,22 +39,22 @@ class Prefixes:
         self._made = 0
         self.bytes = 0
 
-    def find(self, adapter: str | None, ids: Sequence[int]) -> list[Kept]:
+    def find(self, reader: Reader, ids: Sequence[int]) -> list[Kept]:
         """The blocks that `ids` begin with, but for its last token, which is always computed."""
-        found = list(self._chain(adapter, ids[:-1]))
+        found = list(self._chain(reader, ids[:-1]))
         for key, _ in reversed(found):
             self._blocks.move_to_end(key)
         return [block.kept for _, block in found]
 
-    def unknown(self, adapter: str | None, ids: Sequence[int]) -> Beginning | None:
+    def unknown(self, reader: Reader, ids: Sequence[int]) -> Beginning | None:
         """The first block of a prompt, if it will be kept once it has been read and is not yet."""
-        key = (adapter,), tuple(ids[:BLOCK])
+        key = reader, tuple(ids[:BLOCK])
         return None if not self._most or len(ids) <= BLOCK or key in self._blocks else key
 
-    def add(self, adapter: str | None, ids: Sequence[int], kept: Kept) -> None:
+    def add(self, reader: Reader, ids: Sequence[int], kept: Kept) -> None:
         """Keep the whole blocks of a row of these ids that are not kept yet."""
-        found = list(self._chain(adapter, ids))
-        before: object = found[-1][1].number if found else (adapter,)
+        found = list(self._chain(reader, ids))
+        before: object = found[-1][1].number if found else reader
         keys = [key for key, _ in found]
         for start in range(len(found) * BLOCK, len(ids) - BLOCK + 1, BLOCK):
             key = (before, tuple(ids[start : start + BLOCK]))
@@ -67,8 +70,8 @@ class Prefixes:
             _, oldest = self._blocks.popitem(last=False)
             self.bytes -= oldest.kept.bytes
 
-    def _chain(self, adapter: str | None, ids: Sequence[int]) -> Iterator[tuple[Beginning, _Block]]:
-        before: object = (adapter,)
+    def _chain(self, reader: Reader, ids: Sequence[int]) -> Iterator[tuple[Beginning, _Block]]:
+        before: object = reader
         for start in range(0, len(ids) - BLOCK + 1, BLOCK):
             key = (before, tuple(ids[start : start + BLOCK]))
             if (block := self._blocks.get(key)) is None:

@@ -25,6 +25,7 @@ class Wanted:
 
     `adapter` is a name that the bank knows, None for the base. `stop` are texts that end it and are
     not part of it. `top_logprobs` is how many rivals a `Likely` has; None for none of those.
+    `whose` parts what is kept of prompts: how fast an answer comes tells nobody what others asked.
     """
 
     prompt: tuple[int, ...]
@@ -35,6 +36,12 @@ class Wanted:
     top_logprobs: int | None = None
     grammar: Grammar | None = None
     adapter: str | None = None
+    whose: str = ""
+
+    @property
+    def reader(self) -> tuple[str | None, str]:
+        """Prompts of one reader may share what was computed for their beginnings."""
+        return self.adapter, self.whose
 
 
 @dataclass(frozen=True, slots=True)

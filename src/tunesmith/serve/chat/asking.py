@@ -125,6 +125,7 @@ class Asking:
             presence_penalty=asked.presence_penalty or 0.0,
             frequency_penalty=asked.frequency_penalty or 0.0,
             key=caller.key,
+            project=caller.project,
         )
 
     def _room(self, longest: int | None) -> int:

@@ -91,6 +91,7 @@ class ChatEngine:
             asked.top_logprobs,
             _grammar(asked, placed),
             None if placed.adapter is None else str(placed.adapter),
+            asked.project,
         )
         return thread, placed, wanted
 

@@ -33,7 +33,8 @@ class Generation:
     log-probabilities, 0 those of the tokens chosen, n those of the n likeliest beside them.
     `schema` is a JSON schema, or True for any JSON object, that the answer must follow; the
     grammar is the engine's matter. `logit_bias` adds to logits by token id. `key` is whose turn
-    it is counted as, so that one client cannot crowd out the others.
+    it is counted as, so that one client cannot crowd out the others, and only prompts of one
+    `project` share what was computed for their beginnings.
     """
 
     model: Model
@@ -49,6 +50,7 @@ class Generation:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     key: str = ""
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

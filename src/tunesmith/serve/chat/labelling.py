@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +17,7 @@ from tunesmith.serve.chat.generation import Model
 from tunesmith.serve.chat.names import Names
 from tunesmith.serve.chat.prompts import reading
 from tunesmith.serve.chat.shelf import Shelf
-from tunesmith.serve.errors import bad_request
+from tunesmith.serve.errors import bad_request, too_many
 from tunesmith.serve.ids import new_id
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.wire.embeddings import Embedding, EmbeddingRequest, Embeddings, EmbeddingUsage
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from tunesmith.runs.labels.ask import Answer, Asking
     from tunesmith.runs.labels.ask_embed import Embedder
 
+PLACES = 16
+"""Requests that may wait for a model: each holds a thread, and whatever is answered here, to
+whomever, takes one of forty."""
+
 Floats = Any
 """An array of float32."""
 
@@ -41,10 +48,15 @@ class Labelling:
         self._names = names
         self._embedders: Shelf[Embedder] = Shelf(_embedder, settings.resident_bases)
         self._labellers: Shelf[Asking] = Shelf(_labeller, settings.resident_bases)
+        self._places = threading.BoundedSemaphore(PLACES)
 
     def embed(self, caller: Caller, asked: EmbeddingRequest) -> Embeddings:
-        """A vector for each text. Raises ApiError 400, 404 or 503."""
+        """A vector for each text. Raises ApiError 400, 404, 429 or 503."""
         model = self._names.of_kind(caller, asked.model, "embedder")
+        with self._in_turn():
+            return self._embedded(model, asked)
+
+    def _embedded(self, model: Model, asked: EmbeddingRequest) -> Embeddings:
         placed = [(Origin("input", n), text) for n, text in enumerate(asked.texts, start=1)]
         with self._embedders.used(model) as embedder:
             with reading("input"):
@@ -65,16 +77,30 @@ class Labelling:
         )
 
     def moderate(self, caller: Caller, asked: ModerationRequest) -> Moderations:
-        """The classes of each text or image. Raises ApiError 400, 404 or 503."""
+        """The classes of each text or image. Raises ApiError 400, 404, 429 or 503."""
         model = self._names.of_kind(caller, asked.model, "classifier", "image")
         images = model.kind == "image"
-        with tempfile.TemporaryDirectory() as folder, self._labellers.used(model) as labeller:
+        with (
+            self._in_turn(),
+            tempfile.TemporaryDirectory() as folder,
+            self._labellers.used(model) as labeller,
+        ):
             said = _saved(asked, Path(folder)) if images else _texts(asked)
             with reading("input"):
                 answers = labeller.label(said)
         kind: InputType = "image" if images else "text"
         results = [_moderation(model, answer, kind) for answer in answers]
         return Moderations(id=new_id("modr-"), model=model.id, results=results)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Raises ApiError 429 where as many ask as may wait for a model."""
+        if not self._places.acquire(blocking=False):
+            raise too_many("Too many texts or images wait for a model. Try again.", 1)
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 def _moderation(model: Model, answer: Answer, kind: InputType) -> Moderation:

@@ -134,6 +134,7 @@ def _request(asked: Generation, placed: Placed, name: str) -> dict[str, Any]:
         "logprobs": asked.top_logprobs,
         "return_tokens_as_token_ids": True,
         "response_format": _format(asked),
+        "cache_salt": asked.project or None,
         "stream": True,
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         **_PLAIN,

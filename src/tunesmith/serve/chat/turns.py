@@ -36,8 +36,8 @@ class Ticket:
 
 
 class Turns:
-    """Tickets that wait, `most` of them. The key with the fewest answers under way is next, and of
-    equals the one that has waited longest."""
+    """Tickets that wait, `most` of one key, and few more of several. The key with the fewest
+    answers under way is next, and of equals the one that has waited longest."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -49,8 +49,10 @@ class Turns:
         return self._size
 
     def add(self, ticket: Ticket) -> None:
-        """Wait. Raises ApiError where too many wait already."""
-        if self._size >= self._most:
+        """Wait. Raises ApiError where too many wait already, unless fewer of this key's than are
+        its share: one key fills no queue for the others."""
+        mine, keys = len(self._waiting.get(ticket.key, ())), {*self._waiting, ticket.key}
+        if self._size >= self._most and mine * len(keys) >= self._most:
             raise too_many(
                 f"{self._size} answers wait to be begun, which is all that this service lets wait. "
                 "Try again in a moment.",

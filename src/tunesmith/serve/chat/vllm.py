@@ -58,7 +58,9 @@ class VllmServer:
             if response.status_code == 404 and "not found" in response.text.lower():
                 _log.error("the vLLM server loads no adapters: %s", response.text[:_QUOTED])
                 raise unavailable("The vLLM server behind this service loads no adapters.", 60)
-            await _require_well(response)
+            if response.status_code >= 300:  # what it says of that names folders of this machine
+                _log.error("the vLLM server does not load %s: %s", name, response.text[:_QUOTED])
+                raise _broken("cannot load this model")
 
     async def events(self, asked: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """What a streamed completion sends. Raises UnknownModel before the first of them."""

@@ -62,7 +62,7 @@ class Keyring:
         if row is None:
             self._known.pop(digest, None)
             raise _wrong()
-        caller = Caller(row.project_id, row.id, frozenset(row.scopes))
+        caller = Caller(row.project_id, row.id, frozenset(row.scopes), row.priority)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[digest] = (caller, until)

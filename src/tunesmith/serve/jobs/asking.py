@@ -38,6 +38,7 @@ def new_job(asked: JobAsked, caller: Caller, files: Files, settings: Settings) -
         method=method,
         hyperparameters=_shared(method),
         labels=asked.metadata,
+        priority=caller.priority,
     )
 
 

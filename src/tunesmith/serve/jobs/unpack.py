@@ -9,14 +9,14 @@ it stands in is its label, a text. Sizes are counted while unpacking, whatever t
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import whole_folder, write_jsonl
@@ -32,6 +32,11 @@ MOST_PROPORTION = 100
 MOST_DIRECTORY_BYTES = 32 << 20
 
 _BLOCK = 1 << 20
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, IndexError),
+)
+"""What the reader of archives raises at one that is damaged, or made to be."""
 _TAIL = (1 << 16) + 64
 _END, _ELSEWHERE = b"PK\x05\x06", b"PK\x06\x07"
 
@@ -49,8 +54,8 @@ def unpack_images(archive: Path, name: str, target: Path) -> None:
         with whole_folder(target) as draft:
             for number, (entry, label) in enumerate(entries, start=1):
                 place = f"{number:08d}{PurePosixPath(entry.filename).suffix.lower()}"
-                with opened.open(entry) as source:
-                    budget -= _copy(source, draft / place, min(budget, MOST_IMAGE_BYTES), entry)
+                most = min(budget, MOST_IMAGE_BYTES)
+                budget -= _copy(_pieces(opened, entry), draft / place, most, entry)
                 rows.append({"image": place, "label": label})
             write_jsonl(draft / ROWS, rows)
 
@@ -116,11 +121,21 @@ def _require_some(entries: list[tuple[zipfile.ZipInfo, str]], name: str) -> None
         )
 
 
-def _copy(source: IO[bytes], target: Path, most: int, entry: zipfile.ZipInfo) -> int:
+def _pieces(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """What is in an entry. A damaged one can look, to those who read it, as if the disk failed."""
+    try:
+        with opened.open(entry) as source:
+            while block := source.read(_BLOCK):
+                yield block
+    except OSError as error:
+        raise zipfile.BadZipFile(f"an entry cannot be read: {error}") from error
+
+
+def _copy(blocks: Iterable[bytes], target: Path, most: int, entry: zipfile.ZipInfo) -> int:
     """Unpack one image, of `most` bytes at most; returns how many it has."""
     size = 0
     with open(target, "wb") as out:
-        while block := source.read(_BLOCK):
+        for block in blocks:
             size += len(block)
             if size > most:
                 raise DataError(
@@ -137,7 +152,7 @@ def _refusals(name: str) -> Iterator[None]:
     """What the reader of archives finds wrong, as a finished sentence."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{name} is no .zip file that can be unpacked ({str(error)[:100]}). Pack it again, as "
             "a plain .zip."

@@ -9,9 +9,12 @@ from typing import Any
 from tunesmith.core.errors import DataError, StorageError
 from tunesmith.runs.feedback_lines import Form, Learned, add_lines, lines_of, rows_learned
 from tunesmith.serve.disk import require_room
-from tunesmith.serve.errors import bad_request, unavailable
+from tunesmith.serve.errors import bad_request, too_large, unavailable
 from tunesmith.serve.own.projects import folder_of
 from tunesmith.serve.settings import Settings
+
+LARGEST = 256 << 20
+"""Bytes of a store, all of which is read where rows are made of it."""
 
 
 class FeedbackBook:
@@ -21,9 +24,14 @@ class FeedbackBook:
         self._settings = settings
 
     def add(self, project: str, lines: Sequence[Mapping[str, Any]]) -> int:
-        """Keep judgements, all or none; how many were new. Raises ApiError 400, 503."""
+        """Keep judgements, all or none; how many were new. Raises ApiError 400, 413, 503."""
         require_room(self._settings)
         store = self._store(project)
+        if store.exists() and store.stat().st_size > LARGEST:
+            raise too_large(
+                f"The feedback of this project has more than {LARGEST >> 20} MB, and nothing is "
+                "added to it. Ask the operator to put it elsewhere."
+            )
         store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             return add_lines(store, lines)

@@ -58,6 +58,7 @@ class Keys:
         *,
         name: str = "",
         scopes: Iterable[Scope] = SCOPES,
+        priority: int = 0,
         expires_at: int | None = None,
     ) -> tuple[str, KeyRow]:
         """A new key for the project of this name, which is made where there is none.
@@ -74,6 +75,7 @@ class Keys:
                 sha256=digest_of(key),
                 shown=key[:_SHOWN],
                 scopes=[scope for scope in SCOPES if scope in set(scopes)],
+                priority=priority,
                 created_at=now,
                 expires_at=expires_at,
             )

@@ -41,7 +41,10 @@ class ProjectRow(Table):
 
 
 class KeyRow(Table):
-    """A key, of which only the hash is kept; `shown` are its first letters, to tell it by."""
+    """A key, of which only the hash is kept; `shown` are its first letters, to tell it by.
+
+    Jobs that are made with it have its `priority`.
+    """
 
     __tablename__ = "keys"
     seq: Mapped[int] = mapped_column(_Number, primary_key=True)
@@ -51,6 +54,7 @@ class KeyRow(Table):
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     shown: Mapped[str] = mapped_column(String(32))
     scopes: Mapped[list[str]]
+    priority: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[int]
     expires_at: Mapped[int | None]
     revoked_at: Mapped[int | None]

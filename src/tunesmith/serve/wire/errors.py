@@ -30,11 +30,13 @@ _MEANINGS = {
     408: "The request came too slowly.",
     409: "The object is in a state that this does not fit.",
     413: "More bytes than this service takes.",
+    415: "The body is packed (Content-Encoding).",
     429: "Over a limit that time lifts.",
     431: "The head of the request is too large.",
+    500: "A slip of the service; its log has more.",
     503: "The service cannot do this now.",
 }
-_ALWAYS = (400, 401, 403, 408, 413, 429, 431, 503)
+_ALWAYS = (400, 401, 403, 408, 413, 415, 429, 431, 500, 503)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
