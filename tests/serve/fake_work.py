@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tunesmith.serve.jobs.results import write_results
 from tunesmith.serve.jobs.work import Claimed, Fault, Outcome, Tell
 from tunesmith.serve.settings import Settings
 
@@ -70,8 +71,9 @@ def _finished(claimed: Claimed, state: dict[str, Any]) -> Outcome:
     model = claimed.folder / "model"
     model.mkdir(exist_ok=True)
     _write(model / "weights", state["chain"])
-    results = claimed.folder / "results.csv"
-    _write(results, f"step,train_loss\n{state['step']},0.5\n")
+    metrics, results = claimed.folder / "metrics.jsonl", claimed.folder / "results.csv"
+    _write(metrics, json.dumps({"step": state["step"], "loss": 0.5}) + "\n")
+    write_results(metrics, results)
     return Outcome(
         "succeeded",
         trained_tokens=state["step"],

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import csv
 import io
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import openai
 import pytest
@@ -33,17 +34,25 @@ from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.tables import Table
 
 WORK = SimpleNamespace(validate=execute.validate, execute=fake_work.execute)
+HEADER = "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy"
 HELLO = [{"role": "user", "content": "Hello?"}]
 
 
 @pytest.fixture(scope="module")
 def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A server with a worker, whose tuned models are folders that read as their base does."""
-    patch = pytest.MonkeyPatch()
-    reads, key = prompting.open_prompting, prompting.prompting_key
-    patch.setattr(prompting, "open_prompting", lambda base, folder: reads(base, None))
-    patch.setattr(prompting, "prompting_key", lambda base, folder: key(base, None))
-    settings = Settings(home=tmp_path_factory.mktemp("working"), workers=0)
+    """A server whose tuned models are folders that read as their base does."""
+    with pytest.MonkeyPatch.context() as patch:
+        reads, key = prompting.open_prompting, prompting.prompting_key
+        patch.setattr(prompting, "open_prompting", lambda base, folder: reads(base, None))
+        patch.setattr(prompting, "prompting_key", lambda base, folder: key(base, None))
+        with serving_and_training(tmp_path_factory.mktemp("working")) as live:
+            yield live
+
+
+@contextmanager
+def serving_and_training(home: Path, **more: Any) -> Iterator[Live]:
+    """A server with a worker."""
+    settings = Settings(home=home, workers=0, **more)
     database = Database(settings.database_url)
     Table.metadata.create_all(database.engine)
     worker = Worker(database, settings, WORK, "test")
@@ -54,7 +63,6 @@ def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     worker.stopping.set()
     thread.join()
     database.close()
-    patch.undo()
 
 
 @pytest.fixture
@@ -101,6 +109,16 @@ def test_from_a_file_to_a_conversation_and_back_to_nothing(live: Live) -> None:
         client.files.delete(sent.id)
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model=tuned, messages=HELLO)
+
+
+def test_results_are_base64_where_scripts_expect_it(tmp_path: Path) -> None:
+    with serving_and_training(tmp_path, results_base64=True) as live:
+        client = live.client()
+        sent = client.files.create(file=("rows.jsonl", lines(12)), purpose="fine-tune")
+        job = client.fine_tuning.jobs.create(model="anvil", training_file=sent.id)
+        content = client.files.content(finished(client, job.id).result_files[0]).read()
+        assert table_of(base64.b64decode(content, validate=True))
+        live.close_clients()
 
 
 def test_a_bad_line_fails_the_job_by_its_number(live: Live) -> None:
@@ -166,7 +184,8 @@ def finished(client: openai.OpenAI, id: str) -> openai.types.fine_tuning.FineTun
 
 
 def table_of(content: bytes) -> list[dict[str, str]]:
-    """As scripts read results, of which many expect base64 around them."""
-    with suppress(binascii.Error):
-        content = base64.b64decode(content, validate=True)
-    return list(csv.DictReader(io.StringIO(content.decode())))
+    """As scripts read results."""
+    table = csv.DictReader(io.StringIO(content.decode()))
+    assert table.fieldnames is not None
+    assert ",".join(table.fieldnames) == HEADER
+    return list(table)

@@ -84,10 +84,10 @@ class Blobs:
                     _pour(source, incoming, digest)
             return incoming.finish()
 
-    def adopt(self, file: Path) -> Blob:
-        """A copy of a file that was made here."""
-        with self.begin(file.stat().st_size) as incoming, file.open("rb") as source:
-            _pour(source, incoming)
+    def keep(self, content: bytes) -> Blob:
+        """Bytes that were made here. Raises ApiError 503."""
+        with self.begin(len(content)) as incoming:
+            incoming.write(content)
             return incoming.finish()
 
     def remove(self, names: Iterable[str]) -> None:
@@ -167,7 +167,7 @@ class Incoming:
             self._partial.unlink(missing_ok=True)
 
 
-def _pour(source: BinaryIO, incoming: Incoming, digest: Digest | None = None) -> None:
+def _pour(source: BinaryIO, incoming: Incoming, digest: Digest | None) -> None:
     while piece := source.read(_PIECE):
         incoming.write(piece)
         if digest is not None:

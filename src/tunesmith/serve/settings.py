@@ -96,6 +96,9 @@ class Settings(BaseModel):
     """So often in a row, without coming further, is a job taken up again before it fails."""
     verdict: Literal["none", "quick", "standard", "full"] = "quick"
     """How much is measured of a tuned model against its base, as `evaluate.level` of a recipe."""
+    results_base64: bool = False
+    """Whether the result files of jobs are base64, as the hosted service has sent them: scripts
+    that were written for it decode them first."""
     origins: tuple[str, ...] = ()
     """Web origins that browsers may call from. None by default."""
     private_webhooks: bool = False

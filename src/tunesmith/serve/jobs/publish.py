@@ -7,6 +7,7 @@ row, and is written again when the job is taken up again.
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def publish_model(
 
 def store_results(settings: Settings, results: Mapping[str, Path]) -> list[tuple[str, Blob]]:
     """The bytes of result files, by the names they are to have. Raises ApiError 503."""
-    blobs = Blobs(settings)
-    return [(name, blobs.adopt(path)) for name, path in results.items()]
+    blobs, encoded = Blobs(settings), b64encode if settings.results_base64 else bytes
+    return [(name, blobs.keep(encoded(path.read_bytes()))) for name, path in results.items()]
 
 
 def publish_results(session: Session, job: JobRow, files: Sequence[tuple[str, Blob]]) -> None:
