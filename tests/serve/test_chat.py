@@ -161,6 +161,7 @@ def test_an_asynchronous_client(live: Live, engine: FakeEngine) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "takes text alone"),
         ({"messages": [{"role": "user", "content": "<|end|>"}]}, "special token"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "does not tell it of tools"),
+        ({"n": 8, "max_tokens": 4000}, "at most 16384 tokens to one request"),
         ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "not a function tool"),
     ],
 )

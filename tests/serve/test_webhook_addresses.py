@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tunesmith.serve.errors import ApiError
-from tunesmith.serve.webhooks.address import Reach, Unreachable, parse, resolve
+from tunesmith.serve.settings import Reach, Settings
+from tunesmith.serve.webhooks.address import Unreachable, parse, resolve
 
 INSIDE = (
     "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "[fc00::1]", "[::ffff:10.0.0.1]",
@@ -34,8 +36,13 @@ def test_from_the_internet_only_the_internet_is_reached(host: str) -> None:
     assert not accepts(f"http://{host}/", "public")
 
 
+def test_nothing_else_is_reached_unless_the_operator_says_so(tmp_path: Path) -> None:
+    """Also where it listens on loopback: behind a proxy its clients are everywhere."""
+    assert Settings(home=tmp_path, host="127.0.0.1").webhook_reach == "public"
+
+
 @pytest.mark.parametrize("host", HERE)
-def test_a_service_that_only_this_machine_reaches_may_call_it(host: str) -> None:
+def test_its_own_machine_is_reached_where_the_operator_allows_it(host: str) -> None:
     assert accepts(f"http://{host}:9/", "loopback")
     assert accepts(f"https://{host}:9/", "private")
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from tests.serve.receiver import Receiver, receiving
 from tunesmith.serve.caller import Caller
 from tunesmith.serve.service import Service
+from tunesmith.serve.settings import Settings
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.tables import DeliveryRow, ProjectRow, WebhookRow
 from tunesmith.serve.webhooks import outbox
@@ -66,6 +67,12 @@ def test_a_message_is_written_with_what_it_tells_of_or_not_at_all(database: Data
     assert body.pop("id").startswith("evt_")
     assert body.pop("created_at") == row.created_at
     assert body == {"object": "event", "type": DONE, "data": {"id": "ftjob-1"}}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The receivers of these tests are on this machine."""
+    return settings.model_copy(update={"webhook_reach": "loopback"})
 
 
 @pytest.fixture

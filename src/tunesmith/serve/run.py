@@ -25,7 +25,6 @@ from tunesmith.serve.observe.logs import logging_to
 from tunesmith.serve.service import Service, assemble
 from tunesmith.serve.settings import Settings
 from tunesmith.serve.tidy import tidying
-from tunesmith.serve.webhooks.address import reach_of
 from tunesmith.serve.webhooks.sender import Sender
 
 _BACKLOG = 2048
@@ -64,7 +63,7 @@ def _beside(service: Service) -> Iterator[None]:
     """What works beside the requests: the workers that train, the sender of webhooks, and what
     removes what nobody needs any more."""
     supervisor = Supervisor(service.database, service.settings)
-    sender = Sender(service.database, reach_of(service.settings))
+    sender = Sender(service.database, service.settings.webhook_reach)
     if service.settings.workers:
         service.health.watch("the workers", lambda: bool(supervisor.pids()))
     service.metrics.watch(

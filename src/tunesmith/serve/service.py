@@ -22,7 +22,6 @@ from tunesmith.serve.store.keys import Keys
 from tunesmith.serve.store.models import Models
 from tunesmith.serve.store.permissions import Permissions
 from tunesmith.serve.store.uploads import Uploads
-from tunesmith.serve.webhooks.address import reach_of
 from tunesmith.serve.webhooks.book import Webhooks
 
 
@@ -72,7 +71,7 @@ def assemble(settings: Settings, database: Database, engine: Engine | None = Non
         looks=Looks(database, settings),
         feedback=FeedbackBook(settings),
         aliases=Aliases(settings),
-        webhooks=Webhooks(database, reach_of(settings)),
+        webhooks=Webhooks(database, settings.webhook_reach),
         audit=Audit(database),
         metrics=metrics,
         health=Health(database, settings),

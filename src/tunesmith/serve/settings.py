@@ -18,6 +18,9 @@ Bytes = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
+Reach = Literal["public", "loopback", "private"]
+
+
 class Limits(BaseModel):
     """What one request, one key and one project may take."""
 
@@ -43,6 +46,8 @@ class Limits(BaseModel):
     """Of one project, at once."""
     jobs_waiting: Count = 100
     """Of one project, not finished."""
+    request_tokens: Count = 16384
+    """Of all answers to one request together: `n` times what each may have."""
     waiting_answers: Count = 1024
     """Of all keys, that wait to be begun."""
     answer_tokens: Count = 4096
@@ -101,9 +106,9 @@ class Settings(BaseModel):
     that were written for it decode them first."""
     origins: tuple[str, ...] = ()
     """Web origins that browsers may call from. None by default."""
-    private_webhooks: bool = False
-    """Whether webhooks may lead into the networks that this machine stands in, and by http. To its
-    loopback they may where the service itself listens there alone."""
+    webhook_reach: Reach = "public"
+    """Where webhooks may lead. public: the internet, by https; loopback: this machine, too, which
+    lets whoever has an admin key send to every port of it; private: the networks it stands in."""
     limits: Limits = Limits()
     """What one request, one key and one project may take."""
 

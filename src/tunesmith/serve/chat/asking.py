@@ -72,7 +72,8 @@ class Asking:
                 _ = prompting.calls  # refused where the model would not see them
         with reading("messages"):
             ids = prompting.chat([each.plain() for each in asked.messages], tools or ())
-        one = self._generation(caller, model, asked, ids, asked.longest, prompting)
+        room = self._room(asked.longest, asked.n or 1)
+        one = self._generation(caller, model, asked, ids, room, prompting)
         one = replace(one, schema=_schema(asked), top_logprobs=_rivals(asked))
         count = asked.n or 1
         if not tools:
@@ -93,12 +94,13 @@ class Asking:
         """The answers that texts ask for to be gone on with. Raises ApiError as `chat`."""
         model = self._names.of_kind(caller, asked.model, "chat")
         prompting = self._prompts.of(model)
-        count, longest = asked.n or 1, asked.max_tokens or LONGEST
+        count = asked.n or 1
+        room = self._room(asked.max_tokens or LONGEST, count * len(asked.prompts))
         generations: list[Generation] = []
         echoes: list[str] = []
         for prompt in asked.prompts:
             ids = _ids_of(prompt, prompting)
-            one = self._generation(caller, model, asked, ids, longest, prompting)
+            one = self._generation(caller, model, asked, ids, room, prompting)
             generations += _each(replace(one, top_logprobs=asked.logprobs), count)
             text = prompt if isinstance(prompt, str) else prompting.spelled(prompt)
             echoes += [text if asked.echo else ""] * count
@@ -110,13 +112,13 @@ class Asking:
         model: Model,
         asked: Sampling,
         ids: tuple[int, ...],
-        longest: int | None,
+        room: int,
         prompting: Prompting,
     ) -> Generation:
         return Generation(
             model=model,
             prompt_ids=ids,
-            max_new_tokens=self._room(longest),
+            max_new_tokens=room,
             temperature=1.0 if asked.temperature is None else asked.temperature,
             top_p=1.0 if asked.top_p is None else asked.top_p,
             seed=secrets.randbits(62) if asked.seed is None else asked.seed,
@@ -128,15 +130,23 @@ class Asking:
             project=caller.project,
         )
 
-    def _room(self, longest: int | None) -> int:
-        most = self._settings.limits.answer_tokens
+    def _room(self, longest: int | None, answers: int) -> int:
+        """What each of so many answers to one request may have, if they may have it together."""
+        most, together = self._settings.limits.answer_tokens, self._settings.limits.request_tokens
         if longest is not None and longest > most:
             raise bad_request(
                 f"An answer of {longest} tokens was asked for, and this service writes at most "
                 f"{most}. Ask for fewer, or leave it out.",
                 param="max_tokens",
             )
-        return longest or most
+        if answers * (longest or 1) > together:
+            raise bad_request(
+                f"{answers} answers of {longest or 1} tokens were asked for, and this service "
+                f"writes at most {together} tokens to one request. Ask for fewer answers, or for "
+                "shorter ones.",
+                param="n",
+            )
+        return longest or min(most, together // answers)
 
 
 def _each(one: Generation, count: int) -> tuple[Generation, ...]:

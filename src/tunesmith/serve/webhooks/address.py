@@ -11,18 +11,12 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
 from urllib.parse import urlsplit
 
 from tunesmith.serve.errors import ApiError, bad_request
-from tunesmith.serve.settings import Settings
-
-Reach = Literal["public", "loopback", "private"]
-"""public: the internet, by https. loopback: this machine, too, for a service that only it can
-reach. private: the networks that this machine stands in, too."""
+from tunesmith.serve.settings import Reach
 
 _Address = IPv4Address | IPv6Address
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
@@ -45,13 +39,6 @@ class Target:
     host: str
     port: int
     path: str
-
-
-def reach_of(settings: Settings) -> Reach:
-    """How far this service may call."""
-    if settings.private_webhooks:
-        return "private"
-    return "loopback" if settings.host in _LOCAL else "public"
 
 
 def parse(url: str, reach: Reach) -> Target:

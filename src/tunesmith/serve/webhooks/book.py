@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from tunesmith.serve.errors import bad_request, conflict, not_found
 from tunesmith.serve.ids import new_id
+from tunesmith.serve.settings import Reach
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.page import Page, newest_first
 from tunesmith.serve.store.tables import DeliveryRow, WebhookRow
-from tunesmith.serve.webhooks.address import Reach, Unreachable, parse
+from tunesmith.serve.webhooks.address import Unreachable, parse
 from tunesmith.serve.webhooks.events import Event, body_of
 from tunesmith.serve.webhooks.post import post, signed
 

@@ -12,7 +12,8 @@ from threading import Timer
 
 from standardwebhooks.webhooks import Webhook
 
-from tunesmith.serve.webhooks.address import Reach, Target, Unreachable, resolve
+from tunesmith.serve.settings import Reach
+from tunesmith.serve.webhooks.address import Target, Unreachable, resolve
 
 SECONDS = 10.0
 """All that a message may take, from the connection to the status."""

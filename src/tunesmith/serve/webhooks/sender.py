@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 
 from tunesmith.serve.errors import ApiError
+from tunesmith.serve.settings import Reach
 from tunesmith.serve.store.database import Database
 from tunesmith.serve.store.tables import DeliveryRow, WebhookRow
-from tunesmith.serve.webhooks.address import Reach, Unreachable, parse
+from tunesmith.serve.webhooks.address import Unreachable, parse
 from tunesmith.serve.webhooks.book import signing
 from tunesmith.serve.webhooks.post import post, signed
 
