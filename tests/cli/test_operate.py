@@ -48,3 +48,21 @@ def test_the_trail_is_printed_the_latest_last(
     assert run(["audit", "--json", "--limit", "1", "--home", str(tmp_path)]) == 0
     (act,) = json.loads(capsys.readouterr().out)
     assert (act["object"], act["status"], act["request"]) == ("file-1", 200, "req_1")
+
+
+@pytest.mark.parametrize("command", [["keys", "list"], ["keys", "revoke", "key_1"], ["audit"]])
+def test_where_no_service_is_none_is_made(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--home", str(tmp_path / "typo")]) == 2
+    assert "There is no service in" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_of_nothing_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, file = str(tmp_path / "typo"), tmp_path / "saved.tar"
+    assert run(["backup", "--home", home, "--out", str(file)]) == 2
+    assert "There is no service in" in capsys.readouterr().err
+    assert run(["restore", str(file), "--home", home]) == 2
+    assert f"{file} is not there." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

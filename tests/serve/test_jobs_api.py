@@ -186,7 +186,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"suffix": "a:b"}, "suffix", "pattern"),
     ({"metadata": {str(n): "v" for n in range(17)}}, "metadata", "16"),
     ({"metadata": {"k": "v" * 513}}, "metadata.k", "512"),
-    ({"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]}, "", "sends nothing"),
+    ({"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]}, "integrations",
+     "sends nothing"),
     ({"suffix": "a\x00"}, "", "NUL"),
 ]  # fmt: skip
 

@@ -56,7 +56,7 @@ def create(
 ) -> None:
     """Make a key and print it, this once: the service keeps only its hash."""
     end = None if expires is None else _moment(expires, time.time())
-    with _keys(home, database) as keys:
+    with _keys(home, database, make=True) as keys:
         key, row = keys.create(
             _named("--project", project, 128),
             name=_named("--name", name, 128) if name else "",
@@ -117,14 +117,15 @@ keys.command("revoke")(revoke)
 
 
 @contextmanager
-def _keys(home: ServiceHome, database: str | None) -> Iterator[Keys]:
+def _keys(home: ServiceHome, database: str | None, *, make: bool = False) -> Iterator[Keys]:
     require_serve("tunesmith keys")
     from tunesmith.serve.configure import configured
-    from tunesmith.serve.home import opened
+    from tunesmith.serve.home import existing, opened
     from tunesmith.serve.store.keys import Keys
 
     asked = {} if database is None else {"database": database}
-    with opened(configured(service_home(home), asked)) as store:
+    settings = configured(service_home(home), asked)
+    with opened(settings) if make else existing(settings) as store:
         yield Keys(store)
 
 

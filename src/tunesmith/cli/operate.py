@@ -28,9 +28,9 @@ def backup(
     """
     settings = _settings("tunesmith backup", home, database)
     from tunesmith.serve.backup import backup as save
-    from tunesmith.serve.home import opened
+    from tunesmith.serve.home import existing
 
-    with opened(settings) as store:
+    with existing(settings) as store:
         made = save(store, settings, out)
     tell(f"{out}: {made.files} files, {made.bytes / 1e6:.1f} MB.")
     for name in made.missing:
@@ -58,10 +58,10 @@ def audit(
 ) -> None:
     """Print who changed what, the latest last; status 0: begun, and never answered."""
     settings = _settings("tunesmith audit", home, database)
-    from tunesmith.serve.home import opened
+    from tunesmith.serve.home import existing
     from tunesmith.serve.observe.audit import Audit
 
-    with opened(settings) as store:
+    with existing(settings) as store:
         acts = [_act(row) for row in reversed(Audit(store).page(limit).rows)]
     if as_json:
         typer.echo(json.dumps(acts, indent=2))

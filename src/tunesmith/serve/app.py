@@ -73,7 +73,7 @@ def _no_route(request: Request, error: Exception) -> JSONResponse:
 def _said(request: Request, error: HTTPException) -> str:
     path = request.url.path
     if error.status_code == 404:
-        return f"No such path: {path}. The paths of this service begin with /v1/."
+        return f"No such path: {path}. GET /openapi.json lists those that there are."
     if error.status_code == 405:
         return f"{request.method} cannot be done with {path}."
     return f"{error.detail}."

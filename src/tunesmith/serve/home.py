@@ -53,6 +53,23 @@ def _opened(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
+@contextmanager
+def existing(settings: Settings) -> Iterator[Database]:
+    """As `opened`, for what only looks: nothing is made where no service has been.
+
+    Raises:
+        InputError: no service has been there, or it cannot be opened.
+        StorageError: the database cannot be reached.
+    """
+    if settings.database is None and not settings.database_file.is_file():
+        raise InputError(
+            f"There is no service in {settings.home}. Name the folder of yours with --home, or its "
+            "database with --database; `tunesmith serve` makes a new one."
+        )
+    with opened(settings) as database:
+        yield database
+
+
 def make(home: Path) -> None:
     """The folder, for its owner alone: keys' hashes, files and models lie in it."""
     try:

@@ -115,7 +115,12 @@ class Settings(BaseModel):
     @property
     def database_url(self) -> str:
         """Where the tables are."""
-        return self.database or sqlite_url(self.home / "tunesmith.db")
+        return self.database or sqlite_url(self.database_file)
+
+    @property
+    def database_file(self) -> Path:
+        """The tables where no `database` is given."""
+        return self.home / "tunesmith.db"
 
     @property
     def blobs(self) -> Path:

@@ -60,8 +60,12 @@ def restore(source: Path, settings: Settings) -> Backed:
     Raises InputError, StorageError.
     """
     home = settings.home
+    if not source.is_file():
+        raise InputError(f"{source} is not there. Give a file that `tunesmith backup` wrote.")
     if home.exists() and any(home.iterdir()):
-        raise InputError(f"The home {home} is not empty, and nothing is written over.")
+        raise InputError(
+            f"The home {home} is not empty, and nothing is written over. Give another."
+        )
     home.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix=".restore-", dir=home.parent) as folder:

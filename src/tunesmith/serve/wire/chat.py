@@ -105,12 +105,12 @@ class Part(AskedPart):
 
 
 def _form(content: Any) -> str:
-    return "parts" if isinstance(content, list) else "text"
+    return "list[part]" if isinstance(content, list) else "str"
 
 
 Content = Annotated[
-    Annotated[str, Tag("text")]
-    | Annotated[list[Part], Field(max_length=1000, fail_fast=True), Tag("parts")],
+    Annotated[str, Tag("str")]
+    | Annotated[list[Part], Field(max_length=1000, fail_fast=True), Tag("list[part]")],
     Discriminator(_form),
 ]
 """What is said: a text, or parts of one, which are joined by line ends."""

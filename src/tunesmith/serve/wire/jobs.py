@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tunesmith.serve.jobs.states import Status
 from tunesmith.serve.store.tables import CheckpointRow, JobEventRow, JobRow
@@ -111,6 +111,18 @@ class Integration(AskedPart):
     wandb: Wandb
 
 
+def _not_served(asked: list[Integration]) -> list[Integration]:
+    """Raises ValueError unless nothing is asked for."""
+    if asked:
+        raise ValueError(
+            "this service sends nothing to other services; leave them out. Metrics are in the "
+            "job's events, its result file and its report"
+        )
+    return asked
+
+
+Integrations = Annotated[list[Integration], Field(max_length=5), AfterValidator(_not_served)]
+
 Labels = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
     Field(max_length=16),
@@ -126,7 +138,7 @@ class JobAsked(Asked):
     suffix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
     metadata: Labels | None = None
-    integrations: Annotated[list[Integration], Field(max_length=5)] | None = None
+    integrations: Integrations | None = None
     method: Method | None = None
     hyperparameters: Hyperparameters | None = None
 
@@ -139,11 +151,6 @@ class JobAsked(Asked):
             raise ValueError(
                 "hyperparameters would not be read beside method; put them into "
                 f"method.{method.type}.hyperparameters"
-            )
-        if self.integrations:
-            raise ValueError(
-                "integrations: this service sends nothing to other services; leave them out. "
-                "Metrics are in the job's events, its result file and its report"
             )
         return self
 
