@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import tarfile
 import threading
 from pathlib import Path
@@ -189,6 +190,18 @@ def test_nothing_is_written_over(service: Service, other: Settings, tmp_path: Pa
         full = other.model_copy(update={"database": service.settings.database})
         with pytest.raises(InputError, match="database is not empty"):
             restore(out, full)
+
+
+def test_a_disk_that_is_full_is_a_sentence(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*asked: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(act, "snapshot", full)
+    with pytest.raises(StorageError, match=r"written: database or disk is full\. None was made\."):
+        backup(service.database, service.settings, tmp_path / "saved.tar")
+    assert not (tmp_path / "saved.tar").exists()
 
 
 def test_without_the_programs_of_postgresql_it_is_a_sentence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tunesmith.runs import plan as planning
 from tunesmith.runs.open import open_run
 from tunesmith.serve.jobs import reporting
 from tunesmith.serve.jobs.execute import execute, validate
+from tunesmith.serve.jobs.inputs import in_their_words
 from tunesmith.serve.jobs.work import Claimed, ClientFile, Outcome
 from tunesmith.serve.settings import Settings
 
@@ -50,6 +52,9 @@ def test_a_job_becomes_a_model_and_interruptions_change_no_bit(
     paused = execute(broken, settings, Told("pause", step=3))
     assert paused == Outcome("paused")
     Path(broken.files["file-1"].path).unlink()  # the job needs the client's own no more
+    broken = Claimed(broken.job, tmp_path / "restored" / broken.job.id, broken.files)
+    broken.folder.parent.mkdir()
+    shutil.move(tmp_path / "broken" / "job", broken.folder)  # from a backup, to another home
     again = Told()
     resumed = execute(broken, settings, again)
     assert again.events[0].startswith("Training goes on from the checkpoint of step")
@@ -107,6 +112,25 @@ def test_files_are_refused_in_the_clients_words(tmp_path: Path, settings: Settin
     message = faults(tmp_path, [*chats(12), {"messages": [question]}], settings)
     assert message.startswith("my rows.jsonl, line 13: No message is from the assistant")
     assert "--set" not in message
+
+
+def test_a_client_without_a_recipe_is_not_told_to_change_one(
+    tmp_path: Path, settings: Settings
+) -> None:
+    row = {"input": {"messages": chats(1)[0]["messages"][:1]}}
+    for name, text in (("preferred_output", "Here."), ("non_preferred_output", "No.")):
+        row[name] = [{"role": "assistant", "content": text}]
+    message = faults(tmp_path, [*chats(12), row], settings)
+    assert "Ask for the method that trains such rows, or leave them out." in message
+    assert "objective.kind" not in message
+    assert "data.mapping" not in message
+
+
+def test_where_a_home_was_before_is_told_to_nobody(tmp_path: Path) -> None:
+    job = claimed(tmp_path / "a home", ASKED, {"file-1": ClientFile("my rows.jsonl", tmp_path)})
+    for folder in (f"/old/jobs/{job.job.id}", job.folder):
+        said = in_their_words(f"<p>{folder}/data/0.jsonl:7</p> {folder}/run/plan.json", job)
+        assert said == "<p>my rows.jsonl, line 7</p> run/plan.json"
 
 
 def test_too_few_rows_are_refused(tmp_path: Path, settings: Settings) -> None:

@@ -170,7 +170,7 @@ class Fates:
         named = ", ".join(str(self._store.origin(int(row))) for row in dropped[:_NAMED])
         more = ", …" if self.drops > _NAMED else ""
         return (
-            f"{sentence}\nIn all {self.drops} of {len(self._reason_R)} rows cannot be used "
+            f"{sentence}\nIn all, {self.drops} of {len(self._reason_R)} rows cannot be used "
             f"({self._counts()}): {named}{more}."
         )
 

@@ -9,11 +9,14 @@ takes the turn of a writer, so that nothing can be deleted meanwhile.
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
 
 from tunesmith.core.errors import InputError, StorageError
 from tunesmith.serve.backup.archive import Writer, is_plain, unpack
@@ -49,8 +52,9 @@ def backup(database: Database, settings: Settings, out: Path) -> Backed:
             scratch = Path(folder)
             made = _write(database, settings, scratch)
             (scratch / "made").rename(out)
-    except OSError as error:
-        raise StorageError(f"The backup could not be written: {error}.") from error
+    except (OSError, sqlite3.Error, DBAPIError) as error:
+        said = getattr(error, "orig", None) or error
+        raise StorageError(f"The backup could not be written: {said}. None was made.") from error
     return made
 
 

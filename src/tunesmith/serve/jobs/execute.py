@@ -32,7 +32,7 @@ from tunesmith.runs.admit import admit
 from tunesmith.runs.open import Run, open_run
 from tunesmith.runs.train import train
 from tunesmith.serve.jobs.hyperparameters import Method
-from tunesmith.serve.jobs.inputs import clear, in_their_words, lay_out
+from tunesmith.serve.jobs.inputs import clear, follow, in_their_words, lay_out
 from tunesmith.serve.jobs.recipe import ANSWERS, method_of, recipe_of
 from tunesmith.serve.jobs.reporting import Reporter, Wish
 from tunesmith.serve.jobs.results import NAME, write_results
@@ -108,6 +108,8 @@ def _trained(claimed: Claimed, settings: Settings, reporter: Reporter, wish: Wis
         return open_run(out)
     inputs = lay_out(claimed)
     begun = (out / "recipe.yaml").is_file()
+    if begun:
+        follow(out, inputs.paths, open_run(out).recipe.data.train)
     return train(
         None if begun else recipe_of(claimed.job.asked, settings, inputs.paths, claimed.job.seed),
         out,

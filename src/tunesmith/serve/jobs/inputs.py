@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.files import write_text
 from tunesmith.serve.blobs import Blobs
 from tunesmith.serve.jobs.recipe import file_ids, method_of
 from tunesmith.serve.jobs.unpack import ROWS, unpack_images
@@ -28,6 +29,11 @@ DATA = "data"
 
 _COMMANDS = re.compile(r",? or [^.\n]*--[a-z][^\n]*?\.(?=\s|$)")
 """The end of a sentence that advises what to type on a command line, which clients have not."""
+
+_HERE = "\0"
+"""Stands for the folder of a job while a message is changed; no text has it."""
+_RECIPE = re.compile(r"Set objective\.kind to that, leave [^\n]*? by data\.mapping, [^\n]*?\}\.")
+"""Advice to change the recipe, which only those who wrote one can follow."""
 
 
 def files_of(session: Session, settings: Settings, job: JobRow) -> dict[str, ClientFile]:
@@ -76,11 +82,18 @@ def in_their_words(message: str, claimed: Claimed) -> str:
         ids = file_ids(claimed.job.asked)
     except RecipeError:
         ids = ()
+    message = storable(message).replace(str(claimed.folder), _HERE)
+    restored = rf"/[^\s\"'<>]*/{re.escape(claimed.job.id)}(?=/)"  # the home was elsewhere then
+    message = re.sub(restored, _HERE, message)
     for number, id in enumerate(ids):
         name = claimed.files[id].filename if id in claimed.files else id
-        message = _named(message, claimed.folder / DATA / str(number), name)
-    message = message.replace(f"{claimed.folder}{os.sep}", "").replace(str(claimed.folder), "it")
-    return storable(_COMMANDS.sub(".", message))
+        message = _named(message, f"{_HERE}/{DATA}/{number}", name)
+    message = message.replace(f"{_HERE}{os.sep}", "").replace(_HERE, "it")
+    if (claimed.job.asked.get("method") or {}).get("type") != "tunesmith":
+        message = _RECIPE.sub(
+            "Ask for the method that trains such rows, or leave them out.", message
+        )
+    return _COMMANDS.sub(".", message)
 
 
 def storable(message: str) -> str:
@@ -88,9 +101,9 @@ def storable(message: str) -> str:
     return message.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
-def _named(message: str, place: Path, name: str) -> str:
+def _named(message: str, place: str, name: str) -> str:
     """With `name` for the file, or the archive of images, that lies at `place`."""
-    path = re.escape(str(place))
+    path = re.escape(place)
     message = re.sub(rf"{path}/(\d+)\.\w+", lambda at: f"{name}, image {int(at[1])}", message)
     rows = rf"{path}(?:\.jsonl|/{re.escape(ROWS)})"
     message = re.sub(rf"{rows}:(\d+)", lambda at: f"{name}, line {at[1]}", message)
@@ -108,6 +121,24 @@ def _places(claimed: Claimed) -> dict[str, Path]:
         unpacked = method == "tunesmith" and (packed or place.is_dir())
         found[id] = place / ROWS if unpacked else place.with_suffix(".jsonl")
     return found
+
+
+def follow(run: Path, paths: Mapping[str, str], began_with: Sequence[str]) -> None:
+    """Let a run that was begun read its files where they are now: its home may have been restored
+    to another place since."""
+    now, before = (_folder_of(named) for named in (next(iter(paths.values())), began_with[0]))
+    if now == before:
+        return
+    # The recipe is the last: until then another attempt does all of it again.
+    for file in sorted(run.iterdir(), key=lambda file: file.name == "recipe.yaml"):
+        if file.suffix in (".yaml", ".json", ".jsonl"):
+            text = file.read_text(encoding="utf-8")
+            write_text(file, text.replace(f"{before}{os.sep}", f"{now}{os.sep}"))
+
+
+def _folder_of(path: str) -> Path:
+    """The folder of the job whose file this is."""
+    return next(parent.parent for parent in Path(path).parents if parent.name == DATA)
 
 
 def clear(claimed: Claimed) -> None:

@@ -50,8 +50,14 @@ class Reporter:
         self._last: dict[str, Any] = {}
 
     def stage(self, name: str, detail: str = "") -> None:
-        """A stage ends the steps."""
+        """A stage ends the steps; where they are fewer than planned, the client is told why."""
         self.flush()
+        made = self._last.get("step", self._total)
+        if made < self._total:
+            self._tell.event(
+                f"Training ended at step {made} of {self._total}: the validation no longer improved"
+            )
+            self._total = made
 
     def note(self, message: str) -> None:
         """Sentences of a run speak of the machine, and to its user: no client is told."""
