@@ -109,7 +109,7 @@ def _trained(claimed: Claimed, settings: Settings, reporter: Reporter, wish: Wis
     inputs = lay_out(claimed)
     begun = (out / "recipe.yaml").is_file()
     if begun:
-        follow(out, inputs.paths, open_run(out).recipe.data.train)
+        follow(out, inputs, open_run(out).recipe.data.train or ())
     return train(
         None if begun else recipe_of(claimed.job.asked, settings, inputs.paths, claimed.job.seed),
         out,

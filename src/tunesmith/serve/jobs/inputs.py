@@ -123,10 +123,12 @@ def _places(claimed: Claimed) -> dict[str, Path]:
     return found
 
 
-def follow(run: Path, paths: Mapping[str, str], began_with: Sequence[str]) -> None:
+def follow(run: Path, inputs: Inputs, began_with: Sequence[object]) -> None:
     """Let a run that was begun read its files where they are now: its home may have been restored
     to another place since."""
-    now, before = (_folder_of(named) for named in (next(iter(paths.values())), began_with[0]))
+    now = next(iter(inputs.paths.values()))
+    before = next((named for named in began_with if isinstance(named, str)), now)
+    now, before = _folder_of(now), _folder_of(before)
     if now == before:
         return
     # The recipe is the last: until then another attempt does all of it again.
@@ -136,9 +138,9 @@ def follow(run: Path, paths: Mapping[str, str], began_with: Sequence[str]) -> No
             write_text(file, text.replace(f"{before}{os.sep}", f"{now}{os.sep}"))
 
 
-def _folder_of(path: str) -> Path:
+def _folder_of(path: str) -> str:
     """The folder of the job whose file this is."""
-    return next(parent.parent for parent in Path(path).parents if parent.name == DATA)
+    return str(next(parent.parent for parent in Path(path).parents if parent.name == DATA))
 
 
 def clear(claimed: Claimed) -> None:
