@@ -206,6 +206,18 @@ def _products(forward: PackedForward) -> int:
     return sum(watch.products.count((rows, vocabulary)) for rows in {sites, filled})
 
 
+@pytest.mark.usefixtures("chunked")
+def test_likeliest_are_those_that_no_other_token_is_likelier_than() -> None:
+    case = _Case()
+    logits_SV = linear(case.hidden, case.weight, case.bias)
+    case.targets[::3] = logits_SV.argmax(1)[::3]
+    head, likeliest_S = (case.weight, case.bias), torch.empty(SITES)
+    nll_S = linear_head.nll_of_sites(case.hidden, head, case.targets, likeliest_S)
+    assert torch.equal(likeliest_S == 1, case.targets == logits_SV.argmax(1))
+    assert 0 < likeliest_S.sum() < SITES
+    assert torch.equal(nll_S, linear_head.nll_of_sites(case.hidden, head, case.targets))
+
+
 def test_a_head_that_is_more_than_linear_takes_the_plain_route(tiny_base: Path) -> None:
     """With a hook on it, or scaled logits, the head itself is called: its logits are made twice."""
     forward = opened(tiny_base).base.forward

@@ -100,6 +100,7 @@ def test_metrics_have_a_line_for_each_step_and_validation(run: Run) -> None:
     validations = [line for line in lines if "held_out_loss" in line]
     assert [line["step"] for line in steps] == list(range(1, 9))
     assert [line["step"] for line in validations] == [4, 8]
+    assert all(0 <= line["token_accuracy"] <= 1 for line in validations)
     wanted = {"step", "epoch", "loss", "grad_norm", "lr", "tokens", "supervised_tokens", "seconds"}
     assert all(line.keys() >= wanted for line in steps)
     assert steps[-1]["loss"] < steps[0]["loss"]

@@ -78,6 +78,7 @@ def _told_of_every_step(told: Told, outcome: Outcome) -> None:
     assert all(open_run(folder).artefact.is_dir() for _, _, folder in told.checkpoints)
     _, metrics, _ = told.checkpoints[-1]
     assert 0 < metrics["train_mean_token_accuracy"] <= 1
+    assert 0 < metrics["valid_mean_token_accuracy"] <= 1
     numbers = {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 1.0}
     assert told.hyperparameters == numbers
     assert told.method == {"type": "supervised", "supervised": {"hyperparameters": numbers}}
@@ -87,6 +88,7 @@ def _told_of_every_step(told: Told, outcome: Outcome) -> None:
         "step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy",
     ]  # fmt: skip
     assert [float(row["train_loss"]) for row in rows] == [each["train_loss"] for each in told.data]
+    assert float(rows[-1]["valid_mean_token_accuracy"]) == metrics["valid_mean_token_accuracy"]
     assert outcome.model is not None
     assert outcome.trained_tokens
 

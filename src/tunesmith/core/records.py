@@ -450,7 +450,8 @@ class Validation:
     """The held-out loss (nats per supervised token) after `step` optimiser steps.
 
     `grade` is the mean grade of answers to held-out prompts, where the model learns from grades and
-    the loss is minus it.
+    the loss is minus it. `token_accuracy` is the share of the supervised tokens, by weight, that no
+    other was held likelier than, where the loss is theirs.
     """
 
     step: int
@@ -458,3 +459,4 @@ class Validation:
     loss: float
     best: bool
     grade: float | None = None
+    token_accuracy: float | None = None

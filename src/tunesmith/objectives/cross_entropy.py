@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from tunesmith.core.batch import Batch, LossSum
 from tunesmith.core.ports import SiteModel
 from tunesmith.objectives.late_weights import nll_with_gradient
-from tunesmith.objectives.linear_head import weighted_nll
+from tunesmith.objectives.linear_head import nll_of_sites, weighted_nll
 
 # Sites per call of a head that is more than a linear map: bounds the memory of the logits.
 CHUNK = 1024
@@ -63,6 +63,20 @@ def nll_at_sites(model: SiteModel, batch: Batch) -> torch.Tensor:
 def nll_of_batch(model: SiteModel, batch: Batch) -> torch.Tensor:
     """`nll_at_sites` without a gradient."""
     return nll_at_sites(model, batch)
+
+
+@torch.no_grad()
+def nll_and_likeliest(model: SiteModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """`nll_of_batch`, and 1 where no token is likelier than the target, else 0; both (S,).
+
+    The second is None for a model without a linear head.
+    """
+    head = model.linear_head
+    if head is None:
+        return nll_of_batch(model, batch), None
+    likeliest_S = torch.empty_like(batch.weights_S)
+    hidden_SD = model.hidden_at_sites(batch)
+    return nll_of_sites(hidden_SD, head, batch.targets_S, likeliest_S), likeliest_S
 
 
 def _through_any_head(

@@ -77,16 +77,29 @@ def weighted_sum(
 
 
 @torch.no_grad()
-def nll_of_sites(hidden_SD: torch.Tensor, head: Head, targets_S: torch.Tensor) -> torch.Tensor:
-    """−log p(y_s) in nats, float32, shape (S,), without a gradient."""
+def nll_of_sites(
+    hidden_SD: torch.Tensor,
+    head: Head,
+    targets_S: torch.Tensor,
+    likeliest_S: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """−log p(y_s) in nats, float32, shape (S,), without a gradient.
+
+    `likeliest_S`, where given, becomes 1 where no logit is above the target's, else 0.
+    """
     sites, hidden_SD, targets_S = len(targets_S), filled(hidden_SD), filled(targets_S)
     nll_S = hidden_SD.new_empty(len(hidden_SD), dtype=torch.float32)
+    right_S = None if likeliest_S is None else torch.empty_like(nll_S)
     for rows in chunks_of(len(hidden_SD), head[0]):
         logits_CV = linear(hidden_SD[rows], *head)
         for part in cached(logits_CV):
-            nll_S[rows][part] = cross_entropy(
-                logits_CV[part].float(), targets_S[rows][part], reduction="none"
-            )
+            logits_BV, targets_B = logits_CV[part].float(), targets_S[rows][part]
+            nll_S[rows][part] = cross_entropy(logits_BV, targets_B, reduction="none")
+            if right_S is not None:
+                of_targets_B = logits_BV.gather(1, targets_B[:, None])[:, 0]
+                right_S[rows][part] = (of_targets_B >= logits_BV.amax(1)).float()
+    if likeliest_S is not None and right_S is not None:
+        likeliest_S.copy_(right_S[:sites])
     return nll_S[:sites]
 
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+import torch
 
+from tunesmith.core.batch import Batch
 from tunesmith.core.ports import SiteModel
 from tunesmith.core.records import Score, Tokens
 from tunesmith.models.open import Base
-from tunesmith.objectives.cross_entropy import nll_of_batch
-from tunesmith.runs.of_sites import Floats, of_each
+from tunesmith.objectives.cross_entropy import nll_and_likeliest, nll_of_batch
+from tunesmith.runs.of_sites import Floats, OfSites, of_each
 
 
 class ModelScorer:
@@ -27,16 +29,28 @@ class ModelScorer:
 
     def score(self, examples: Sequence[Tokens]) -> list[Score]:
         """One Score an example, in order. Nats, summed over its weighted tokens."""
+        return self._scored(partial(nll_of_batch, self._forward), examples)
+
+    def _scored(self, nll: OfSites, examples: Sequence[Tokens]) -> list[Score]:
         base = self._base
         base.model.eval()
-        nll = partial(nll_of_batch, self._forward)
         found = of_each(nll, examples, self._budget, base.forward.shares, base.model.device)
         return [_score(row, nll_S) for row, nll_S in zip(examples, found, strict=True)]
 
-    def mean_loss(self, examples: Sequence[Tokens]) -> float:
-        """Nats per supervised token over all examples."""
-        scores = self.score(examples)
-        return sum(score.nll for score in scores) / sum(score.count for score in scores)
+    def mean_loss(self, examples: Sequence[Tokens]) -> tuple[float, float | None]:
+        """Nats per supervised token over all examples, and the share of these tokens, by weight,
+        that no other is likelier than; None where the model has no linear head."""
+        right: list[float] = []
+
+        def nll(batch: Batch) -> torch.Tensor:
+            nll_S, likeliest_S = nll_and_likeliest(self._forward, batch)
+            if likeliest_S is not None:
+                right.append(float(likeliest_S @ batch.weights_S))
+            return nll_S
+
+        scores = self._scored(nll, examples)
+        count = sum(score.count for score in scores)
+        return sum(score.nll for score in scores) / count, sum(right) / count if right else None
 
 
 def _score(row: Tokens, nll_S: Floats) -> Score:

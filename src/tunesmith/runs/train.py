@@ -31,7 +31,7 @@ from tunesmith.models.quantised import weight_count
 from tunesmith.recipe import PREFERENCES, Recipe, load
 from tunesmith.runs.assembly import batches_of, objective_of, opened, settings_of, tell_data
 from tunesmith.runs.baselines import measure_baselines
-from tunesmith.runs.criterion import criterion_of
+from tunesmith.runs.criterion import Criterion, criterion_of
 from tunesmith.runs.epochs import AfterEpoch, saving_epochs
 from tunesmith.runs.folder import RunFolder
 from tunesmith.runs.frontier import choose_strength
@@ -316,7 +316,7 @@ def _train(
     objective: Objective,
     batches: PackedBatches,
     settings: Settings,
-    validate: Callable[[], float] | None,
+    validate: Criterion | None,
     from_step: int | None,
     watcher: Watcher,
     stop: StopRequest,
@@ -331,7 +331,9 @@ def _train(
         settings,
         validate=validate,
         checkpoints=Checkpoints(folder.checkpoints, recipe.engine.keep_checkpoints),
-        watcher=MetricsWriter(folder.metrics, watcher),
+        watcher=MetricsWriter(
+            folder.metrics, watcher, lambda: validate.token_accuracy if validate else None
+        ),
         take_up=lambda batches, done: paths.refill(batches, done, tuned),
         start=tuned.start.weights if tuned.start else None,
         revision=tuned.revision(settings.total_steps) if tuned.revision else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tunesmith.core.errors import Interrupted
@@ -10,14 +11,24 @@ from tunesmith.core.files import append_jsonl
 from tunesmith.core.ports import Silent, Watcher
 from tunesmith.core.records import StepReport, Validation
 from tunesmith.engine.stopping import StopRequest
+from tunesmith.objectives.cross_entropy import TOKEN_ACCURACY
 
 
 class MetricsWriter:
-    """Passes everything on to `watcher`, and writes steps and validations to a file first."""
+    """Passes everything on to `watcher`, and writes steps and validations to a file first.
 
-    def __init__(self, path: Path, watcher: Watcher) -> None:
+    `token_accuracy` tells that of the last validation, where it was measured.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        watcher: Watcher,
+        token_accuracy: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._path = path
         self._watcher = watcher
+        self._token_accuracy = token_accuracy
         self.stage = watcher.stage
         self.training = watcher.training
         self.note = watcher.note
@@ -37,8 +48,10 @@ class MetricsWriter:
             "held_out_loss": validation.loss,
             "best": validation.best,
         }
+        if (accuracy := self._token_accuracy()) is not None:
+            line[TOKEN_ACCURACY] = accuracy
         append_jsonl(self._path, line)
-        self._watcher.validated(validation)
+        self._watcher.validated(replace(validation, token_accuracy=accuracy))
 
 
 class Stoppable:

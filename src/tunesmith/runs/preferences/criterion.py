@@ -39,6 +39,7 @@ class HeldOutLoss:
         self._base = base
         self._forward = forward
         self._objective = objective
+        self.token_accuracy: float | None = None  # answers are compared, not their tokens
         share = base.forward.shares
         runs = within_budget(rows, budget, share, whole=True)
         self._batches = [lay([rows[number] for number in run], share) for run in runs]

@@ -87,6 +87,8 @@ class Reporter:
         found = {"valid_loss": validation.loss}
         if validation.grade is not None:
             found = {"valid_reward_mean": validation.grade}
+        if validation.token_accuracy is not None:
+            found["valid_mean_token_accuracy"] = validation.token_accuracy
         if self._waiting is not None:
             self._waiting |= found
 
