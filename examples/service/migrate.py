@@ -17,11 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from openai import OpenAI
+from openai import OpenAI, OpenAIError
 
 PURPOSES = ("fine-tune", "fine-tune-results")
 ORIGIN = "migrated_from"
@@ -130,11 +131,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", action="append", default=[], metavar="OLD=NEW")
     given = parser.parse_args()
-    with OpenAI() as client:  # OPENAI_API_KEY, OPENAI_BASE_URL
-        if given.act == "export":
-            export(client, given.folder)
-        else:
-            replay(client, given.folder, dict(pairs(given.model)))
+    try:
+        with OpenAI() as client:  # OPENAI_API_KEY, OPENAI_BASE_URL
+            if given.act == "export":
+                export(client, given.folder)
+            else:
+                replay(client, given.folder, dict(pairs(given.model)))
+    except (OpenAIError, OSError) as error:
+        sys.exit(f"{error}\nWhat was done before is kept: the same command goes on from there.")
 
 
 if __name__ == "__main__":
