@@ -10,7 +10,7 @@ Turns, each with a server process of its own and the same prompts, settings and 
     transformers  all clients at once, on the base, by `transformers serve` (it has no adapters)
 
 Then the memory of the server while one adapter after the other is asked for the first time.
-Results are kept in build/bench/serving.json.
+Results are kept in build/bench/serving.json, and SERVING.md is written from them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from benchmarks.machine import describe
 from benchmarks.measure import ROOT
 from benchmarks.serving_clients import Load, Server, load
 from benchmarks.serving_home import make_home, names
-from tunesmith.core.files import write_json
+from benchmarks.serving_page import PAGE, page
+from tunesmith.core.files import write_json, write_text
 from tunesmith.models.open import ANVIL, locate
 
 KEPT = ROOT / "build" / "bench" / "serving.json"
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         key = make_home(home, asked.adapters, asked.rank)
         measured = _measure(home, key, asked)
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(KEPT, {"machine": describe(), "asked": vars(asked), **measured})
+    kept = {"machine": describe(), "asked": vars(asked), **measured}
+    write_json(KEPT, kept)
+    write_text(PAGE, page(kept))
     print(json.dumps(measured, indent=2))
     return int(bool(measured["together"]["errors"]))
 
