@@ -29,16 +29,16 @@ _HEAD = """\
 
 Made by `python -m benchmarks.serving` on {machine}.
 
-{clients} clients ask {adapters} LoRA adapters of rank {rank} over Anvil in bfloat16, through the real
-server, for answers of at most {tokens} tokens. The adapters' weights are random, so that answers are
-text without sense; each turn has a server process of its own and the same prompts.
+{clients} clients ask {adapters} LoRA adapters of rank {rank} over Anvil in bfloat16, through the
+real server, for answers of at most {tokens} tokens. The adapters' weights are random, so that
+answers are text without sense; each turn has a server process of its own and the same prompts.
 
 | | requests | errors | tokens/s | median s | p95 s | mean of a client s | Jain's index |
 |---|---:|---:|---:|---:|---:|---:|---:|
 {rows}
 
-Together is **{times_alone:.1f}** times as fast as one at a time, and **{times_in_turn:.1f}** times as
-fast as loading adapters in turn.
+Together is **{times_alone:.1f}** times as fast as one at a time, and **{times_in_turn:.1f}** times
+as fast as loading adapters in turn.
 
 Memory of the server's process, after so many adapters were asked (an adapter's weights are
 {adapter:.2f} MB): {memory}.
