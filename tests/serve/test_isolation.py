@@ -318,7 +318,8 @@ def told(answer: Response, ids: Mapping[str, str]) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    settings = Settings(home=tmp_path_factory.mktemp("isolation"), workers=0)
+    home = tmp_path_factory.mktemp("isolation")
+    settings = Settings(home=home, workers=0, webhook_reach="loopback")
     database = Database(settings.database_url)
     Table.metadata.create_all(database.engine)
     yield World(settings, database)

@@ -147,4 +147,6 @@ def test_a_store_that_cannot_be_read_is_no_refusal_of_the_key(
     key, _ = service.keys.create("one")
     with service.database.engine.begin() as connection:
         connection.execute(text("ALTER TABLE keys RENAME TO moved"))
-    assert client.get("/only/read", headers=bearer(key)).status_code == 503
+    answer = client.get("/only/read", headers=bearer(key))
+    assert answer.status_code == 503
+    assert "tables of the store are not those of this service" in answer.text

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
@@ -72,6 +72,10 @@ def _refusals() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise _refused(error) from error
+    except ProgrammingError as error:  # so PostgreSQL tells of tables that are not there
+        if not _says(error, _FOREIGN):
+            raise
+        raise _refused(error) from error
     except NoConnection as error:
         raise unavailable(_BUSY, 1) from error
 
@@ -81,14 +85,21 @@ _FULL = frozenset({"disk is full", "No space left", "53100"})
 _TAKEN = frozenset({"locked", "55P03", "40P01", "40001", "53300"})
 """What SQLite says, and the codes of PostgreSQL: no lock, a deadlock, a change that another's
 contradicts, no connection left."""
+_FOREIGN = frozenset({"no such table", "no such column", "42P01", "42703"})
+
+
+def _says(error: DBAPIError, signs: frozenset[str]) -> bool:
+    said = f"{getattr(error.orig, 'sqlstate', None)} {error.orig}"
+    return any(sign in said for sign in signs)
 
 
 def _refused(error: DBAPIError) -> ApiError:
-    said = f"{getattr(error.orig, 'sqlstate', None)} {error.orig}"
-    if any(sign in said for sign in _FULL):
+    if _says(error, _FULL):
         return unavailable("The disk of this service is full; nothing was changed.", 30)
-    if any(sign in said for sign in _TAKEN):
+    if _says(error, _TAKEN):
         return unavailable(_BUSY, 1)
+    if _says(error, _FOREIGN):
+        return unavailable("The tables of the store are not those of this service.", 60)
     return unavailable("The store cannot be reached; nothing was changed. Try again.", 5)
 
 
