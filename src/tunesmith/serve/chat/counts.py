@@ -22,8 +22,3 @@ class Counts:
     adapters: int = 0
     adapter_bytes: int = 0
     prefix_bytes: int = 0
-
-    @property
-    def occupancy(self) -> float:
-        """Rows written side by side in a step, on average."""
-        return self.rows_stepped / self.steps if self.steps else 0.0
